@@ -1,0 +1,167 @@
+"""What the API answers when it refuses: one exception that is a metav1.Status.
+
+Every refusal in `kubeapi` is a StatusError; the server turns it into the response body, in-process callers read its
+fields. Messages and reasons are those of a real API server, because clients match on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """One field that is wrong: `message` starts with the kind of wrongness ("Required value", "Invalid value: …")."""
+
+    reason: str
+    message: str
+    field: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.message}" if self.field else self.message
+
+
+class StatusError(Exception):
+    """A refusal: HTTP code, machine-readable reason, message, and details as in metav1.Status."""
+
+    def __init__(
+        self,
+        code: int,
+        reason: str,
+        message: str,
+        *,
+        name: str = "",
+        group: str = "",
+        kind: str = "",
+        uid: str = "",
+        causes: Sequence[Cause] = (),
+        retry_after: int = 0,
+    ):
+        super().__init__(message)
+        self.code = code
+        self.reason = reason
+        self.message = message
+        self.name = name
+        self.group = group
+        self.kind = kind
+        self.uid = uid
+        self.causes = tuple(causes)
+        self.retry_after = retry_after
+
+    def status(self) -> dict[str, Any]:
+        """The metav1.Status body."""
+        details: dict[str, Any] = {}
+        for key in ("name", "group", "kind", "uid"):
+            value = getattr(self, key)
+            if value:
+                details[key] = value
+        if self.causes:
+            details["causes"] = [
+                {k: v for k, v in (("reason", c.reason), ("message", c.message), ("field", c.field)) if v}
+                for c in self.causes
+            ]
+        if self.retry_after:
+            details["retryAfterSeconds"] = self.retry_after
+        body: dict[str, Any] = {
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Failure",
+            "message": self.message,
+        }
+        if self.reason:
+            body["reason"] = self.reason
+        if details or self.reason in ("NotFound", "AlreadyExists", "Conflict", "Invalid", "Forbidden"):
+            body["details"] = details
+        body["code"] = self.code
+        return body
+
+
+def group_resource(group: str, plural: str) -> str:
+    """`deployments.apps`; `pods` in the core group: how messages name a resource."""
+    return f"{plural}.{group}" if group else plural
+
+
+def not_found(group: str, plural: str, name: str) -> StatusError:
+    message = f'{group_resource(group, plural)} "{name}" not found'
+    return StatusError(404, "NotFound", message, name=name, group=group, kind=plural)
+
+
+def already_exists(group: str, plural: str, name: str) -> StatusError:
+    message = f'{group_resource(group, plural)} "{name}" already exists'
+    return StatusError(409, "AlreadyExists", message, name=name, group=group, kind=plural)
+
+
+MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
+
+
+def conflict(group: str, plural: str, name: str, problem: str = MODIFIED, causes: Sequence[Cause] = ()) -> StatusError:
+    message = f'Operation cannot be fulfilled on {group_resource(group, plural)} "{name}": {problem}'
+    return StatusError(409, "Conflict", message, name=name, group=group, kind=plural, causes=causes)
+
+
+def invalid(group: str, kind: str, name: str, causes: Iterable[Cause]) -> StatusError:
+    """422: the object breaks rules; `kind` is the Kind, not the plural."""
+    causes = list(causes)
+    texts = list(dict.fromkeys(str(c) for c in causes))
+    problem = texts[0] if len(texts) == 1 else "[" + ", ".join(texts) + "]"
+    named = f"{kind}.{group}" if group else kind
+    message = f'{named} "{name}" is invalid: {problem}' if texts else f'{named} "{name}" is invalid'
+    return StatusError(422, "Invalid", message, name=name, group=group, kind=kind, causes=causes)
+
+
+def bad_request(message: str) -> StatusError:
+    return StatusError(400, "BadRequest", message)
+
+
+def forbidden(group: str, plural: str, name: str, problem: str, causes: Sequence[Cause] = ()) -> StatusError:
+    named = group_resource(group, plural)
+    if name:
+        message = f'{named} "{name}" is forbidden: {problem}'
+    elif plural:
+        message = f"{named} is forbidden: {problem}"
+    else:
+        message = f"forbidden: {problem}"
+    return StatusError(403, "Forbidden", message, name=name, group=group, kind=plural, causes=causes)
+
+
+def unauthorized() -> StatusError:
+    return StatusError(401, "Unauthorized", "Unauthorized")
+
+
+def method_not_allowed() -> StatusError:
+    return StatusError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+
+
+def unsupported_media_type(content_type: str, accepted: Sequence[str]) -> StatusError:
+    message = (
+        f"the body of the request was in an unknown format - accepted media types include: {', '.join(accepted)}"
+        if content_type
+        else "the body of the request has no Content-Type"
+    )
+    return StatusError(415, "UnsupportedMediaType", message)
+
+
+def not_acceptable(accepted: Sequence[str]) -> StatusError:
+    message = f"only the following media types are accepted: {', '.join(accepted)}"
+    return StatusError(406, "NotAcceptable", message)
+
+
+def expired(message: str) -> StatusError:
+    return StatusError(410, "Expired", message)
+
+
+def too_large(limit: int) -> StatusError:
+    message = f"Request entity too large: limit is {limit}"
+    return StatusError(413, "RequestEntityTooLarge", message)
+
+
+def not_implemented(what: str) -> StatusError:
+    """501: what this server knowingly does not do. Never answered with something that looks like success."""
+    return StatusError(501, "NotImplemented", f"the embedded Kubernetes API does not implement {what}")
+
+
+def internal(message: str) -> StatusError:
+    return StatusError(500, "InternalError", f"Internal error occurred: {message}")
