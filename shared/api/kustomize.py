@@ -1,0 +1,222 @@
+"""kustomize.toolkit.fluxcd.io/v1: Kustomization, which makes a cluster what a path of an artifact says."""
+
+# ruff: noqa: RUF012  (msgspec gives each object its own copy of an empty default)
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+from msgspec import field
+
+from shared.api.meta import (
+    AGE,
+    NO_SUBSTITUTION,
+    READY,
+    STATUS,
+    Condition,
+    Int64,
+    Interval,
+    LocalObjectReference,
+    Part,
+    Resource,
+    ResourceKind,
+    Time,
+    schema,
+)
+from shared.api.parts import (
+    CommonMetadata,
+    DependencyReference,
+    HealthCheckExpression,
+    IgnoreRule,
+    Image,
+    Inventory,
+    KubeConfigReference,
+    Name63,
+    Name253,
+    ObjectReference,
+    Patch,
+)
+
+AFFIX: dict[str, Any] = {"min_length": 1, "max_length": 200}
+
+
+class CrossNamespaceSourceReference(Part, kw_only=True):
+    """A source, in this namespace or another."""
+
+    api_version: str | None = None
+    """The group and version of the source; source.toolkit.fluxcd.io/v1 when unset."""
+    kind: Annotated[str, schema(enum=["OCIRepository", "GitRepository", "Bucket", "ExternalArtifact"])]
+    """The kind of the source."""
+    name: str
+    """The name of the source."""
+    namespace: str | None = None
+    """The namespace of the source; that of the Kustomization when unset. Another one is refused with AccessDenied
+    where the controller runs with --no-cross-namespace-refs."""
+
+
+class Decryption(Part, kw_only=True):
+    """How to read encrypted files and Secrets."""
+
+    provider: Annotated[str, schema(enum=["sops"])]
+    """The tool they were encrypted with: sops."""
+    secret_ref: LocalObjectReference | None = None
+    """A Secret with the private keys: *.asc for OpenPGP, *.agekey for age, sops.vault-token, and the cloud services'
+    sops.aws-kms, sops.azure-kv, sops.gcp-kms."""
+    service_account_name: str | None = None
+    """A ServiceAccount in the same namespace whose cloud identity may use the key service."""
+
+
+class SubstituteReference(Part, kw_only=True):
+    """A ConfigMap or Secret in the same namespace whose data are variables."""
+
+    identity: ClassVar[tuple[str, ...]] = ("kind", "name")
+
+    kind: Annotated[str, schema(enum=["Secret", "ConfigMap"])]
+    """Secret or ConfigMap."""
+    name: Name253
+    """The name of the object."""
+    optional: Annotated[bool, schema(default=False)] = False
+    """Go on without it when it doesn't exist; otherwise that is an error."""
+
+
+class PostBuild(Part, kw_only=True):
+    """Variables to fill in after the build, wherever a manifest has ${name} or one of its forms with a default or a
+    function. Objects with the label or annotation kustomize.toolkit.fluxcd.io/substitute: disabled are left alone."""
+
+    substitute: dict[str, str] = {}
+    """Variables and their values. A name has letters, digits and _, and doesn't start with a digit; another one is an
+    error. These win over substituteFrom."""
+    substitute_from: list[SubstituteReference] = []
+    """Objects to take more variables from; later ones win."""
+    substitute_strategy: Annotated[str, schema(enum=["WithVariables", "Always"])] | None = None
+    """WithVariables (meant when unset) leaves manifests alone when there is no variable at all; Always goes through
+    them even then, so that defaults are filled in and $${…} is unescaped."""
+
+
+class KustomizationSpec(Part, kw_only=True):
+    """What to build, where to apply it, and when that counts as done."""
+
+    common_metadata: CommonMetadata | None = None
+    """Labels and annotations for every applied object."""
+    depends_on: list[DependencyReference] = []
+    """Kustomizations that have to be ready first. A circle of dependencies never becomes ready."""
+    decryption: Decryption | None = None
+    """How to decrypt; encrypted Secrets are applied as they are when unset, and the API server refuses them."""
+    interval: Interval
+    """How often to check the cluster against the source when nothing else wakes the controller."""
+    retry_interval: Interval | None = None
+    """How long to wait after a failure; the interval when unset."""
+    kube_config: KubeConfigReference | None = None
+    """Another cluster to apply to; the one that the controller runs in when unset."""
+    path: str | None = None
+    """The directory in the artifact to build from, relative to its root; the root when unset. When it has no
+    kustomization.yaml, one is made of all manifests below it."""
+    post_build: PostBuild | None = None
+    """Variables to fill in after the build."""
+    prune: bool
+    """Delete what was applied once the source no longer has it. Objects with the annotation or label
+    kustomize.toolkit.fluxcd.io/prune: disabled are kept."""
+    deletion_policy: Annotated[str, schema(enum=["MirrorPrune", "Delete", "WaitForTermination", "Orphan"])] | None = (
+        None
+    )
+    """What happens to the applied objects when the Kustomization is deleted: MirrorPrune (meant when unset) deletes
+    them when prune is true, Delete always does, WaitForTermination also waits until they are gone, Orphan keeps
+    them."""
+    health_checks: list[ObjectReference] = []
+    """Objects to wait for. They need not be among the applied ones. Not looked at when wait is true."""
+    health_check_exprs: list[HealthCheckExpression] = []
+    """How to tell the health of custom resources whose conditions don't say it."""
+    name_prefix: Annotated[str, schema(**AFFIX)] | None = None
+    """Text to put before the name of every object."""
+    name_suffix: Annotated[str, schema(**AFFIX)] | None = None
+    """Text to put after the name of every object."""
+    patches: list[Patch] = []
+    """Changes to the built objects, in this order."""
+    ignore: list[IgnoreRule] = []
+    """Fields of applied objects that others may own: neither set on an existing object nor corrected."""
+    images: list[Image] = []
+    """Container images to replace."""
+    service_account_name: str | None = None
+    """The ServiceAccount in the same namespace in whose name everything is applied; that of the controller, or its
+    --default-service-account, when unset."""
+    source_ref: CrossNamespaceSourceReference
+    """The source whose artifact to build from. A new artifact is applied at once."""
+    suspend: bool = False
+    """Stop applying, correcting drift and pruning. What runs already goes on to its end."""
+    target_namespace: Name63 | None = None
+    """The namespace for every namespaced object, in place of its own. It has to exist, or be among the objects."""
+    timeout: Interval | None = None
+    """How long building, applying and waiting may take together; the interval when unset."""
+    force: Annotated[bool, schema(default=False)] = False
+    """Delete and create again an object whose immutable field has to change. Its data may be lost with it. The
+    annotation kustomize.toolkit.fluxcd.io/force: enabled says so for one object only."""
+    wait: bool = False
+    """Wait until every applied object is healthy. healthChecks are not looked at then."""
+    components: list[str] = []
+    """Directories with kustomize components to build in, relative to path."""
+    ignore_missing_components: bool = False
+    """Leave out components that aren't in the artifact, instead of failing."""
+    build_metadata: list[Annotated[str, schema(enum=["originAnnotations", "transformerAnnotations"])]] = []
+    """What the build notes on each object: originAnnotations the file it came from, transformerAnnotations what
+    changed it."""
+
+
+class Snapshot(Part, kw_only=True):
+    """A content that was reconciled, once or many times in a row."""
+
+    identity: ClassVar[tuple[str, ...]] = ("digest", "last_reconciled_status")
+
+    digest: str
+    """The digest of the built objects, as sha256:…"""
+    first_reconciled: Time
+    """When this content was first reconciled."""
+    last_reconciled: Time
+    """When this content was last reconciled."""
+    last_reconciled_duration: str
+    """How long that took, such as 1.5s."""
+    last_reconciled_status: str
+    """The reason that Ready had after it."""
+    total_reconciliations: Int64
+    """How often it was reconciled."""
+    metadata: dict[str, str] = {}
+    """More of the content, such as its revision."""
+
+
+class KustomizationStatus(Part, kw_only=True):
+    """What was last applied."""
+
+    last_handled_reconcile_at: str | None = None
+    """The value of the annotation reconcile.fluxcd.io/requestedAt that was last acted on."""
+    observed_generation: Int64 = 0
+    """The metadata.generation that was last handled."""
+    conditions: list[Condition] = []
+    """What is known of the object now."""
+    last_applied_revision: str | None = None
+    """The revision of the source that was last applied, and found healthy where that was asked for."""
+    last_applied_origin_revision: str | None = None
+    """The revision behind it, such as the Git commit that an OCI image was made of, where the artifact says it."""
+    last_attempted_revision: str | None = None
+    """The revision of the source that was last tried."""
+    inventory: Inventory | None = None
+    """The objects that were applied and not yet removed."""
+    history: list[Snapshot] = []
+    """What was reconciled, newest first; five at most."""
+
+
+class Kustomization(Resource, kw_only=True):
+    """Makes a cluster what a path of a source says."""
+
+    resource: ClassVar[ResourceKind] = ResourceKind(
+        group="kustomize.toolkit.fluxcd.io",
+        version="v1",
+        kind="Kustomization",
+        plural="kustomizations",
+        singular="kustomization",
+        short_names=("ks",),
+        categories=("all", "fluxcd", "fluxcd-appliers"),
+        columns=(AGE, READY, STATUS),
+        annotations=NO_SUBSTITUTION,
+    )
+    spec: KustomizationSpec
+    status: Annotated[KustomizationStatus, schema(default={"observedGeneration": -1})] = field(
+        default_factory=KustomizationStatus
+    )
