@@ -225,7 +225,7 @@ def _hint(cls: Any, attribute: str) -> Any:
     return get_type_hints(cls, include_extras=True)[attribute]
 
 
-# ---- the status patch -------------------------------------------------------------------------------------------------
+# ---- the status patch ------------------------------------------------------------------------------------------------
 
 
 def status_patch(before: Resource | Manifest, after: Resource | Manifest) -> Manifest | None:

@@ -20,7 +20,7 @@ import msgspec
 Manifest = dict[str, Any]
 """A plain object as it travels: JSON types only."""
 
-# ---- what stands on the types for the CRD -----------------------------------------------------------------------------
+# ---- what stands on the types for the CRD ----------------------------------------------------------------------------
 
 _KEYWORDS = {
     "list_type": "x-kubernetes-list-type",
@@ -110,7 +110,7 @@ Time = Annotated[str, schema(format="date-time")]
 """A moment as RFC 3339 writes it, in UTC and whole seconds: 2026-01-31T12:00:00Z."""
 Int64 = Annotated[int, schema(format="int64")]
 
-# ---- parts that every kind has ----------------------------------------------------------------------------------------
+# ---- parts that every kind has ---------------------------------------------------------------------------------------
 
 
 class Part(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True):
@@ -229,7 +229,7 @@ class Resource(Part, kw_only=True):
             self.kind = self.resource.kind
 
 
-# ---- durations and times ----------------------------------------------------------------------------------------------
+# ---- durations and times ---------------------------------------------------------------------------------------------
 
 _NANOSECONDS = {
     "ns": 1,

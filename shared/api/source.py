@@ -33,7 +33,7 @@ _CATEGORIES = ("all", "fluxcd", "fluxcd-sources")
 OBSERVED_NOTHING = schema(default={"observedGeneration": -1})
 """A new object's status says that no generation was seen yet: it doesn't look ready to those who wait for it."""
 
-# ---- GitRepository ----------------------------------------------------------------------------------------------------
+# ---- GitRepository ---------------------------------------------------------------------------------------------------
 
 
 class GitRepositoryRef(Part, kw_only=True):
@@ -165,7 +165,7 @@ class GitRepository(Resource, kw_only=True):
     status: Annotated[GitRepositoryStatus, OBSERVED_NOTHING] = field(default_factory=GitRepositoryStatus)
 
 
-# ---- OCIRepository ----------------------------------------------------------------------------------------------------
+# ---- OCIRepository ---------------------------------------------------------------------------------------------------
 
 
 class OCIRepositoryRef(Part, kw_only=True):
@@ -190,8 +190,8 @@ class OCILayerSelector(Part, kw_only=True):
     """extract (meant when unset) unpacks the layer, a gzipped tarball; copy takes its bytes as they are."""
 
 
-class OCIRepositoryVerification(Part, kw_only=True):
-    """Which signatures must be there before a revision becomes an artifact."""
+class ChartVerification(Part, kw_only=True):
+    """Which signatures must be there before a chart becomes an artifact."""
 
     provider: Annotated[str, schema(required=True, enum=["cosign", "notation"])] = "cosign"
     """The tool that signed."""
@@ -201,6 +201,11 @@ class OCIRepositoryVerification(Part, kw_only=True):
     match_oidc_identity: list[OIDCIdentityMatch] = field(default_factory=list, name="matchOIDCIdentity")
     """The signers to accept for keyless cosign signatures: one match is enough. Empty accepts whoever the
     transparency log knows."""
+
+
+class OCIRepositoryVerification(ChartVerification, kw_only=True):
+    """Which signatures must be there before an image becomes an artifact."""
+
     trusted_root_secret_ref: LocalObjectReference | None = None
     """A Secret with the key trusted_root.json: the Sigstore instance to trust in place of the public one."""
 
@@ -276,7 +281,7 @@ class OCIRepository(Resource, kw_only=True):
     status: Annotated[OCIRepositoryStatus, OBSERVED_NOTHING] = field(default_factory=OCIRepositoryStatus)
 
 
-# ---- HelmRepository ---------------------------------------------------------------------------------------------------
+# ---- HelmRepository --------------------------------------------------------------------------------------------------
 
 
 class HelmRepositorySpec(Part, kw_only=True):
@@ -383,7 +388,7 @@ class HelmChartSpec(Part, kw_only=True):
     """Leave out files of valuesFiles that aren't there, instead of failing."""
     suspend: bool = False
     """Stop looking for new versions. The artifact stays."""
-    verify: OCIRepositoryVerification | None = None
+    verify: ChartVerification | None = None
     """The signatures to require. For charts from a registry only."""
 
 
@@ -554,7 +559,7 @@ class Bucket(Resource, kw_only=True):
     status: Annotated[BucketStatus, OBSERVED_NOTHING] = field(default_factory=BucketStatus)
 
 
-# ---- ExternalArtifact -------------------------------------------------------------------------------------------------
+# ---- ExternalArtifact ------------------------------------------------------------------------------------------------
 
 
 class ExternalArtifactSpec(Part, kw_only=True):
@@ -591,7 +596,7 @@ class ExternalArtifact(Resource, kw_only=True):
     status: ExternalArtifactStatus = field(default_factory=ExternalArtifactStatus)
 
 
-# ---- ArtifactGenerator ------------------------------------------------------------------------------------------------
+# ---- ArtifactGenerator -----------------------------------------------------------------------------------------------
 
 _ALIAS = "([a-z0-9]([a-z0-9_-]*[a-z0-9])?)"
 _SEGMENT = "([^/]{0,1}|[^./][^/]|[.][^./]|[^/]{3,})"  # a path segment that isn't ..
@@ -657,7 +662,7 @@ class ArtifactGeneratorSpec(Part, kw_only=True):
 
     sources: Annotated[list[GeneratorSource], schema(min_items=1, max_items=1000)]
     """The sources to take files from."""
-    artifacts: Annotated[list[GeneratedArtifact], schema(min_items=1, max_items=1000)] = field(name="artifacts")
+    artifacts: Annotated[list[GeneratedArtifact], schema(min_items=1, max_items=1000)]
     """The artifacts to make."""
     path_pattern: Annotated[str, schema(pattern=f"^@{_ALIAS}/(.*)$", max_length=1024)] | None = None
     """A pattern over paths of one source, as @alias/path with {name} captures: the artifacts are made once for each
