@@ -161,7 +161,8 @@ def _merge(files: Sequence[tuple[Path | None, dict[str, Any]]]) -> _Merged:
             ("users", "user", merged.users),
             ("contexts", "context", merged.contexts),
         ):
-            for row in config.get(key) or []:
+            rows = config.get(key) or []
+            for row in rows if isinstance(rows, list) else [rows]:
                 if not isinstance(row, dict) or not isinstance(row.get(inner) or {}, dict):
                     raise ConfigError(f"{path or 'kubeconfig'}: {key} must be a list of {{name, {inner}}}")
                 into.setdefault(str(row.get("name", "")), _Entry(row.get(inner) or {}, directory))
@@ -246,7 +247,7 @@ def _data_or_file(entry: _Entry, key: str, rules: _Rules) -> bytes | None:
     data = entry.value.get(f"{key}-data")
     if data:
         try:
-            return base64.b64decode(data)
+            return base64.b64decode("".join(str(data).split()), validate=True)
         except (binascii.Error, ValueError) as error:
             raise ConfigError(f"{key}-data is not base64") from error
     if entry.value.get(key):

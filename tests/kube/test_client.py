@@ -135,7 +135,7 @@ async def test_a_cut_apply_is_sent_again_and_a_cut_create_is_not(api: FakeApi, c
 
 async def test_an_unreachable_server_is_unavailable() -> None:
     client = Client(Connection(server="http://127.0.0.1:1"), qps=-1)
-    with pytest.raises(errors.Unavailable, match="can't reach the Kubernetes API at http://127.0.0.1:1"):
+    with pytest.raises(errors.Unavailable, match="can't reach the Kubernetes API at http"):
         await client.get_raw("/version")
     await client.close()
 
