@@ -1,0 +1,239 @@
+"""One run on one object: what a story is given to work with.
+
+The object is the story's own copy: it sets status fields on it, and the loop writes what changed. `progress` says what
+is being done and costs nothing unless the attempt takes long; `save` writes the status now. Whatever the story does
+may be cancelled at any await.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import contextlib
+import copy
+import logging
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import msgspec
+
+from shared.api import codec
+from shared.api.meta import Resource, format_time
+from shared.kube.client import Client
+from shared.kube.errors import NotFound
+from shared.loop import verdict
+from shared.loop.events import Severity
+from shared.loop.queue import Key
+
+if TYPE_CHECKING:
+    from shared.loop.controller import Controller
+
+R = TypeVar("R", bound=Resource)
+S = TypeVar("S", bound=Resource)
+
+LONG = 1.0
+"""Seconds after which an attempt's progress is written to the status."""
+
+
+class Slot:
+    """A worker that an attempt may hold; `--concurrent` of them exist for each kind."""
+
+    def __init__(self, workers: asyncio.Semaphore) -> None:
+        """The worker is already held."""
+        self._workers, self._held = workers, True
+
+    def release(self) -> None:
+        """Give the worker to others, if it is held."""
+        if self._held:
+            self._held = False
+            self._workers.release()
+
+    async def acquire(self) -> None:
+        """Wait for a worker."""
+        await self._workers.acquire()
+        self._held = True
+
+
+class Attempt(Generic[R]):
+    """One run on one object, from the moment its key is taken to its verdict."""
+
+    def __init__(self, controller: Controller, key: Key, obj: R, slot: Slot, log: logging.LoggerAdapter[Any]) -> None:
+        self.controller = controller
+        self.key = key
+        self.obj = _working_copy(obj)
+        self.log = log
+        self.kube: Client = controller.client
+        """The API server under the controller's own identity."""
+        self.options: Any = controller.options
+        """The parsed flags."""
+        self.about: dict[str, str] = {}
+        """Metadata that goes with every event of this attempt, such as the revision; keys without the group."""
+        self.slot = slot
+        self.is_resting = False
+        self.started = time.monotonic()
+        self._saved = obj
+        self._lock = asyncio.Lock()
+        self._timer: asyncio.TimerHandle | None = None
+        self._flush: asyncio.Task[None] | None = None
+        self._closed = False
+
+    @property
+    def generation(self) -> int:
+        """The generation of the spec that this attempt works on."""
+        return self.obj.metadata.generation or 0
+
+    @property
+    def _status(self) -> Any:
+        """Every kind that is reconciled has a status with conditions; their types differ."""
+        return self.obj.status  # type: ignore[attr-defined]
+
+    @property
+    def request(self) -> str | None:
+        """The token of a reconciliation that was asked for and not yet handled; None when nobody asked."""
+        token = requested_at(self.obj)
+        return token if token and token != getattr(self._status, "last_handled_reconcile_at", None) else None
+
+    @property
+    def requested(self) -> bool:
+        """Whether someone asked for this reconciliation by annotation."""
+        return self.request is not None
+
+    def event(
+        self, reason: str, message: str, severity: Severity = "info", metadata: dict[str, str] | None = None
+    ) -> None:
+        """Tell people: a Kubernetes Event and, unless `severity` is trace, the notification controller."""
+        self.controller.recorder.record(self.obj, reason, message, severity, self.about | (metadata or {}))
+
+    def mark(self, type_: str, status: bool | str | None, reason: str = "", message: str = "") -> None:
+        """Set a condition that the story itself answers for, or remove it with None. Written with the next save."""
+        text = str(status) if isinstance(status, bool) else status
+        now = format_time(time.time())
+        self._status.conditions = verdict.marked(
+            self._status.conditions, type_, text, reason, message, self.generation, now
+        )
+
+    async def progress(self, message: str) -> None:
+        """Say what is being done. Written to the status only when the attempt takes longer than a second."""
+        self._note(message, unsettled=False)
+        if time.monotonic() - self.started >= LONG:
+            await self._write()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(LONG, self._write_later)
+
+    async def save(self, message: str) -> None:
+        """Say what is being done and write the whole status now, before the world is changed."""
+        self._note(message, unsettled=True)
+        await self._write()
+
+    def find(self, type_: type[S], namespace: str, name: str) -> S | None:
+        """The newest known state of another object, from the controller's watches; None when it isn't known."""
+        return self.controller.find(type_, namespace, name)
+
+    async def read(self, type_: type[S], namespace: str, name: str) -> S | None:
+        """Another object: from the watches, or, when they don't know it, from the API. None when there is none."""
+        known = self.find(type_, namespace, name)
+        if known is not None:
+            return known
+        try:
+            manifest = await self.kube.get(type_.resource.api_version, type_.resource.kind, name, namespace)
+        except NotFound:
+            return None
+        return codec.decode(type_, manifest)
+
+    async def secret(self, name: str, namespace: str | None = None) -> dict[str, bytes]:
+        """The data of a Secret, of the object's own namespace unless told. NotFound when there is none."""
+        manifest = await self.kube.get("v1", "Secret", name, namespace or self.obj.metadata.namespace)
+        try:
+            return {key: base64.b64decode(value) for key, value in (manifest.get("data") or {}).items()}
+        except (binascii.Error, ValueError) as error:
+            raise verdict.Failed("AuthenticationFailed", f"secret '{name}' holds data that is not base64") from error
+
+    @contextlib.contextmanager
+    def workdir(self) -> Iterator[Path]:
+        """A private directory for this attempt, gone when it ends."""
+        path = Path(tempfile.mkdtemp(prefix=f"{self.key.kind.lower()}-"))
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+
+    @contextlib.asynccontextmanager
+    async def resting(self) -> AsyncIterator[None]:
+        """Around a wait: gives the worker to others meanwhile, and lets a change preempt this attempt at once."""
+        self.slot.release()
+        self.is_resting = True
+        try:
+            self.controller.preempt_if_due(self.key)
+            yield
+            self.is_resting = False
+            await self.slot.acquire()
+        finally:
+            self.is_resting = False
+
+    # The loop's side
+
+    async def write_final(self) -> R:
+        """Write what changed of the status since the last write, if anything; the object as it is now."""
+        self._stop_timer()
+        if self._flush is not None:
+            await asyncio.gather(self._flush, return_exceptions=True)
+        await self._write(final=True)
+        return self._saved
+
+    def close(self) -> None:
+        """Nothing is written after this."""
+        self._closed = True
+        self._stop_timer()
+        if self._flush is not None:
+            self._flush.cancel()
+
+    def _note(self, message: str, *, unsettled: bool) -> None:
+        now = format_time(time.time())
+        self._status.conditions = verdict.progressing(
+            self._status.conditions, message, self.generation, now, unsettled=unsettled
+        )
+
+    def _write_later(self) -> None:
+        self._timer = None
+        if not self._closed:
+            self._flush = asyncio.create_task(self._write_quietly())
+
+    async def _write_quietly(self) -> None:
+        try:
+            await self._write()
+        except Exception as error:  # the final write tells; a progress message is a courtesy
+            self.log.debug("could not write progress: %s", error)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    async def _write(self, *, final: bool = False) -> None:
+        async with self._lock:
+            if self._closed and not final:
+                return
+            patch = codec.status_patch(self._saved, self.obj)
+            if patch is None:
+                return
+            saved = await self.controller.write_status(self.obj, patch)
+            self._saved = saved
+            self.obj.metadata.resource_version = saved.metadata.resource_version
+
+
+def _working_copy(obj: R) -> R:
+    """A copy whose status and metadata are the story's to change; the spec is shared, for nobody changes it."""
+    typed: Any = obj
+    return msgspec.structs.replace(
+        obj, metadata=msgspec.structs.replace(obj.metadata), status=copy.deepcopy(typed.status)
+    )
+
+
+def requested_at(obj: Resource) -> str | None:
+    """The token with which a reconciliation was asked for, if ever."""
+    return (obj.metadata.annotations or {}).get("reconcile.fluxcd.io/requestedAt")

@@ -1,0 +1,445 @@
+"""The reconcile loop: change → key in queue → attempt → verdict → conditions, status, event, metric → when again.
+
+One Controller runs all kinds of a process. What always holds: a key runs once at a time; an attempt that waits holds
+no worker; a change during a wait ends the wait at once, and one during work makes the key due again; status is written
+only where it differs; whatever ends an attempt, the key is due again at some time unless only an edit can help.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
+
+from shared.api import codec
+from shared.api.meta import Manifest, Resource, ResourceKind, format_time, parse_duration
+from shared.kube.client import Client
+from shared.kube.errors import ApiError, Conflict, NotFound
+from shared.loop import metrics
+from shared.loop.attempt import Attempt, Slot, requested_at
+from shared.loop.events import Recorder
+from shared.loop.feed import Relisting
+from shared.loop.kinds import ConfigRef, Kind, Ref, Wake
+from shared.loop.logs import ObjectLog
+from shared.loop.queue import Key, Queue
+from shared.loop.roster import Roster
+from shared.loop.verdict import Failed, NotReady, Ready, Stalled, Waiting, conclude
+
+log = logging.getLogger(__name__)
+
+FINALIZER = "finalizers.fluxcd.io"
+NOT_BUILT = "NotImplemented"
+WAIT_AGAIN = 30.0
+"""Seconds after which a Waiting object is looked at even if no change was seen, unless a flag says otherwise."""
+
+R = TypeVar("R", bound=Resource)
+
+
+class _Running:
+    """One kind at work: its queue, its workers and the attempts under way."""
+
+    def __init__(self, kind: Kind[Any], concurrent: int, min_delay: float, max_delay: float) -> None:
+        self.kind = kind
+        self.queue = Queue(min_delay=min_delay, max_delay=max_delay)
+        self.workers = asyncio.Semaphore(concurrent)
+        self.attempts: dict[Key, tuple[asyncio.Task[None], Attempt[Any]]] = {}
+        self.preempted: set[Key] = set()
+        self.referring: dict[tuple[str, Ref], set[Key]] = defaultdict(set)
+        self.configs: dict[ConfigRef, set[Key]] = defaultdict(set)
+        self.refs: dict[Key, tuple[list[tuple[str, Ref]], list[ConfigRef]]] = {}
+
+
+class Controller:
+    """Runs kinds against one cluster. `deliver` takes changes in; `run` works until cancelled."""
+
+    def __init__(self, name: str, client: Client, recorder: Recorder, kinds: Sequence[Kind[Any]], options: Any) -> None:
+        """`options` are the parsed flags: concurrent, min/max_retry_delay, requeue_dependency, jitter …"""
+        self.name, self.client, self.recorder, self.options = name, client, recorder, options
+        self._kinds = {
+            kind.type.resource.kind: _Running(
+                kind, options.concurrent, options.min_retry_delay, options.max_retry_delay
+            )
+            for kind in kinds
+        }
+        self._types: dict[str, type[Resource]] = {}
+        self._rosters: dict[str, Roster[Any]] = {}
+        self._relistings: dict[str, Relisting] = {}
+        self._watched: dict[str, list[tuple[_Running, Wake[Any]]]] = defaultdict(list)
+        for running in self._kinds.values():
+            self._watch(running.kind.type)
+            for wake in running.kind.wakes:
+                self._watch(wake.type)
+                self._watched[wake.type.resource.kind].append((running, wake))
+        self._background: set[asyncio.Task[Any]] = set()
+
+    # What comes in
+
+    @property
+    def watched(self) -> list[type[Resource]]:
+        """The kinds whose changes must be delivered."""
+        return list(self._types.values())
+
+    def deliver(self, resource: ResourceKind, type_: str | None, manifest: Manifest) -> None:
+        """Take in a change of a custom resource. `type_` is the watch's; None for a listed object."""
+        metadata = manifest["metadata"]
+        namespace, name = metadata.get("namespace", ""), metadata["name"]
+        self._relistings[resource.kind].note(type_, namespace, name)
+        if type_ == "DELETED":
+            self._gone(resource.kind, namespace, name, metadata.get("uid"))
+            return
+        try:
+            obj = codec.decode(self._types[resource.kind], manifest)
+        except ValueError as error:
+            log.error("%s %s/%s cannot be read: %s", resource.kind, namespace, name, error)
+            return
+        self._take_in(obj)
+
+    def wake(self, kind: str, namespace: str, name: str) -> None:
+        """Make an object due now, because something that it depends on changed."""
+        key = Key(kind, namespace, name)
+        running = self._kinds[kind]
+        running.queue.add(key)
+        self.preempt_if_due(key)
+
+    def config_changed(self, ref: ConfigRef) -> None:
+        """Take in a change of a ConfigMap or Secret that carries the watch label."""
+        for running in self._kinds.values():
+            for key in list(running.configs.get(ref, ())):
+                self.wake(*key)
+
+    def find(self, type_: type[R], namespace: str, name: str) -> R | None:
+        """The newest known state of an object of a watched kind."""
+        roster: Roster[R] = self._rosters[type_.resource.kind]
+        return roster.get(namespace, name)
+
+    def preempt_if_due(self, key: Key) -> None:
+        """End the wait of an attempt whose key is due again."""
+        running = self._kinds[key.kind]
+        entry = running.attempts.get(key)
+        if entry is not None and entry[1].is_resting and running.queue.pending(key):
+            running.preempted.add(key)
+            entry[0].cancel()
+
+    # Work
+
+    async def run(self) -> None:
+        """Work until cancelled; attempts under way are cancelled then, and awaited."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for running in self._kinds.values():
+                    group.create_task(self._serve(running))
+        finally:
+            tasks = [entry[0] for running in self._kinds.values() for entry in running.attempts.values()]
+            for task in [*tasks, *self._background]:
+                task.cancel()
+            await asyncio.gather(*tasks, *self._background, return_exceptions=True)
+
+    async def write_status(self, obj: Resource, patch: Manifest) -> Any:
+        """Write a status patch; the object as it is then, which is also what the next attempt sees."""
+        resource = type(obj).resource
+        meta = obj.metadata
+        answer = await self.client.patch(
+            resource.api_version,
+            resource.kind,
+            meta.name,
+            meta.namespace,
+            patch,
+            type="merge",
+            subresource="status",
+            field_manager=self.name,
+        )
+        saved = codec.decode(type(obj), answer)
+        self._rosters[resource.kind].put(saved)
+        return saved
+
+    async def _serve(self, running: _Running) -> None:
+        """Start an attempt for each key that is due, as workers allow."""
+        while True:
+            key = await running.queue.take()
+            await running.workers.acquire()
+            running.queue.begin(key)
+            slot = Slot(running.workers)
+            obj = self._rosters[key.kind].get(key.namespace, key.name)
+            if obj is None:
+                running.queue.done(key)
+                slot.release()
+                continue
+            attempt = Attempt(self, key, obj, slot, ObjectLog(log, self.name, obj))
+            task = asyncio.create_task(self._attempt(running, attempt), name=str(key))
+            running.attempts[key] = (task, attempt)
+
+    async def _attempt(self, running: _Running, attempt: Attempt[Any]) -> None:
+        """One attempt and its bookkeeping: never raises but when the process ends."""
+        key = attempt.key
+        try:
+            delay = await self._make(running, attempt)
+            if delay is not None:
+                running.queue.replan(key, delay)
+        except asyncio.CancelledError:
+            if key not in running.preempted:
+                raise
+            running.preempted.discard(key)
+            attempt.log.debug("a change ended the wait")
+            running.queue.add(key)
+        except NotFound:
+            self._gone(key.kind, key.namespace, key.name, attempt.obj.metadata.uid)
+        except Conflict:
+            running.queue.add(key, 0.1)
+        except ApiError as error:
+            attempt.log.error("could not write the status: %s", error)
+            running.queue.replan(key, running.queue.backoff(key))
+        except Exception as error:
+            attempt.log.error("reconciling broke: %s", error, exc_info=error)
+            running.queue.replan(key, running.queue.backoff(key))
+        finally:
+            attempt.close()
+            attempt.slot.release()
+            running.attempts.pop(key, None)
+            running.queue.done(key)
+
+    async def _make(self, running: _Running, attempt: Attempt[Any]) -> float | None:
+        """Reconcile or finalize; returns in how many seconds the key is due again, None for not before a change."""
+        kind, obj = running.kind, attempt.obj
+        if obj.metadata.deletion_timestamp:
+            return await self._finalize(running, attempt)
+        if FINALIZER not in (obj.metadata.finalizers or []):
+            await self._claim(attempt)
+        if getattr(obj.spec, "suspend", False):
+            attempt.log.debug("suspended")
+            return None
+        metrics.attempts.labels(kind.type.resource.kind).inc()
+        verdict = await self._verdict(kind, attempt)
+        status, before = obj.status, _ready_message(self._rosters[attempt.key.kind], attempt.key)
+        now = format_time(time.time())
+        status.conditions = conclude(status.conditions, verdict, attempt.generation, now, abnormal=kind.abnormal)
+        if isinstance(verdict, Ready | Stalled) and hasattr(status, "observed_generation"):
+            status.observed_generation = attempt.generation
+        if token := requested_at(obj):
+            status.last_handled_reconcile_at = token
+        saved = await attempt.write_final()
+        self._index(running, saved)
+        self._observe(attempt, verdict, before)
+        return self._next(running, attempt.key, saved, verdict)
+
+    async def _verdict(self, kind: Kind[Any], attempt: Attempt[Any]) -> Ready | NotReady:
+        """Run the story; any exception becomes a verdict, once, here."""
+        fields = sorted(kind.unbuilt(attempt.obj))
+        if fields:
+            named = ", ".join(fields)
+            return Stalled(NOT_BUILT, f"{named}: not supported by this version of {self.name}; remove it to go on")
+        try:
+            return await kind.reconcile(attempt.obj, attempt)
+        except NotReady as error:
+            return error
+        except ApiError as error:
+            return Failed("ReconciliationFailed", str(error))
+        except ExceptionGroup as group:
+            known = [error for error in _leaves(group) if isinstance(error, NotReady)]
+            if known:
+                return known[0]
+            attempt.log.error("reconciling broke", exc_info=group)
+            return Failed("ReconciliationFailed", "; ".join(str(error) for error in _leaves(group)))
+        except Exception as error:
+            attempt.log.error("reconciling broke: %s", error, exc_info=error)
+            return Failed("ReconciliationFailed", f"{type(error).__name__}: {error}")
+
+    async def _claim(self, attempt: Attempt[Any]) -> None:
+        """Put our finalizer on an object before anything is done for it."""
+        await self._set_finalizers(attempt.obj, [*(attempt.obj.metadata.finalizers or []), FINALIZER])
+
+    async def _finalize(self, running: _Running, attempt: Attempt[Any]) -> float | None:
+        """Run the kind's finalizer and let the object go."""
+        obj = attempt.obj
+        if FINALIZER not in (obj.metadata.finalizers or []):
+            return None
+        try:
+            await running.kind.finalize(obj, attempt)
+        except NotReady as error:
+            now = format_time(time.time())
+            obj.status.conditions = conclude(obj.status.conditions, error, attempt.generation, now)
+            await attempt.write_final()
+            attempt.log.error("%s: %s", error.reason, error.message)
+            if not isinstance(error, Waiting):
+                attempt.event(error.reason, error.message, "error")
+            return error.retry_after or running.queue.backoff(attempt.key)
+        await self._set_finalizers(obj, [name for name in obj.metadata.finalizers if name != FINALIZER])
+        return None
+
+    async def _set_finalizers(self, obj: Resource, finalizers: list[str]) -> None:
+        resource, meta = type(obj).resource, obj.metadata
+        patch = {"metadata": {"finalizers": finalizers or None, "resourceVersion": meta.resource_version}}
+        answer = await self.client.patch(
+            resource.api_version,
+            resource.kind,
+            meta.name,
+            meta.namespace,
+            patch,
+            type="merge",
+            field_manager=self.name,
+        )
+        saved = codec.decode(type(obj), answer)
+        if not saved.metadata.deletion_timestamp:
+            self._rosters[resource.kind].put(saved)
+        obj.metadata = saved.metadata
+
+    def _observe(self, attempt: Attempt[Any], verdict: Ready | NotReady, before: str) -> None:
+        """Logs, metrics and the event of a failure; a story tells of its successes itself."""
+        took = time.monotonic() - attempt.started
+        key = attempt.key
+        metrics.duration.labels(key.kind, key.name, key.namespace).observe(took)
+        if isinstance(verdict, Ready):
+            attempt.log.info("%s, in %.0f ms", verdict.message, took * 1000)
+        elif isinstance(verdict, Waiting):
+            attempt.log.info("%s: %s", verdict.reason, verdict.message)
+            if verdict.message != before:
+                attempt.event(verdict.reason, verdict.event, "info")
+        else:
+            attempt.log.error("%s: %s", verdict.reason, verdict.message)
+            attempt.event(verdict.reason, verdict.event, "error")
+
+    def _next(self, running: _Running, key: Key, obj: Any, verdict: Ready | NotReady) -> float | None:
+        """Seconds until the key is due without any change."""
+        if isinstance(verdict, Stalled):
+            running.queue.succeeded(key)
+            return None
+        if isinstance(verdict, Ready):
+            running.queue.succeeded(key)
+            interval = getattr(obj.spec, "interval", None)
+            return self._jittered(parse_duration(interval)) if interval else None
+        if verdict.retry_after is not None:
+            return verdict.retry_after
+        if isinstance(verdict, Waiting):
+            return float(getattr(self.options, "requeue_dependency", WAIT_AGAIN))
+        retry = running.kind.retry_interval(obj)
+        return self._jittered(retry) if retry else running.queue.backoff(key)
+
+    def _jittered(self, seconds: float) -> float:
+        part = getattr(self.options, "interval_jitter_percentage", 0) / 100
+        return seconds * random.uniform(1 - part, 1 + part)  # noqa: S311 - spreads load, guards nothing
+
+    # What is known
+
+    def _watch(self, type_: type[Resource]) -> None:
+        kind = type_.resource.kind
+        if kind not in self._types:
+            self._types[kind] = type_
+            self._rosters[kind] = Roster()
+            self._relistings[kind] = Relisting(lambda names: self._verify(type_, names))
+
+    def _take_in(self, obj: Any) -> None:
+        kind = obj.resource.kind
+        roster = self._rosters[kind]
+        old = roster.put(obj)
+        if old is obj:
+            return
+        running = self._kinds.get(kind)
+        if running is not None:
+            key = Key(kind, obj.metadata.namespace or "", obj.metadata.name)
+            self._index(running, obj)
+            if old is None or _is_news(old, obj):
+                running.queue.add(key)
+                self.preempt_if_due(key)
+        self._wake_referring(kind, old, obj)
+
+    def _gone(self, kind: str, namespace: str, name: str, uid: str | None) -> None:
+        old = self._rosters[kind].drop(namespace, name, uid)
+        if old is None:
+            return
+        running = self._kinds.get(kind)
+        if running is not None:
+            key = Key(kind, namespace, name)
+            running.queue.forget(key)
+            self._unindex(running, key)
+            running.kind.forget(old)
+            metrics.forget(key.kind, key.name, key.namespace)
+            entry = running.attempts.get(key)
+            if entry is not None and entry[1].is_resting:
+                running.preempted.add(key)
+                entry[0].cancel()
+        self._wake_referring(kind, old, None)
+
+    def _wake_referring(self, kind: str, old: Any, new: Any) -> None:
+        obj = new if new is not None else old
+        ref = Ref(obj.metadata.namespace or "", obj.metadata.name)
+        for running, wake in self._watched.get(kind, ()):
+            keys = running.referring.get((kind, ref))
+            if keys and wake.when(old, new):
+                for key in list(keys):
+                    self.wake(*key)
+
+    def _index(self, running: _Running, obj: Any) -> None:
+        """Remember which objects this one refers to, so that their changes wake it."""
+        key = Key(obj.resource.kind, obj.metadata.namespace or "", obj.metadata.name)
+        refs = [(wake.type.resource.kind, ref) for wake in running.kind.wakes for ref in wake.refers(obj)]
+        configs = list(running.kind.configs(obj))
+        if running.refs.get(key) == (refs, configs):
+            return
+        self._unindex(running, key)
+        running.refs[key] = (refs, configs)
+        for ref in refs:
+            running.referring[ref].add(key)
+        for config in configs:
+            running.configs[config].add(key)
+
+    def _unindex(self, running: _Running, key: Key) -> None:
+        refs, configs = running.refs.pop(key, ([], []))
+        for ref in refs:
+            _discard(running.referring, ref, key)
+        for config in configs:
+            _discard(running.configs, config, key)
+
+    def _verify(self, type_: type[Resource], names: list[tuple[str, str]]) -> None:
+        """Look whether objects that a relisting did not repeat are still there."""
+        task = asyncio.create_task(self._look(type_, names))
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def _look(self, type_: type[Resource], names: list[tuple[str, str]]) -> None:
+        resource = type_.resource
+        for namespace, name in names:
+            try:
+                manifest = await self.client.get(resource.api_version, resource.kind, name, namespace)
+                self.deliver(resource, "MODIFIED", manifest)
+            except NotFound:
+                self.deliver(resource, "DELETED", {"metadata": {"namespace": namespace, "name": name}})
+            except ApiError as error:
+                log.error("could not look whether %s %s/%s is still there: %s", resource.kind, namespace, name, error)
+
+
+def _is_news(old: Resource, new: Resource) -> bool:
+    """Whether a change of an object asks for an attempt: its spec, its labels, a request, a deletion or a lost
+    finalizer."""
+    before, after = old.metadata, new.metadata
+    return (
+        before.uid != after.uid
+        or before.generation != after.generation
+        or bool(after.deletion_timestamp) != bool(before.deletion_timestamp)
+        or (bool(after.deletion_timestamp) and before.finalizers != after.finalizers)
+        or (FINALIZER in (before.finalizers or []) and FINALIZER not in (after.finalizers or []))
+        or before.labels != after.labels
+        or requested_at(old) != requested_at(new)
+    )
+
+
+def _ready_message(roster: Roster[Any], key: Key) -> str:
+    obj = roster.get(key.namespace, key.name)
+    conditions = (obj.status.conditions if obj is not None else None) or []
+    return next((condition.message for condition in conditions if condition.type == "Ready"), "")
+
+
+def _leaves(group: BaseExceptionGroup[Any]) -> Iterable[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
+
+
+def _discard(index: dict[Any, set[Key]], at: Any, key: Key) -> None:
+    index[at].discard(key)
+    if not index[at]:
+        del index[at]

@@ -1,0 +1,195 @@
+"""What people are told: Kubernetes Events, and the same events posted to the notification controller.
+
+Recording never blocks an attempt and never fails one: events wait in a bounded queue and are sent in order. A repeat
+of the same event raises the count of the one that is there instead of making another. The wire is upstream's
+(events.json of the contract): severity info and error are posted too, trace is for Kubernetes only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+import os
+import socket
+import time
+from collections import OrderedDict
+from typing import Literal
+
+import aiohttp
+
+from shared.api.meta import Manifest, Resource, format_time
+from shared.kube.client import Client
+from shared.kube.errors import ApiError, NotFound
+
+log = logging.getLogger(__name__)
+
+Severity = Literal["trace", "info", "error"]
+
+QUEUE_LIMIT = 10_000
+"""Events that may wait to be sent; past it the oldest is dropped and said so in the log."""
+REPEAT_WINDOW = 600.0
+"""Seconds within which the same event counts as a repeat."""
+POST_TIMEOUT = 5.0
+POST_RETRIES = 4
+EVENT_PREFIX = "event.toolkit.fluxcd.io/"
+NOTE_LIMIT = 1024
+"""Bytes of a Kubernetes Event's message."""
+
+
+class Recorder:
+    """Records events about objects for one controller."""
+
+    def __init__(self, client: Client, controller: str, address: str = "") -> None:
+        """`address` is where the notification controller listens ("" for Kubernetes Events only)."""
+        self._client, self._controller = client, controller
+        self._address = _url(address)
+        self._queue: asyncio.Queue[tuple[Manifest, Severity, str, dict[str, str]]] = asyncio.Queue()
+        self._posts: asyncio.Queue[Manifest] = asyncio.Queue()
+        self._sent: OrderedDict[str, tuple[str, int, float]] = OrderedDict()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._instance = os.environ.get("HOSTNAME") or socket.gethostname()
+        self._number = 0
+
+    def record(
+        self,
+        obj: Resource,
+        reason: str,
+        message: str,
+        severity: Severity = "info",
+        metadata: dict[str, str] | None = None,
+    ) -> None:
+        """Tell about an object. `metadata` keys are without the object's group, which is put before them."""
+        resource = type(obj).resource
+        involved = {
+            "apiVersion": resource.api_version,
+            "kind": resource.kind,
+            "namespace": obj.metadata.namespace,
+            "name": obj.metadata.name,
+            "uid": obj.metadata.uid,
+            "resourceVersion": obj.metadata.resource_version,
+        }
+        keys = {f"{resource.group}/{key}": value for key, value in (metadata or {}).items()}
+        keys |= {key: value for key, value in (obj.metadata.annotations or {}).items() if key.startswith(EVENT_PREFIX)}
+        event: Manifest = {"involvedObject": involved, "reason": reason, "message": message}
+        if self._queue.qsize() >= QUEUE_LIMIT:
+            dropped, *_ = self._queue.get_nowait()
+            log.error("too many events wait to be sent, dropped one about %s", dropped["involvedObject"]["name"])
+        self._queue.put_nowait((event, severity, format_time(time.time()), keys))
+
+    async def start(self) -> None:
+        """Begin to send."""
+        self._tasks = [asyncio.create_task(self._send()), asyncio.create_task(self._deliver())]
+
+    async def stop(self, within: float = 5.0) -> None:
+        """Send what waits, for at most `within` seconds, and end."""
+        try:
+            async with asyncio.timeout(within):
+                await self._queue.join()
+                await self._posts.join()
+        except TimeoutError:
+            log.error("%d events were not sent before the end", self._queue.qsize() + self._posts.qsize())
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _send(self) -> None:
+        while True:
+            event, severity, stamp, metadata = await self._queue.get()
+            try:
+                if self._address and severity != "trace":
+                    self._posts.put_nowait(
+                        event
+                        | {"severity": severity, "timestamp": stamp, "reportingController": self._controller}
+                        | {"reportingInstance": self._instance}
+                        | ({"metadata": metadata} if metadata else {})
+                    )
+                await self._to_kubernetes(event, severity, stamp, metadata)
+            except ApiError as error:
+                log.error("could not record an event about %s: %s", event["involvedObject"]["name"], error)
+            finally:
+                self._queue.task_done()
+
+    async def _to_kubernetes(self, event: Manifest, severity: Severity, stamp: str, metadata: dict[str, str]) -> None:
+        involved = event["involvedObject"]
+        type_ = "Warning" if severity == "error" else "Normal"
+        same = [involved["uid"], type_, event["reason"], event["message"], sorted(metadata.items())]
+        digest = hashlib.sha256(json.dumps(same).encode()).hexdigest()
+        now = time.monotonic()
+        name, count, last = self._sent.get(digest, ("", 0, 0.0))
+        if name and now - last < REPEAT_WINDOW:
+            try:
+                patch = {"count": count + 1, "lastTimestamp": stamp}
+                await self._client.patch("v1", "Event", name, involved["namespace"], patch, type="merge")
+                self._remember(digest, name, count + 1, now)
+                return
+            except NotFound:
+                pass  # it expired: tell it anew
+        self._number += 1
+        name = f"{involved['name'][:200]}.{time.time_ns():x}{self._number & 0xFFF:03x}"
+        await self._client.create(
+            {
+                "apiVersion": "v1",
+                "kind": "Event",
+                "metadata": {"name": name, "namespace": involved["namespace"]}
+                | ({"annotations": metadata} if metadata else {}),
+                "involvedObject": involved,
+                "reason": event["reason"],
+                "message": _cut(event["message"], NOTE_LIMIT),
+                "type": type_,
+                "source": {"component": self._controller},
+                "reportingComponent": self._controller,
+                "reportingInstance": self._instance,
+                "firstTimestamp": stamp,
+                "lastTimestamp": stamp,
+                "count": 1,
+            }
+        )
+        self._remember(digest, name, 1, now)
+
+    def _remember(self, digest: str, name: str, count: int, now: float) -> None:
+        self._sent[digest] = (name, count, now)
+        self._sent.move_to_end(digest)
+        while len(self._sent) > 4096:
+            self._sent.popitem(last=False)
+
+    async def _deliver(self) -> None:
+        timeout = aiohttp.ClientTimeout(total=POST_TIMEOUT)
+        async with aiohttp.ClientSession(timeout=timeout, trust_env=True) as session:
+            while True:
+                event = await self._posts.get()
+                try:
+                    await self._post(session, event)
+                finally:
+                    self._posts.task_done()
+
+    async def _post(self, session: aiohttp.ClientSession, event: Manifest) -> None:
+        for attempt in range(POST_RETRIES + 1):
+            try:
+                async with session.post(self._address, json=event) as response:
+                    if response.status < 500:
+                        if response.status >= 400 and response.status != 429:
+                            log.error("the notification controller refused an event: %d", response.status)
+                        return
+                    problem = f"it answered {response.status}"
+            except (aiohttp.ClientError, TimeoutError) as error:
+                problem = str(error) or type(error).__name__
+            if attempt < POST_RETRIES:
+                await asyncio.sleep(2.0**attempt)
+        name = event["involvedObject"]["name"]
+        log.error("could not post an event about %s to %s: %s", name, self._address, problem)
+
+
+def _url(address: str) -> str:
+    if address and "://" not in address:
+        return f"http://{address}"
+    return address
+
+
+def _cut(text: str, limit: int) -> str:
+    """`text` in at most `limit` bytes of UTF-8, at a line's end where one is near."""
+    raw = text.encode()
+    if len(raw) <= limit:
+        return text
+    return raw[: limit - 3].decode(errors="ignore") + "..."

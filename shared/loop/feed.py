@@ -1,0 +1,236 @@
+"""Custom resources as they change, delivered by kopf: the only module that knows it.
+
+kopf lists and watches each kind and calls one event handler, which hands the change over and returns None, so that
+kopf itself never writes to the cluster: posting and scanning are off, its storages store nothing, selectors act on the
+server. It runs on an event loop and a thread of its own, because an operator that stops cancels every task of its loop
+that is younger than itself.
+
+What kopf leaves out is made up for here: after a 410 it lists again and says nothing of what vanished meanwhile, so a
+relisting is recognised (a listed state of an object already known) and the known objects that it did not repeat are
+reported as doubtful; and an operator that ends by an error is started again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any
+
+import aiohttp
+
+from shared.api.meta import Manifest, ResourceKind
+from shared.kube.config import Connection
+
+log = logging.getLogger(__name__)
+
+RELIST_QUIET = 2.0
+"""Seconds without a listed object after which a relisting counts as complete."""
+RESTART_DELAY = 2.0
+"""Seconds before an operator that ended by an error is started again."""
+
+Delivery = Callable[[ResourceKind, str | None, Manifest], None]
+"""Called on the main loop with the kind, the type of change (None for a listed object) and the object."""
+
+
+class Feed:
+    """kopf's operator over some kinds. `start` returns once it watches; `stop` ends it."""
+
+    def __init__(
+        self,
+        kinds: Sequence[ResourceKind],
+        *,
+        connection: Connection,
+        deliver: Delivery,
+        label_selectors: Mapping[ResourceKind, str] | None = None,
+        namespace: str | None = None,
+    ) -> None:
+        """Watch `kinds` in one namespace, or in all."""
+        self._kinds, self._connection, self._deliver = list(kinds), connection, deliver
+        self._selectors, self._namespace = dict(label_selectors or {}), namespace
+        self._stop = threading.Event()
+        self._ready = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._inbox: deque[tuple[ResourceKind, str | None, Manifest]] = deque()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def start(self) -> None:
+        """Start the operator and wait until its watches are set up."""
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._run, name="kopf", daemon=True)
+        self._thread.start()
+        await asyncio.to_thread(self._ready.wait)
+
+    async def stop(self) -> None:
+        """End the operator; no delivery comes after this returns."""
+        self._stop.set()
+        if self._thread is not None:
+            await asyncio.to_thread(self._thread.join, 10)
+        self._inbox.clear()
+        self._loop = None
+
+    # On kopf's thread
+
+    def _run(self) -> None:
+        kopf = _import_kopf()
+        while not self._stop.is_set():
+            try:
+                asyncio.run(self._operate(kopf))
+            except Exception as error:
+                log.error("watching custom resources ended, starting again: %s", error, exc_info=error)
+            self._stop.wait(RESTART_DELAY)
+        self._ready.set()
+
+    async def _operate(self, kopf: Any) -> None:
+        registry = kopf.OperatorRegistry()
+        settings = kopf.OperatorSettings()
+        _quiet(kopf, settings)
+        kopf.on.login(registry=registry)(self._connect(kopf))
+        for kind in self._kinds:
+            kopf.on.event(kind.group, kind.version, kind.plural, registry=registry)(self._handler(kind))
+            if selector := self._selectors.get(kind):
+                settings.watching.label_selectors[kind.group, kind.plural] = selector
+        where: dict[str, Any] = {"namespaces": [self._namespace]} if self._namespace else {"clusterwide": True}
+        await kopf.operator(
+            registry=registry,
+            settings=settings,
+            standalone=True,
+            stop_flag=self._stop,
+            ready_flag=self._ready,
+            **where,
+        )
+
+    def _connect(self, kopf: Any) -> Callable[..., Any]:
+        """kopf's login: a session that authenticates each request with the credentials of that moment."""
+        connection, loop, logins = self._connection, self._loop, 0
+        assert loop is not None
+
+        async def on_main_loop(coroutine: Coroutine[Any, Any, Any]) -> Any:
+            return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, loop))
+
+        async def authenticate(
+            request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+        ) -> aiohttp.ClientResponse:
+            request.headers.update(await on_main_loop(connection.credentials.headers()))
+            if connection.server_hostname:
+                request.server_hostname = connection.server_hostname
+            return await handler(request)
+
+        async def connect(**_: Any) -> Any:
+            nonlocal logins
+            if logins:
+                await on_main_loop(connection.credentials.renew())
+            logins += 1
+            session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, ssl=connection.ssl or True),
+                middlewares=(authenticate,),
+                proxy=connection.proxy,
+            )
+            return kopf.AiohttpSession(server=connection.server, aiohttp_session=session)
+
+        return connect
+
+    def _handler(self, kind: ResourceKind) -> Callable[..., Any]:
+        async def changed(event: Mapping[str, Any], **_: Any) -> None:
+            empty = not self._inbox
+            self._inbox.append((kind, event["type"], event["object"]))
+            loop = self._loop
+            if empty and loop is not None:
+                loop.call_soon_threadsafe(self._hand_over)
+
+        return changed
+
+    # On the main loop
+
+    def _hand_over(self) -> None:
+        while self._inbox:
+            self._deliver(*self._inbox.popleft())
+
+
+class Relisting:
+    """Tells which known objects a relisting did not repeat. Fed with every delivery of one kind, on the main loop."""
+
+    def __init__(self, doubtful: Callable[[list[tuple[str, str]]], None]) -> None:
+        """`doubtful` gets namespace and name of the objects that may be gone, for someone to look."""
+        self._doubtful = doubtful
+        self._known: set[tuple[str, str]] = set()
+        self._seen: set[tuple[str, str]] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def note(self, type_: str | None, namespace: str, name: str) -> None:
+        """Take in one delivery."""
+        key = (namespace, name)
+        if type_ == "DELETED":
+            self._known.discard(key)
+            return
+        if type_ is None and key in self._known and self._seen is None:
+            self._seen = set()
+        self._known.add(key)
+        if self._seen is None:
+            return
+        self._seen.add(key)
+        if type_ is None:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = asyncio.get_running_loop().call_later(RELIST_QUIET, self._finish)
+
+    def _finish(self) -> None:
+        missing = sorted(self._known - (self._seen or set()))
+        self._seen, self._timer = None, None
+        if missing:
+            self._doubtful(missing)
+
+
+def _import_kopf() -> Any:
+    """kopf without the kubernetes package, which it would import only to recognise its models (20 MiB)."""
+    hidden = "kubernetes" not in sys.modules
+    if hidden:
+        sys.modules["kubernetes"] = None  # type: ignore[assignment]
+    try:
+        import kopf
+    finally:
+        if hidden:
+            del sys.modules["kubernetes"]
+    return kopf
+
+
+def _quiet(kopf: Any, settings: Any) -> None:
+    """Turn off all of kopf that writes to the cluster, scans it, or keeps state."""
+
+    class NothingStored(kopf.DiffBaseStorage):  # type: ignore[misc]
+        def build(self, **_: Any) -> dict[str, Any]:
+            return {}
+
+        def fetch(self, **_: Any) -> None:
+            return None
+
+        def store(self, **_: Any) -> None:
+            return None
+
+    class NoProgress(kopf.ProgressStorage):  # type: ignore[misc]
+        def fetch(self, **_: Any) -> None:
+            return None
+
+        def store(self, **_: Any) -> None:
+            return None
+
+        def purge(self, **_: Any) -> None:
+            return None
+
+        def touch(self, **_: Any) -> None:
+            return None
+
+        def clear(self, *, essence: Any) -> Any:
+            return essence
+
+    settings.posting.enabled = False
+    settings.scanning.disabled = True
+    settings.persistence.diffbase_storage = NothingStored()
+    settings.persistence.progress_storage = NoProgress()
+    settings.queueing.idle_timeout = 0.1
+    settings.watching.chunk_size = 500  # objects a page
+    logging.getLogger("kopf").setLevel(logging.WARNING)
+    logging.getLogger("kopf.objects").setLevel(logging.ERROR)

@@ -1,0 +1,67 @@
+"""What a controller declares of each kind it reconciles."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+
+from shared.api.meta import Resource
+from shared.loop.verdict import Ready
+
+if TYPE_CHECKING:
+    from shared.loop.attempt import Attempt
+
+R = TypeVar("R", bound=Resource)
+
+
+class Ref(NamedTuple):
+    """Another object, by namespace and name; its kind is told by where the reference stands."""
+
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wake(Generic[R]):
+    """A change of one kind of object that makes objects of another due.
+
+    `refers` tells which objects of `type` an object depends on; `when` whether a change of one of them matters, given
+    its old state (None when new) and its new one (None when gone).
+    """
+
+    type: type[Resource]
+    refers: Callable[[R], Iterable[Ref]]
+    when: Callable[[Any, Any], bool]
+    required: bool = True
+    """Whether the controller waits at its start until this kind's CRD is there."""
+
+
+class ConfigRef(NamedTuple):
+    """A ConfigMap or Secret that an object reads."""
+
+    kind: str
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind(Generic[R]):
+    """One kind that a controller reconciles: its story and what the loop must know about it."""
+
+    type: type[R]
+    reconcile: Callable[[R, Attempt[R]], Awaitable[Ready]]
+    """The story. Returns Ready or raises a NotReady; may be cancelled anywhere and run again."""
+    finalize: Callable[[R, Attempt[R]], Awaitable[None]]
+    """What happens before a deleted object goes; runs again until it returns."""
+    abnormal: tuple[str, ...] = ()
+    """The negative-polarity conditions that this kind owns beside Reconciling and Stalled."""
+    wakes: tuple[Wake[R], ...] = ()
+    configs: Callable[[R], Iterable[ConfigRef]] = field(default=lambda _: ())
+    """The ConfigMaps and Secrets whose change makes an object due, when they carry the watch label."""
+    retry_interval: Callable[[R], float | None] = field(default=lambda _: None)
+    """Seconds between a failure and the next attempt; None for exponential backoff."""
+    unbuilt: Callable[[R], Iterable[str]] = field(default=lambda _: ())
+    """The fields set on this object that the controller does not implement; any makes it Stalled."""
+    forget: Callable[[R], None] = field(default=lambda _: None)
+    """Called once an object is gone, for what a controller remembers of it."""

@@ -1,0 +1,257 @@
+"""A controller's process: from the command line to a running loop, and its end.
+
+    flags → login → wait for the CRDs → lease → services → watches → loop → release
+
+A controller's `__main__` gives `run` a function that constructs its kinds once the client is there. SIGINT and SIGTERM
+end it gracefully: attempts are cancelled (each can start again from the top), waiting events are sent, the lease is
+given back. Losing the lease ends the process with status 1, so that whoever restarts it starts clean.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import gc
+import logging
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any
+
+from shared.api.meta import ResourceKind
+from shared.kube import config
+from shared.kube.client import Client
+from shared.kube.errors import ApiError, ConfigError, NoMatch
+from shared.kube.watch import Cache, Change
+from shared.loop import logs, probes
+from shared.loop.controller import Controller
+from shared.loop.events import Recorder
+from shared.loop.feed import Feed
+from shared.loop.kinds import ConfigRef, Kind
+from shared.loop.lease import Lease, lease_name
+
+log = logging.getLogger(__name__)
+
+CRD_RETRY = 2.0
+"""Seconds between looks for a CRD that isn't there yet."""
+
+
+class Runtime:
+    """What a controller's constructor gets: the client, the flags, and where to hang its services."""
+
+    def __init__(self, name: str, client: Client, options: argparse.Namespace) -> None:
+        self.name, self.client, self.options = name, client, options
+        self.services = contextlib.AsyncExitStack()
+        """Entered when the process starts to work (holds the lease) and left when it stops."""
+        self.controller: Controller | None = None
+
+    def wake(self, kind: str, namespace: str, name: str) -> None:
+        """Make an object due now; for what a controller itself notices, such as drift."""
+        if self.controller is not None:
+            self.controller.wake(kind, namespace, name)
+
+    def gate(self, name: str, default: bool = False) -> bool:
+        """Whether a feature gate is on."""
+        return bool(self.options.feature_gates.get(name, default))
+
+
+Build = Callable[[Runtime], Awaitable[Sequence[Kind[Any]]]]
+
+
+def run(name: str, options: argparse.Namespace, build: Build) -> int:
+    """Run a controller until it is told to stop; the process' exit status."""
+    logs.configure(options.log_level, options.log_encoding)
+    sys.setswitchinterval(0.001)  # kopf's thread and the loop take turns more often: lower latency
+    for flag in options.unbuilt:
+        log.error("--%s is accepted for compatibility but has no effect in this version", flag)
+    try:
+        connection = config.load(options.kubeconfig or None, options.kube_context or None)
+    except ConfigError as error:
+        log.error("no cluster to work on: %s", error)
+        return 1
+    with contextlib.suppress(KeyboardInterrupt):
+        return asyncio.run(_main(name, connection, options, build))
+    return 0
+
+
+async def _main(name: str, connection: config.Connection, options: argparse.Namespace, build: Build) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with running(name, connection, options, build) as lost:
+        waits = [asyncio.create_task(stop.wait()), asyncio.create_task(lost.wait())]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        log.info("stopping")
+    return 1 if lost.is_set() else 0
+
+
+@contextlib.asynccontextmanager
+async def running(
+    name: str, connection: config.Connection, options: argparse.Namespace, build: Build
+) -> AsyncIterator[asyncio.Event]:
+    """A controller at work in this event loop; the event is set when it can't go on."""
+    client = Client(connection, qps=options.kube_api_qps, burst=options.kube_api_burst, user_agent=name)
+    working, broken = asyncio.Event(), asyncio.Event()
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(client.close)
+        check = probes.ready(lambda: "" if working.is_set() or _standby(options) else "starting")
+        for routes, listen in (
+            ({"/healthz": probes.alive, "/readyz": check}, options.health_addr),
+            ({"/metrics": probes.expose}, options.metrics_addr),
+        ):
+            runner = await probes.serve(routes, listen)
+            if runner is not None:
+                stack.push_async_callback(runner.cleanup)
+        work = asyncio.create_task(_work(name, client, connection, options, build, working, broken))
+        try:
+            yield broken
+        finally:
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+
+
+def _standby(options: argparse.Namespace) -> bool:
+    """A replica that waits for the lease is ready: it is there to take over."""
+    return bool(options.enable_leader_election)
+
+
+async def _work(
+    name: str,
+    client: Client,
+    connection: config.Connection,
+    options: argparse.Namespace,
+    build: Build,
+    working: asyncio.Event,
+    broken: asyncio.Event,
+) -> None:
+    """Everything between the start and the end of work; an error that ends it is logged and sets `broken`."""
+    try:
+        async with contextlib.AsyncExitStack() as stack:
+            if options.enable_leader_election:
+                lease = await stack.enter_async_context(_leading(name, client, options))
+                stack.enter_context(_tell(lease.lost, broken))
+            runtime = Runtime(name, client, options)
+            kinds = await build(runtime)
+            recorder = Recorder(client, name, getattr(options, "events_addr", ""))
+            controller = runtime.controller = Controller(name, client, recorder, kinds, options)
+            await _wait_for_definitions(client, controller)
+            await recorder.start()
+            stack.push_async_callback(recorder.stop)
+            await stack.enter_async_context(runtime.services)
+            feed = Feed(
+                [type_.resource for type_ in controller.watched],
+                connection=connection,
+                deliver=controller.deliver,
+                label_selectors=_selectors(kinds, options.watch_label_selector),
+                namespace=None if options.watch_all_namespaces else options.runtime_namespace,
+            )
+            stack.push_async_callback(feed.stop)
+            if any(kind.configs is not Kind.__dataclass_fields__["configs"].default for kind in kinds):
+                await _watch_configs(stack, client, controller, options)
+            loop_task = asyncio.create_task(controller.run())
+            stack.push_async_callback(_end, loop_task)
+            await feed.start()
+            gc.collect()
+            gc.freeze()
+            working.set()
+            log.info("%s works", name)
+            await loop_task
+    except asyncio.CancelledError:
+        raise
+    except Exception as error:
+        log.error("%s can't go on: %s", name, error, exc_info=error)
+        broken.set()
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def _leading(name: str, client: Client, options: argparse.Namespace) -> AsyncIterator[Lease]:
+    lease = Lease(
+        client,
+        options.runtime_namespace,
+        lease_name(name, options.watch_label_selector),
+        duration=options.leader_election_lease_duration,
+        renew_deadline=options.leader_election_renew_deadline,
+        retry=options.leader_election_retry_period,
+    )
+    await lease.hold()
+    try:
+        yield lease
+    finally:
+        await lease.release(give_up=options.leader_election_release_on_cancel)
+
+
+@contextlib.contextmanager
+def _tell(source: asyncio.Event, target: asyncio.Event) -> Any:
+    async def wait() -> None:
+        await source.wait()
+        target.set()
+
+    task = asyncio.create_task(wait())
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+def _selectors(kinds: Sequence[Kind[Any]], selector: str) -> dict[ResourceKind, str]:
+    """A shard's selector holds for the kinds that are reconciled; what they refer to is watched whole."""
+    if not selector:
+        return {}
+    return {kind.type.resource: selector for kind in kinds}
+
+
+async def _wait_for_definitions(client: Client, controller: Controller) -> None:
+    """Wait until the API serves every kind that is watched, saying what is missing."""
+    told: set[str] = set()
+    missing = [type_.resource for type_ in controller.watched]
+    while True:
+        still = []
+        for resource in missing:
+            try:
+                await client.discovery.find(resource.api_version, resource.kind)
+            except NoMatch:
+                still.append(resource)
+            except ApiError as error:
+                log.error("the Kubernetes API does not answer, trying again: %s", error)
+                still.append(resource)
+        missing = still
+        if not missing:
+            return
+        for resource in missing:
+            if resource.crd_name not in told:
+                told.add(resource.crd_name)
+                log.error("waiting for the CustomResourceDefinition %s: apply deploy/crds", resource.crd_name)
+        await asyncio.sleep(CRD_RETRY)
+        client.discovery.invalidate()
+
+
+async def _watch_configs(
+    stack: contextlib.AsyncExitStack, client: Client, controller: Controller, options: argparse.Namespace
+) -> None:
+    """Watch the ConfigMaps and Secrets that carry the watch label; only their metadata is read."""
+    for kind in ("ConfigMap", "Secret"):
+        cache: Cache[str] = Cache(
+            client,
+            "v1",
+            kind,
+            label_selector=options.watch_configs_label_selector,
+            namespace=None if options.watch_all_namespaces else options.runtime_namespace,
+            metadata_only=True,
+            keep=lambda metadata: metadata.resource_version,
+        )
+
+        def changed(change: Change[str], kind: str = kind) -> None:
+            controller.config_changed(ConfigRef(kind, *change.key))
+
+        cache.on_change(changed)
+        await cache.start()
+        stack.push_async_callback(cache.stop)
