@@ -29,6 +29,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from tests.kit.api import Api
 from tests.kit.processes import Processes, ProcessFailed, free_ports
 from tests.upstream.controlplane import build
 
@@ -56,6 +57,7 @@ class ControlPlane:
         self.processes = Processes(directory / "logs")
         self.token = ""
         self.url = ""
+        self.api = Api("")
         self._api_server_command: list[str | Path] = []
 
     @classmethod
@@ -90,18 +92,7 @@ class ControlPlane:
 
     def request(self, method: str, path: str, body: Any = None, content_type: str = "application/json") -> Any:
         """One call as administrator; the decoded answer. requests.HTTPError on a 4xx or 5xx."""
-        with requests.Session() as session:
-            session.trust_env = False  # a proxy of this machine is not meant for loopback
-            answer = session.request(
-                method,
-                self.url + path,
-                data=None if body is None else json.dumps(body),
-                headers={"Authorization": f"Bearer {self.token}", "Content-Type": content_type},
-                verify=str(self.ca),
-                timeout=30,
-            )
-        answer.raise_for_status()
-        return answer.json() if answer.headers.get("Content-Type", "").startswith("application/json") else answer.text
+        return self.api.request(method, path, body, content_type)
 
     def stop_api_server(self) -> None:
         """Kill the API server only; its clients see refused connections until start_api_server()."""
@@ -110,7 +101,7 @@ class ControlPlane:
     def start_api_server(self, timeout: float = 90) -> None:
         """Start the API server on its address and wait until it is ready."""
         self.processes.start("kube-apiserver", self._api_server_command)
-        self.processes.wait_until(lambda: self._ok("/readyz"), "kube-apiserver", timeout)
+        self.processes.wait_until(lambda: self.api.ok("/readyz"), "kube-apiserver", timeout)
 
     def stop(self) -> None:
         """Kill everything. The data stays in the directory."""
@@ -135,6 +126,7 @@ class ControlPlane:
         self.token = (pki / "tokens.csv").read_text().split(",")[0]
         api, etcd, peer = free_ports(3)
         self.url = f"https://127.0.0.1:{api}"
+        self.api = Api(self.url, token=self.token, ca=str(self.ca))
         self._write_kubeconfig()
         self.processes.start("etcd", self._etcd_command(etcd, peer))
         self._api_server_command = self._command_of_api_server(api, etcd)
@@ -218,13 +210,6 @@ class ControlPlane:
             "--manage-all-nodes=true",
         ]
 
-    def _ok(self, path: str) -> bool:
-        try:
-            self.request("GET", path)
-        except requests.RequestException:
-            return False
-        return True
-
     def _ensure_node(self) -> None:
         resources = {"cpu": "1000", "memory": "1000Gi", "pods": "10000", "ephemeral-storage": "1000Gi"}
         node = {
@@ -240,7 +225,7 @@ class ControlPlane:
                 raise
 
     def _accounts_are_made(self) -> bool:
-        return self._ok("/api/v1/namespaces/default/serviceaccounts/default")
+        return self.api.ok("/api/v1/namespaces/default/serviceaccounts/default")
 
     def _node_is_ready(self) -> bool:
         node = self.request("GET", f"/api/v1/nodes/{NODE}")

@@ -50,7 +50,7 @@ def test_a_build_that_fails_shows_the_end_of_what_go_said_and_leaves_nothing_beh
     program(
         elsewhere / "bin", "go", 'case "$1" in env) echo go1.26.0;; *) echo "no route to the proxy" >&2; exit 3;; esac'
     )
-    with pytest.raises(build.BuildFailed, match="age could not be built.*ended with 3(?s:.*)no route to the proxy"):
+    with pytest.raises(build.BuildFailed, match=r"age could not be built.*ended with 3(?s:.*)no route to the proxy"):
         build.build(["age"])
     assert not build.available("age")
     assert list(build.bin_dir().iterdir()) == []
