@@ -1,0 +1,73 @@
+"""Which artifact a Kustomization builds from, and whether it may."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shared.api.kustomize import Kustomization
+from shared.api.meta import Artifact, Resource, format_duration
+from shared.api.source import Bucket, ExternalArtifact, GitRepository, OCIRepository
+from shared.loop.attempt import Attempt
+from shared.loop.kinds import Ref
+from shared.loop.verdict import Stalled, Waiting
+
+KINDS: dict[str, type[Resource]] = {
+    kind.resource.kind: kind for kind in (GitRepository, OCIRepository, Bucket, ExternalArtifact)
+}
+ORIGIN = "org.opencontainers.image.revision"
+"""Metadata key of an artifact that names the upstream revision it was made of."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """The artifact to build from and the object that has it."""
+
+    kind: str
+    ref: Ref
+    artifact: Artifact
+
+    @property
+    def origin_revision(self) -> str | None:
+        """The upstream revision behind the artifact's own, such as the Git commit an OCI artifact was pushed from."""
+        return (self.artifact.metadata or {}).get(ORIGIN)
+
+
+def ref(ks: Kustomization) -> Ref:
+    """The namespace and name of the source."""
+    wanted = ks.spec.source_ref
+    return Ref(wanted.namespace or ks.metadata.namespace, wanted.name)
+
+
+async def find(ks: Kustomization, attempt: Attempt[Kustomization]) -> Source:
+    """The source's artifact. Stalls with AccessDenied where the reference isn't allowed, waits with ArtifactFailed."""
+    kind, where = ks.spec.source_ref.kind, ref(ks)
+    if attempt.options.no_cross_namespace_refs and where.namespace != ks.metadata.namespace:
+        raise Stalled(
+            "AccessDenied",
+            f"can't access '{kind}/{where.namespace}/{where.name}', cross-namespace references have been blocked",
+        )
+    if kind == "ExternalArtifact" and not attempt.options.feature_gates.get("ExternalArtifact"):
+        raise Stalled(
+            "AccessDenied",
+            f"can't access '{kind}/{where.namespace}/{where.name}', the feature gate ExternalArtifact is off: "
+            "start the controller with --feature-gates=ExternalArtifact=true",
+        )
+    type_ = KINDS[kind]
+    source = await attempt.read(type_, where.namespace, where.name)
+    again = format_duration(attempt.options.requeue_dependency)
+    if source is None:
+        plural = f"{type_.resource.plural}.{type_.resource.group}"
+        raise Waiting("ArtifactFailed", f'{plural} "{where.name}" not found')
+    artifact: Artifact | None = source.status.artifact  # type: ignore[attr-defined]
+    if artifact is None:
+        raise Waiting("ArtifactFailed", f"Source artifact not found, retrying in {again}")
+    return Source(kind, where, artifact)
+
+
+def has_new_artifact(old: Resource | None, new: Resource | None) -> bool:
+    """Whether a change of a source matters to those who build from it."""
+    before = getattr(getattr(old, "status", None), "artifact", None)
+    after = getattr(getattr(new, "status", None), "artifact", None)
+    if new is None or after is None:
+        return old is None
+    return before is None or (before.revision, before.digest, before.url) != (after.revision, after.digest, after.url)
