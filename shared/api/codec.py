@@ -9,7 +9,9 @@ no patch.
 
 from __future__ import annotations
 
+import copy
 import functools
+import itertools
 import json
 import re
 from typing import Any, TypeVar, cast, get_type_hints
@@ -49,7 +51,7 @@ def decode(cls: type[P], manifest: Manifest) -> P:
     try:
         return msgspec.convert(_without_nulls(manifest), cls)
     except msgspec.ValidationError as problem:
-        raise _translate(cls, manifest, problem) from problem
+        raise _translate(cls, _without_nulls(manifest), problem) from problem
 
 
 def decode_json(cls: type[P], data: bytes | str) -> P:
@@ -57,12 +59,23 @@ def decode_json(cls: type[P], data: bytes | str) -> P:
     try:
         obj: P = _decoder(cls).decode(data)
     except msgspec.ValidationError:
-        return decode(cls, cast(Manifest, msgspec.json.decode(data)))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
+        return decode(cls, cast(Manifest, _parse(cls, data)))
+    except _NOT_JSON as problem:
         raise DecodeError(cls.__name__, "", f"not JSON: {problem}") from problem
     if isinstance(obj, Resource):
-        _require_kind(cls, {"apiVersion": obj.api_version, "kind": obj.kind})
+        metadata = {"namespace": obj.metadata.namespace, "name": obj.metadata.name}
+        _require_kind(cls, {"apiVersion": obj.api_version, "kind": obj.kind, "metadata": metadata})
     return obj
+
+
+_NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+def _parse(cls: type[Part], data: bytes | str) -> Any:
+    try:
+        return msgspec.json.decode(data)
+    except _NOT_JSON as problem:
+        raise DecodeError(cls.__name__, "", f"not JSON: {problem}") from problem
 
 
 @functools.cache
@@ -109,7 +122,7 @@ _WORDS = {
 def _translate(cls: type[Part], manifest: Manifest, error: msgspec.ValidationError) -> DecodeError:
     match = _AT.match(str(error))
     problem, path = (match["problem"], match["path"] or "") if match else (str(error), "")
-    field = path.lstrip(".")
+    field = _name_keys(cls, manifest, path.lstrip("."))
     missing = _MISSING.match(problem)
     if missing:
         field = f"{field}.{missing['field']}" if field else missing["field"]
@@ -120,6 +133,43 @@ def _translate(cls: type[Part], manifest: Manifest, error: msgspec.ValidationErr
         problem = re.sub(r"`(\w+)`", lambda word: _WORDS.get(word[1], word[0]), problem)
         problem = problem[0].lower() + problem[1:]
     return DecodeError(_name(cls, manifest), field, problem)
+
+
+def _name_keys(cls: type[Part], manifest: Manifest, path: str) -> str:
+    """The path with the key in place of each [...], which is all that msgspec says of a map's value."""
+    while "[...]" in path:
+        before, _, after = path.partition("[...]")
+        keys = itertools.islice(_at(manifest, before), 1000)
+        key = next((key for key in keys if _fails(cls, manifest, before, key)), None)
+        if key is None:
+            break
+        path = f"{before}.{key}{after}"
+    return path
+
+
+def _steps(path: str) -> list[str | int]:
+    return [int(index) if index else name for name, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", path)]
+
+
+def _at(manifest: Any, path: str) -> dict[str, Any]:
+    for step in _steps(path):
+        manifest = manifest[step]
+    return cast(dict[str, Any], manifest)
+
+
+def _fails(cls: type[Part], manifest: Manifest, path: str, key: str) -> bool:
+    """Is the manifest wrong with only this key in the map at the path?"""
+    alone: Any = {key: _at(manifest, path)[key]}
+    steps = _steps(path)
+    for depth in range(len(steps) - 1, -1, -1):
+        outer = copy.copy(functools.reduce(lambda value, step: value[step], steps[:depth], cast(Any, manifest)))
+        outer[steps[depth]] = alone
+        alone = outer
+    try:
+        msgspec.convert(alone, cls)
+    except msgspec.ValidationError as problem:
+        return f"{path}[...]" in str(problem)
+    return False
 
 
 def _name(cls: type[Part], manifest: Manifest) -> str:

@@ -176,13 +176,15 @@ def _text(docstring: str) -> str:
 # ---- schema → YAML ---------------------------------------------------------------------------------------------------
 
 _PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9/._-]*")
+_UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _RESERVED = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
 
 
 def _scalar(value: Any) -> str:
     if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _RESERVED:
         return value
-    return json.dumps(value, ensure_ascii=False)
+    # A JSON string is a double-quoted YAML scalar, but for characters that YAML takes for line breaks or forbids.
+    return _UNPRINTABLE.sub(lambda char: f"\\u{ord(char[0]):04x}", json.dumps(value, ensure_ascii=False))
 
 
 def _lines(value: Any, indent: str) -> typing.Iterator[str]:
