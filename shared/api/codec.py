@@ -249,6 +249,10 @@ def _write(value: Any, old: Any) -> Any:
 
 def _write_items(items: list[Part], old: list[Any]) -> list[Manifest]:
     cls: Any = type(items[0])
+    if _is_plain(cls):  # an inventory may have thousands of entries
+        fresh = cast(list[Manifest], msgspec.to_builtins(items))
+        if not old or fresh == old:
+            return fresh
     names = [field for field in _fields(cls) if field.attribute in cls.identity]
     before: dict[str, list[Manifest]] = {}
     for item in old if names else ():
@@ -259,6 +263,16 @@ def _write_items(items: list[Part], old: list[Any]) -> list[Manifest]:
         matches = before.get(json.dumps([getattr(part, name.attribute) for name in names]))
         written.append(encode(part, matches.pop(0) if matches else None))
     return written
+
+
+@functools.cache
+def _is_plain(cls: Any) -> bool:
+    """Does msgspec write such a part as `encode` would? Its fields are scalars, and an omitted one is None or zero."""
+    return all(
+        (field.default is msgspec.NODEFAULT or (not field.required and field.default in (None, False, 0)))
+        and _hint(cls, field.attribute) in (str, bool, int, str | None, bool | None, int | None)
+        for field in _fields(cls)
+    )
 
 
 def _says(cls: Any, field: _Field, wire: Any, value: Any) -> bool:
