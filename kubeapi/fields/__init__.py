@@ -1,0 +1,10 @@
+"""Who owns which field, and how a patch changes an object: server-side apply, managedFields, and the other patches."""
+
+from __future__ import annotations
+
+from kubeapi.fields.apply import apply, settled, updated
+from kubeapi.fields.errors import Conflict, Invalid
+from kubeapi.fields.patches import json_patch, merge_patch
+from kubeapi.fields.strategic import strategic_patch
+
+__all__ = ["Conflict", "Invalid", "apply", "json_patch", "merge_patch", "settled", "strategic_patch", "updated"]
