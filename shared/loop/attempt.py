@@ -32,6 +32,7 @@ from shared.loop.queue import Key
 
 if TYPE_CHECKING:
     from shared.loop.controller import Controller
+    from shared.loop.kinds import Kind
 
 R = TypeVar("R", bound=Resource)
 S = TypeVar("S", bound=Resource)
@@ -62,8 +63,11 @@ class Slot:
 class Attempt(Generic[R]):
     """One run on one object, from the moment its key is taken to its verdict."""
 
-    def __init__(self, controller: Controller, key: Key, obj: R, slot: Slot, log: logging.LoggerAdapter[Any]) -> None:
+    def __init__(
+        self, controller: Controller, kind: Kind[R], key: Key, obj: R, slot: Slot, log: logging.LoggerAdapter[Any]
+    ) -> None:
         self.controller = controller
+        self._kind = kind
         self.key = key
         self.obj = _working_copy(obj)
         self.log = log
@@ -75,7 +79,10 @@ class Attempt(Generic[R]):
         """Metadata that goes with every event of this attempt, such as the revision; keys without the group."""
         self.slot = slot
         self.is_resting = False
+        self.doing: str | None = None
+        """The last progress message."""
         self.started = time.monotonic()
+        self._unsettled = False
         self._saved = obj
         self._lock = asyncio.Lock()
         self._timer: asyncio.TimerHandle | None = None
@@ -119,7 +126,7 @@ class Attempt(Generic[R]):
 
     async def progress(self, message: str) -> None:
         """Say what is being done. Written to the status only when the attempt takes longer than a second."""
-        self._note(message, unsettled=False)
+        self.doing = message
         if time.monotonic() - self.started >= LONG:
             await self._write()
         elif self._timer is None:
@@ -127,7 +134,7 @@ class Attempt(Generic[R]):
 
     async def save(self, message: str) -> None:
         """Say what is being done and write the whole status now, before the world is changed."""
-        self._note(message, unsettled=True)
+        self.doing, self._unsettled = message, True
         await self._write()
 
     def find(self, type_: type[S], namespace: str, name: str) -> S | None:
@@ -192,12 +199,6 @@ class Attempt(Generic[R]):
         if self._flush is not None:
             self._flush.cancel()
 
-    def _note(self, message: str, *, unsettled: bool) -> None:
-        now = format_time(time.time())
-        self._status.conditions = verdict.progressing(
-            self._status.conditions, message, self.generation, now, unsettled=unsettled
-        )
-
     def _write_later(self) -> None:
         self._timer = None
         if not self._closed:
@@ -218,6 +219,15 @@ class Attempt(Generic[R]):
         async with self._lock:
             if self._closed and not final:
                 return
+            if self.doing is not None and not final:
+                self._status.conditions = verdict.progressing(
+                    self._status.conditions,
+                    self.doing,
+                    self.generation,
+                    format_time(time.time()),
+                    unsettled=self._unsettled,
+                    ready=self._kind.in_progress,
+                )
             patch = codec.status_patch(self._saved, self.obj)
             if patch is None:
                 return

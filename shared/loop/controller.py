@@ -168,7 +168,7 @@ class Controller:
                 running.queue.done(key)
                 slot.release()
                 continue
-            attempt = Attempt(self, key, obj, slot, ObjectLog(log, self.name, obj))
+            attempt = Attempt(self, running.kind, key, obj, slot, ObjectLog(log, self.name, obj))
             task = asyncio.create_task(self._attempt(running, attempt), name=str(key))
             running.attempts[key] = (task, attempt)
 
@@ -215,7 +215,9 @@ class Controller:
         verdict = await self._verdict(kind, attempt)
         status, before = obj.status, _ready_message(self._rosters[attempt.key.kind], attempt.key)
         now = format_time(time.time())
-        status.conditions = conclude(status.conditions, verdict, attempt.generation, now, abnormal=kind.abnormal)
+        status.conditions = conclude(
+            status.conditions, verdict, attempt.generation, now, abnormal=kind.abnormal, doing=attempt.doing
+        )
         if isinstance(verdict, Ready | Stalled) and hasattr(status, "observed_generation"):
             status.observed_generation = attempt.generation
         if token := requested_at(obj):

@@ -45,10 +45,10 @@ class Feed:
         *,
         connection: Connection,
         deliver: Delivery,
-        label_selectors: Mapping[ResourceKind, str] | None = None,
+        label_selectors: Mapping[str, str] | None = None,
         namespace: str | None = None,
     ) -> None:
-        """Watch `kinds` in one namespace, or in all."""
+        """Watch `kinds` in one namespace, or in all; `label_selectors` are by kind."""
         self._kinds, self._connection, self._deliver = list(kinds), connection, deliver
         self._selectors, self._namespace = dict(label_selectors or {}), namespace
         self._stop = threading.Event()
@@ -91,7 +91,7 @@ class Feed:
         kopf.on.login(registry=registry)(self._connect(kopf))
         for kind in self._kinds:
             kopf.on.event(kind.group, kind.version, kind.plural, registry=registry)(self._handler(kind))
-            if selector := self._selectors.get(kind):
+            if selector := self._selectors.get(kind.kind):
                 settings.watching.label_selectors[kind.group, kind.plural] = selector
         where: dict[str, Any] = {"namespaces": [self._namespace]} if self._namespace else {"clusterwide": True}
         await kopf.operator(
@@ -233,4 +233,5 @@ def _quiet(kopf: Any, settings: Any) -> None:
     settings.queueing.idle_timeout = 0.1
     settings.watching.chunk_size = 500  # objects a page
     logging.getLogger("kopf").setLevel(logging.WARNING)
-    logging.getLogger("kopf.objects").setLevel(logging.ERROR)
+    for name in ("kopf.objects", "kopf._core.reactor.running"):  # handler chatter; signals are the process' to handle
+        logging.getLogger(name).setLevel(logging.ERROR)

@@ -54,6 +54,8 @@ class Kind(Generic[R]):
     """The story. Returns Ready or raises a NotReady; may be cancelled anywhere and run again."""
     finalize: Callable[[R, Attempt[R]], Awaitable[None]]
     """What happens before a deleted object goes; runs again until it returns."""
+    in_progress: str | None = None
+    """What Ready says while it is Unknown; the progress message when unset."""
     abnormal: tuple[str, ...] = ()
     """The negative-polarity conditions that this kind owns beside Reconciling and Stalled."""
     wakes: tuple[Wake[R], ...] = ()

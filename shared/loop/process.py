@@ -19,7 +19,6 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
-from shared.api.meta import ResourceKind
 from shared.kube import config
 from shared.kube.client import Client
 from shared.kube.errors import ApiError, ConfigError, NoMatch
@@ -71,7 +70,11 @@ def run(name: str, options: argparse.Namespace, build: Build) -> int:
         log.error("no cluster to work on: %s", error)
         return 1
     with contextlib.suppress(KeyboardInterrupt):
-        return asyncio.run(_main(name, connection, options, build))
+        try:
+            return asyncio.run(_main(name, connection, options, build))
+        except OSError as error:
+            log.error("can't start: %s", error.strerror or error)
+            return 1
     return 0
 
 
@@ -202,11 +205,11 @@ def _tell(source: asyncio.Event, target: asyncio.Event) -> Any:
         task.cancel()
 
 
-def _selectors(kinds: Sequence[Kind[Any]], selector: str) -> dict[ResourceKind, str]:
+def _selectors(kinds: Sequence[Kind[Any]], selector: str) -> dict[str, str]:
     """A shard's selector holds for the kinds that are reconciled; what they refer to is watched whole."""
     if not selector:
         return {}
-    return {kind.type.resource: selector for kind in kinds}
+    return {kind.type.resource.kind: selector for kind in kinds}
 
 
 async def _wait_for_definitions(client: Client, controller: Controller) -> None:

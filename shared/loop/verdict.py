@@ -84,9 +84,11 @@ def conclude(
     now: str,
     *,
     abnormal: Iterable[str] = (),
+    doing: str | None = None,
 ) -> list[Condition]:
     """The conditions after an attempt.
 
+    `doing` is the last progress message; while an attempt is to be repeated, Reconciling keeps saying it.
     `abnormal` are the kind's own negative-polarity conditions: each is removed unless the verdict names it.
     Conditions that neither the verdict nor the loop owns stay as they are.
     """
@@ -111,7 +113,12 @@ def conclude(
         case NotReady():
             kept.pop(STALLED, None)
             progress = _find(conditions, RECONCILING)
-            put(RECONCILING, "True", PROGRESSING_WITH_RETRY, progress.message if progress else verdict.message)
+            put(
+                RECONCILING,
+                "True",
+                PROGRESSING_WITH_RETRY,
+                doing or (progress.message if progress else verdict.message),
+            )
             put(READY, "False", verdict.reason, verdict.message)
     if isinstance(verdict, NotReady) and verdict.condition:
         put(verdict.condition, "True", verdict.reason, verdict.message)
@@ -119,18 +126,24 @@ def conclude(
 
 
 def progressing(
-    conditions: Sequence[Condition], message: str, generation: int, now: str, *, unsettled: bool = False
+    conditions: Sequence[Condition],
+    message: str,
+    generation: int,
+    now: str,
+    *,
+    unsettled: bool = False,
+    ready: str | None = None,
 ) -> list[Condition]:
     """The conditions while an attempt works: Reconciling=True says what is being done.
 
     Ready becomes Unknown when it was never decided, or when the attempt is about to change what Ready speaks of
-    (`unsettled`); else the last outcome stays readable.
+    (`unsettled`); else the last outcome stays readable. `ready` is what Ready says then, `message` unless given.
     """
     kept = {condition.type: condition for condition in conditions if condition.type != STALLED}
     kept[RECONCILING] = _changed(kept.get(RECONCILING), RECONCILING, "True", PROGRESSING, message, generation, now)
-    ready = kept.get(READY)
-    if ready is None or ready.status == "Unknown" or unsettled:
-        kept[READY] = _changed(ready, READY, "Unknown", PROGRESSING, message, generation, now)
+    decided = kept.get(READY)
+    if decided is None or decided.status == "Unknown" or unsettled:
+        kept[READY] = _changed(decided, READY, "Unknown", PROGRESSING, ready or message, generation, now)
     return in_order(kept.values())
 
 
