@@ -43,7 +43,7 @@ class Lease:
     async def hold(self) -> None:
         """Wait for the lease and keep it from then on."""
         log.info("waiting for the lease %s/%s", self._namespace, self._name)
-        while not await self._try():
+        while not await self._try():  # noqa: ASYNC110 - the API server is asked, no event to wait for
             await asyncio.sleep(self._retry)
         log.info("holding the lease %s/%s as %s", self._namespace, self._name, self.identity)
         self._task = asyncio.create_task(self._renew())
