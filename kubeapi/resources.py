@@ -11,7 +11,30 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from shared import schema
+
+SHARED_STORAGE = {("events.k8s.io", "events"): ("", "events")}
+"""Resources that are another group's view of the same objects."""
+
+STORAGE_VERSIONS = {("autoscaling", "horizontalpodautoscalers"): "v2", ("events.k8s.io", "events"): "v1"}
+"""Which version of a built-in resource with several is stored."""
+
+DEPRECATED = {
+    ("v1", "endpoints"): "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
+    ("v1", "componentstatuses"): "v1 ComponentStatus is deprecated in v1.19+",
+}
+
 ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+
+
+@dataclass(frozen=True, slots=True)
+class SubresourceKind:
+    """The kind that a subresource's body has, and its verbs."""
+
+    group: str
+    version: str
+    kind: str
+    verbs: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +52,8 @@ class Resource:
     categories: tuple[str, ...] = ()
     subresources: tuple[str, ...] = ()
     """Names such as "status", "scale", "token", "log"."""
+    subresource_kinds: Mapping[str, SubresourceKind] = field(default_factory=dict, compare=False)
+    """What the body of a built-in kind's subresource is; "status" and "scale" of custom resources need no entry."""
     schema: Any = None
     """The schema node of the whole object: shared.schema.Schema of a built-in kind, or what a CRD gives."""
     list_kind: str = ""
@@ -52,7 +77,8 @@ class Resource:
     @property
     def storage(self) -> tuple[str, str]:
         """What objects of all versions of this resource are stored under."""
-        return (self.group, self.plural)
+        key = (self.group, self.plural)
+        return SHARED_STORAGE.get(key, key)
 
     @property
     def group_resource(self) -> str:
@@ -69,6 +95,34 @@ class Resource:
     @property
     def custom(self) -> bool:
         return self.definition is not None
+
+
+def built_in() -> list[Resource]:
+    """The built-in resources of the release that shared.schema describes."""
+    found = []
+    for one in schema.resources():
+        kinds = {
+            name: SubresourceKind(sub.group, sub.version, sub.kind, sub.verbs) for name, sub in one.subresources.items()
+        }
+        found.append(
+            Resource(
+                group=one.group,
+                version=one.version,
+                kind=one.kind,
+                plural=one.plural,
+                singular=one.singular,
+                namespaced=one.namespaced,
+                short_names=one.short_names,
+                verbs=one.verbs,
+                categories=one.categories,
+                subresources=tuple(one.subresources),
+                subresource_kinds=kinds,
+                schema=schema.lookup(one.api_version, one.kind),
+                storage_version=STORAGE_VERSIONS.get((one.group, one.plural), one.version),
+                deprecation_warning=DEPRECATED.get((one.api_version, one.plural), ""),
+            )
+        )
+    return found
 
 
 class Registry:

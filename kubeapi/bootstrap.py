@@ -1,0 +1,36 @@
+"""What every cluster has from its first moment: the system namespaces, the default roles, the Service of the API."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kubeapi import writes
+from kubeapi.errors import StatusError
+from kubeapi.roles import default_bindings, default_roles
+from kubeapi.writes import Options
+
+if TYPE_CHECKING:
+    from kubeapi.cluster import Cluster
+
+Manifest = dict[str, Any]
+
+NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
+
+
+def create(cluster: Cluster) -> None:
+    """Create what isn't there yet; what somebody changed stays as it is."""
+    for name in NAMESPACES:
+        _ensure(cluster, "", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    for manifest in (*default_roles(), *default_bindings()):
+        _ensure(cluster, manifest["metadata"].get("namespace", ""), manifest)
+
+
+def _ensure(cluster: Cluster, namespace: str, manifest: Manifest) -> None:
+    resource = cluster.resource(manifest["apiVersion"], manifest["kind"])
+    if cluster.entry(resource, namespace, manifest["metadata"]["name"]) is not None:
+        return
+    try:
+        writes.create(cluster, resource, namespace, manifest, Options(field_manager="kube-apiserver"))
+    except StatusError as error:
+        if error.reason != "AlreadyExists":
+            raise

@@ -1,0 +1,159 @@
+"""Namespaces: nothing is created in one that isn't there or is going, and a deleted one takes its contents along."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kubeapi import writes
+from kubeapi.controllers.queue import Controller
+from kubeapi.errors import Cause, forbidden, not_found
+from kubeapi.resources import Resource
+from kubeapi.store import Change
+from kubeapi.writes import DeleteOptions, Options
+
+if TYPE_CHECKING:
+    from kubeapi.cluster import Cluster
+
+Manifest = dict[str, Any]
+
+STORAGE = ("", "namespaces")
+LABEL = "kubernetes.io/metadata.name"
+IMMORTAL = ("default", "kube-system", "kube-public", "kube-node-lease")
+
+
+class Namespaces(Controller[str]):
+    """Empties and removes namespaces that are being deleted; admits what is created in the others."""
+
+    name = "namespace-controller"
+
+    def __init__(self, cluster: Cluster):
+        super().__init__(cluster)
+        self._waits: dict[str, None] = {}
+        cluster.admission.on_before.append(self._before)
+
+    def _before(self, resource: Resource, manifest: Manifest, old: Manifest | None, options: Options) -> None:
+        metadata = manifest["metadata"]
+        if resource.storage == STORAGE:
+            if metadata.get("name"):
+                metadata["labels"] = {**(metadata.get("labels") or {}), LABEL: metadata["name"]}
+            return
+        if old is not None or not resource.namespaced or "create" not in resource.verbs:
+            return
+        name = metadata.get("namespace", "")
+        entry = self.cluster.store.get(STORAGE, "", name)
+        if entry is None:
+            raise not_found("", "namespaces", name)
+        if entry.deleting:
+            problem = f"unable to create new content in namespace {name} because it is being terminated"
+            cause = Cause("NamespaceTerminating", f"namespace {name} is being terminated", "metadata.namespace")
+            raise forbidden(resource.group, resource.plural, metadata.get("name", ""), problem, [cause])
+
+    def keys(self, change: Change) -> list[str]:
+        if change.storage == STORAGE:
+            return [change.entry.name] if change.entry.deleting and change.type != "DELETED" else []
+        # The last objects of a namespace that waits for them are going.
+        if change.type == "DELETED" and change.entry.namespace in self._waits:
+            return [change.entry.namespace]
+        return []
+
+    def initial(self) -> list[str]:
+        return [entry.name for entry in self.cluster.store.entries(STORAGE) if entry.deleting]
+
+    def act(self, key: str) -> None:
+        entry = self.cluster.store.get(STORAGE, "", key)
+        if entry is None or not entry.deleting:
+            self._waits.pop(key, None)
+            return
+        self._waits[key] = None
+        remaining = self._empty(key)
+        resource = self.cluster.resource("v1", "Namespace")
+        if remaining:
+            writes.change(self.cluster, resource, "", key, lambda live: self._report(live, remaining))
+            return
+        self._waits.pop(key, None)
+        writes.change(self.cluster, resource, "", key, _finalized, subresource="finalize")
+
+    def _empty(self, namespace: str) -> list[tuple[str, list[str]]]:
+        """Delete everything in a namespace; gives what is still there, by resource with its finalizers."""
+        remaining: list[tuple[str, list[str]]] = []
+        for storage in list(self.cluster.store.storages()):
+            entries = self.cluster.store.entries(storage, namespace)
+            if not entries:
+                continue
+            resource = self.cluster.registry.any_version(*storage)
+            if resource is None or not resource.namespaced:
+                continue
+            for entry in entries:
+                if not entry.deleting:
+                    writes.delete(
+                        self.cluster, resource, namespace, entry.name, DeleteOptions(propagation="Background")
+                    )
+            for entry in self.cluster.store.entries(storage, namespace):
+                finalizers = entry.manifest()["metadata"].get("finalizers") or []
+                remaining.append((resource.group_resource, finalizers))
+        return remaining
+
+    def _report(self, live: Manifest, remaining: list[tuple[str, list[str]]]) -> Manifest:
+        counts: dict[str, int] = {}
+        finalizers: dict[str, int] = {}
+        for name, held in remaining:
+            counts[name] = counts.get(name, 0) + 1
+            for finalizer in held:
+                finalizers[finalizer] = finalizers.get(finalizer, 0) + 1
+        content = ", ".join(f"{name} has {count} resource instances" for name, count in sorted(counts.items()))
+        held_text = ", ".join(f"{name} in {count} resource instances" for name, count in sorted(finalizers.items()))
+        now = self.cluster.clock.stamp()
+        wanted = [
+            (
+                "NamespaceDeletionDiscoveryFailure",
+                "False",
+                "ResourcesDiscovered",
+                "All resources successfully discovered",
+            ),
+            (
+                "NamespaceDeletionGroupVersionParsingFailure",
+                "False",
+                "ParsedGroupVersions",
+                "All legacy kube types successfully parsed",
+            ),
+            (
+                "NamespaceDeletionContentFailure",
+                "False",
+                "ContentDeleted",
+                "All content successfully deleted, may be waiting on finalization",
+            ),
+            (
+                "NamespaceContentRemaining",
+                "True",
+                "SomeResourcesRemain",
+                f"Some resources are remaining: {content}",
+            ),
+            (
+                "NamespaceFinalizersRemaining",
+                "True" if finalizers else "False",
+                "SomeFinalizersRemain" if finalizers else "ContentHasNoFinalizers",
+                f"Some content in the namespace has finalizers remaining: {held_text}"
+                if finalizers
+                else "All content-preserving finalizers finished",
+            ),
+        ]
+        status = live.setdefault("status", {})
+        known = {condition["type"]: condition for condition in status.get("conditions") or ()}
+        conditions = []
+        for type_, value, reason, message in wanted:
+            before = known.get(type_)
+            since = before["lastTransitionTime"] if before and before["status"] == value else now
+            conditions.append(
+                {"type": type_, "status": value, "lastTransitionTime": since, "reason": reason, "message": message}
+            )
+        status["conditions"] = conditions
+        return live
+
+
+def _finalized(live: Manifest) -> Manifest:
+    spec = live.get("spec") or {}
+    finalizers = [f for f in spec.get("finalizers") or () if f != "kubernetes"]
+    live["spec"] = {**spec, "finalizers": finalizers}
+    if not finalizers:
+        del live["spec"]["finalizers"]
+    return live

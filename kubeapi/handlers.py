@@ -1,0 +1,384 @@
+"""Resource requests: what each verb on each resource answers. No HTTP here: a Call in, an Answer or a Watch out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from kubeapi import bodies, present, reads, scale, writes
+from kubeapi.errors import Cause, StatusError, bad_request, invalid, method_not_allowed, not_found, not_implemented
+from kubeapi.identity import User
+from kubeapi.present import Form
+from kubeapi.request import RequestInfo
+from kubeapi.resources import Resource
+from kubeapi.strategies import RETURNS_DELETED
+
+if TYPE_CHECKING:
+    from kubeapi.cluster import Cluster
+    from kubeapi.subresources import Subresources
+
+Manifest = dict[str, Any]
+
+_VALIDATIONS = ("Strict", "Warn", "Ignore")
+_PROPAGATIONS = ("Foreground", "Background", "Orphan")
+
+
+@dataclass(slots=True)
+class Call:
+    """One authenticated and authorized request."""
+
+    info: RequestInfo
+    user: User
+    query: Mapping[str, str]
+    body: bytes = b""
+    content_type: str = ""
+    accept: str = ""
+    user_agent: str = ""
+
+
+@dataclass(slots=True)
+class Answer:
+    """A response body, or a watch to stream."""
+
+    code: int = 200
+    body: bytes = b""
+    content_type: str = "application/json"
+    warnings: list[str] = field(default_factory=list)
+    watch: Watch | None = None
+
+
+@dataclass(slots=True)
+class Watch:
+    """A watch that has been accepted: where it starts and how its events look."""
+
+    wanted: reads.Filter
+    start: reads.Start
+    form: Form
+    bookmarks: bool
+    timeout: float
+
+
+class Handlers:
+    """Answers resource requests on one cluster."""
+
+    def __init__(self, cluster: Cluster, subresources: Subresources):
+        self.cluster = cluster
+        self.subresources = subresources
+
+    def answer(self, call: Call) -> Answer | None:
+        """The answer to a resource request; None when nothing is served at that path."""
+        info = call.info
+        resource = self.cluster.registry.find(info.group, info.version, info.resource)
+        if resource is None:
+            return None
+        if not resource.namespaced and info.namespace and info.resource != "namespaces":
+            return None
+        if info.subresource:
+            if info.subresource.partition("/")[0] not in resource.subresources:
+                return None
+            answer = self._subresource(resource, call)
+        else:
+            answer = self._whole(resource, call)
+        if resource.deprecation_warning:
+            answer.warnings.append(resource.deprecation_warning)
+        return answer
+
+    def _whole(self, resource: Resource, call: Call) -> Answer:
+        verb = call.info.verb
+        if verb not in resource.verbs:
+            raise method_not_allowed()
+        if verb == "get":
+            return self._get(resource, call)
+        if verb == "list":
+            return self._list(resource, call)
+        if verb == "watch":
+            return self._watch(resource, call)
+        if verb == "create":
+            return self._create(resource, call)
+        if verb == "update":
+            return self._update(resource, call, "")
+        if verb == "patch":
+            return self._patch(resource, call, "")
+        if verb == "delete":
+            return self._delete(resource, call)
+        return self._delete_collection(resource, call)
+
+    # -- reading
+
+    def _get(self, resource: Resource, call: Call) -> Answer:
+        info = call.info
+        form = present.negotiate(call.accept, call.query.get("includeObject", ""))
+        namespace = info.namespace if resource.namespaced else ""
+        entry = self.cluster.entry(resource, namespace, info.name)
+        if entry is None:
+            raise not_found(resource.group, resource.plural, info.name)
+        if form.kind == present.TABLE or form.yaml:
+            return self._object(resource, self.cluster.manifest(resource, entry), form)
+        return Answer(body=present.entry_bytes(self.cluster, resource, entry, form))
+
+    def _list(self, resource: Resource, call: Call) -> Answer:
+        info = call.info
+        if resource.namespaced and not info.namespace and info.path.rstrip("/").endswith("/namespaces"):
+            raise method_not_allowed()
+        form = present.negotiate(call.accept, call.query.get("includeObject", ""))
+        namespace = info.namespace if resource.namespaced else ""
+        page = reads.list_page(self.cluster, resource, namespace, call.query)
+        if form.kind == present.TABLE:
+            manifests = [self.cluster.manifest(resource, entry) for entry in page.entries]
+            table = present.table(self.cluster, resource, manifests, form, page.metadata)
+            return Answer(body=orjson.dumps(table))
+        body = present.list_bytes(self.cluster, resource, page.entries, form, page.metadata)
+        return self._yaml(body) if form.yaml else Answer(body=body)
+
+    def _watch(self, resource: Resource, call: Call) -> Answer:
+        info = call.info
+        form = present.negotiate(call.accept, call.query.get("includeObject", ""))
+        namespace = info.namespace if resource.namespaced else ""
+        name = "" if "metadata.name" in call.query.get("fieldSelector", "") else info.name
+        wanted = reads.Filter(self.cluster, resource, namespace, call.query, name)
+        start = reads.watch_start(self.cluster, wanted, call.query)
+        bookmarks = call.query.get("allowWatchBookmarks", "").lower() in ("true", "1")
+        try:
+            timeout = float(call.query.get("timeoutSeconds") or 0)
+        except ValueError:
+            raise bad_request("timeoutSeconds must be a number of seconds") from None
+        return Answer(watch=Watch(wanted, start, form, bookmarks, timeout))
+
+    # -- writing
+
+    def options(self, call: Call, subresource: str = "", *, apply: bool = False) -> writes.Options:
+        """The options of a write; 422 when they contradict each other."""
+        query = call.query
+        dry_run = _dry_run(query.get("dryRun", ""), call)
+        validation = query.get("fieldValidation", "")
+        if validation and validation not in _VALIDATIONS:
+            cause = Cause(
+                "FieldValueNotSupported",
+                f'Unsupported value: "{validation}": supported values: "Ignore", "Strict", "Warn"',
+                "fieldValidation",
+            )
+            raise invalid("meta.k8s.io", _options_kind(call), "", [cause])
+        manager = query.get("fieldManager", "")
+        if len(manager) > 128 or not manager.isprintable():
+            cause = Cause(
+                "FieldValueInvalid",
+                f'Invalid value: "{manager}": should only contain printable characters',
+                "fieldManager",
+            )
+            raise invalid("meta.k8s.io", _options_kind(call), "", [cause])
+        force = query.get("force", "").lower() in ("true", "1")
+        if call.info.verb == "patch":
+            if apply and not manager:
+                cause = Cause("FieldValueRequired", "Required value: is required for apply patch", "fieldManager")
+                raise invalid("meta.k8s.io", "PatchOptions", "", [cause])
+            if not apply and "force" in query:
+                cause = Cause("FieldValueForbidden", "Forbidden: may not be specified for non-apply patch", "force")
+                raise invalid("meta.k8s.io", "PatchOptions", "", [cause])
+        if not manager:
+            manager = call.user_agent.partition("/")[0][:128] or "unknown"
+        return writes.Options(
+            user=call.user,
+            field_manager=manager,
+            field_validation=validation or "Warn",
+            dry_run=dry_run,
+            force=force,
+            subresource=subresource,
+        )
+
+    def _create(self, resource: Resource, call: Call) -> Answer:
+        info = call.info
+        form = present.negotiate(call.accept)
+        if info.name and resource.plural != "namespaces":
+            raise method_not_allowed()
+        manifest = bodies.decode(call.body, call.content_type)
+        bodies.require_kind(manifest, resource.api_version, resource.kind)
+        options = self.options(call)
+        virtual = self.subresources.virtual(resource, call, manifest)
+        if virtual is not None:
+            return Answer(201, orjson.dumps(virtual))
+        namespace = info.namespace if resource.namespaced else ""
+        if resource.namespaced and not namespace:
+            raise method_not_allowed()
+        stored = writes.create(self.cluster, resource, namespace, manifest, options)
+        return self._object(resource, stored, form, 201, options.warnings)
+
+    def _update(self, resource: Resource, call: Call, subresource: str) -> Answer:
+        form = present.negotiate(call.accept)
+        manifest = bodies.decode(call.body, call.content_type)
+        bodies.require_kind(manifest, resource.api_version, resource.kind)
+        options = self.options(call, subresource)
+        namespace = call.info.namespace if resource.namespaced else ""
+        stored, created = writes.update(self.cluster, resource, namespace, call.info.name, manifest, options)
+        return self._object(resource, stored, form, 201 if created else 200, options.warnings)
+
+    def _patch(self, resource: Resource, call: Call, subresource: str) -> Answer:
+        form = present.negotiate(call.accept)
+        kind, body = bodies.decode_patch(call.body, call.content_type)
+        options = self.options(call, subresource, apply=kind == "apply")
+        namespace = call.info.namespace if resource.namespaced else ""
+        stored, created = writes.patch(self.cluster, resource, namespace, call.info.name, kind, body, options)
+        return self._object(resource, stored, form, 201 if created else 200, options.warnings)
+
+    def _delete(self, resource: Resource, call: Call) -> Answer:
+        form = present.negotiate(call.accept)
+        options = delete_options(call)
+        namespace = call.info.namespace if resource.namespaced else ""
+        manifest, gone = writes.delete(self.cluster, resource, namespace, call.info.name, options)
+        if not gone or resource.storage in RETURNS_DELETED:
+            return self._object(resource, manifest, form)
+        return Answer(body=orjson.dumps(_deleted(resource, manifest)))
+
+    def _delete_collection(self, resource: Resource, call: Call) -> Answer:
+        form = present.negotiate(call.accept)
+        options = delete_options(call)
+        namespace = call.info.namespace if resource.namespaced else ""
+        page = reads.list_page(self.cluster, resource, namespace, call.query)
+        for entry in page.entries:
+            try:
+                writes.delete(self.cluster, resource, entry.namespace, entry.name, options)
+            except StatusError as error:
+                if error.code != 404:
+                    raise
+        body = present.list_bytes(self.cluster, resource, page.entries, form, page.metadata)
+        return Answer(body=body)
+
+    # -- subresources
+
+    def _subresource(self, resource: Resource, call: Call) -> Answer:
+        name, verb = call.info.subresource, call.info.verb
+        if (
+            name == "status"
+            or (name == "finalize" and resource.plural == "namespaces")
+            or name
+            in (
+                "approval",
+                "ephemeralcontainers",
+                "resize",
+            )
+        ):
+            if verb == "get":
+                return self._get(resource, call)
+            if verb == "update":
+                return self._update(resource, call, name)
+            if verb == "patch" and name != "finalize":
+                return self._patch(resource, call, name)
+            raise method_not_allowed()
+        if name == "scale":
+            return self._scale(resource, call)
+        answer = self.subresources.answer(resource, call)
+        if answer is None:
+            raise not_implemented(f"the subresource {resource.plural}/{name}")
+        return answer
+
+    def _scale(self, resource: Resource, call: Call) -> Answer:
+        namespace = call.info.namespace if resource.namespaced else ""
+        live = self.cluster.live(resource, namespace, call.info.name)
+        if live is None:
+            raise not_found(resource.group, resource.plural, call.info.name)
+        verb = call.info.verb
+        current = scale.of(resource, live)
+        if verb == "get":
+            return Answer(body=orjson.dumps(current))
+        if verb == "update":
+            wanted = bodies.decode(call.body, call.content_type)
+            options = self.options(call, "scale")
+        elif verb == "patch":
+            kind, patch = bodies.decode_patch(call.body, call.content_type)
+            options = self.options(call, "scale", apply=kind == "apply")
+            wanted = scale.patched(current, kind, patch)
+        else:
+            raise method_not_allowed()
+        stored = scale.write(self.cluster, resource, live, current, wanted, options)
+        return Answer(body=orjson.dumps(scale.of(resource, stored)), warnings=options.warnings)
+
+    # -- answers
+
+    def _object(
+        self,
+        resource: Resource,
+        manifest: Manifest,
+        form: Form,
+        code: int = 200,
+        warnings: list[str] | None = None,
+    ) -> Answer:
+        body = present.response_body(self.cluster, resource, manifest, form)
+        answer = self._yaml(body) if form.yaml else Answer(body=body)
+        answer.code = code
+        answer.warnings = list(warnings or ())
+        return answer
+
+    def _yaml(self, body: bytes) -> Answer:
+        return Answer(body=present.to_yaml(body), content_type="application/yaml")
+
+
+def _options_kind(call: Call) -> str:
+    return {"create": "CreateOptions", "update": "UpdateOptions"}.get(call.info.verb, "PatchOptions")
+
+
+def _dry_run(value: str, call: Call) -> bool:
+    if not value:
+        return False
+    if value != "All":
+        cause = Cause("FieldValueNotSupported", f'Unsupported value: "{value}": supported values: "All"', "dryRun")
+        kind = "DeleteOptions" if call.info.verb.startswith("delete") else _options_kind(call)
+        raise invalid("meta.k8s.io", kind, "", [cause])
+    return True
+
+
+def delete_options(call: Call) -> writes.DeleteOptions:
+    """The options of a deletion, from the body or else from the query."""
+    body: Manifest = {}
+    if call.body.strip():
+        body = bodies.decode(call.body, call.content_type)
+    query = call.query
+    preconditions = body.get("preconditions") or {}
+    grace = body.get("gracePeriodSeconds")
+    if grace is None and query.get("gracePeriodSeconds"):
+        try:
+            grace = int(query["gracePeriodSeconds"])
+        except ValueError:
+            raise bad_request("gracePeriodSeconds must be a whole number") from None
+    propagation = body.get("propagationPolicy") or query.get("propagationPolicy", "")
+    orphan = body.get("orphanDependents")
+    if orphan is None and query.get("orphanDependents"):
+        orphan = query["orphanDependents"].lower() in ("true", "1")
+    if propagation and propagation not in _PROPAGATIONS:
+        supported = '"Background", "Foreground", "Orphan"'
+        cause = Cause(
+            "FieldValueNotSupported",
+            f'Unsupported value: "{propagation}": supported values: {supported}',
+            "propagationPolicy",
+        )
+        raise invalid("meta.k8s.io", "DeleteOptions", "", [cause])
+    if propagation and orphan is not None:
+        cause = Cause(
+            "FieldValueInvalid",
+            f'Invalid value: "{propagation}": orphanDependents and deletionPropagation cannot be both set',
+            "propagationPolicy",
+        )
+        raise invalid("meta.k8s.io", "DeleteOptions", "", [cause])
+    if orphan is not None:
+        propagation = "Orphan" if orphan else "Background"
+    dry_run = ",".join(body.get("dryRun") or ()) or query.get("dryRun", "")
+    return writes.DeleteOptions(
+        uid=preconditions.get("uid") or "",
+        resource_version=preconditions.get("resourceVersion") or "",
+        grace_period=grace,
+        propagation=propagation,
+        dry_run=_dry_run(dry_run, call),
+    )
+
+
+def _deleted(resource: Resource, manifest: Manifest) -> Manifest:
+    details = {"name": manifest["metadata"]["name"], "group": resource.group, "kind": resource.plural}
+    details["uid"] = manifest["metadata"].get("uid", "")
+    return {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Success",
+        "details": {key: value for key, value in details.items() if value},
+    }

@@ -1,0 +1,527 @@
+"""The HTTP side: one server that takes a request through authentication, faults, authorization and its handler."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import ssl
+import tempfile
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+from aiohttp import web
+
+from kubeapi import authentication, bodies, certificates, discovery, identity, request
+from kubeapi.authentication import Authenticator, TokenIssuer
+from kubeapi.authorization import Attributes, Authorizer
+from kubeapi.cluster import Cluster
+from kubeapi.controllers import Controllers
+from kubeapi.errors import StatusError, bad_request, forbidden
+from kubeapi.faults import Cut, Faults
+from kubeapi.handlers import Answer, Call, Handlers, Watch
+from kubeapi.identity import MASTERS, User
+from kubeapi.metrics import Metrics
+from kubeapi.openapi import OpenAPI
+from kubeapi.request import RequestInfo
+from kubeapi.subresources import Subresources
+from kubeapi.watching import Stream
+from shared import schema
+from shared.text import yaml
+
+log = logging.getLogger("kubeapi")
+
+_HEALTH = ("/healthz", "/readyz", "/livez")
+_OPEN = (*_HEALTH, "/version")
+
+
+class Request(NamedTuple):
+    """One handled request, as `Server.requests` lists it."""
+
+    verb: str
+    resource: str
+    subresource: str
+    namespace: str
+    name: str
+    user: str
+    code: int
+
+
+@dataclass(slots=True)
+class Settings:
+    """How a server runs."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    """0 for any free one."""
+    data: Path | None = None
+    """Where objects, certificates and tokens are kept; None for memory only."""
+    tls: bool = True
+    token: str = ""
+    """The administrator's bearer token; a random one when empty."""
+    hosts: tuple[str, ...] = ()
+    """Further names and addresses that the certificate is for."""
+    workload_delay: float = 0.2
+    """Seconds until a workload is ready."""
+    workloads: bool = True
+    """Whether the stand-ins of the workload controllers run."""
+    invariants: bool = False
+    """Whether status writes of toolkit kinds are checked; see kubeapi.invariants."""
+    anonymous: bool = True
+    requests_kept: int = 100_000
+
+
+@dataclass(slots=True)
+class Server:
+    """A running server. Made by `kubeapi.start`."""
+
+    settings: Settings
+    cluster: Cluster
+    url: str = ""
+    token: str = ""
+    ca: certificates.Pair | None = None
+    requests: deque[Request] = field(default_factory=deque)
+    """What was asked, oldest first; clear() it to count from now on."""
+    faults: Faults = field(init=False)
+    authenticator: Authenticator = field(init=False)
+    authorizer: Authorizer = field(init=False)
+    controllers: Controllers = field(init=False)
+    metrics: Metrics = field(init=False)
+    _handlers: Handlers = field(init=False)
+    _discovery: discovery.Discovery = field(init=False)
+    _openapi: OpenAPI = field(init=False)
+    _runner: web.ServerRunner | None = None
+    _closing: bool = False
+
+    def __post_init__(self) -> None:
+        self.faults = Faults(self.cluster)
+        self.metrics = Metrics()
+        self._discovery = discovery.Discovery(self.cluster.registry)
+        self._openapi = OpenAPI(self.cluster.registry)
+        self.requests = deque(maxlen=self.settings.requests_kept)
+
+    # -- life
+
+    async def start(self) -> None:
+        """Load what is stored, start the controllers, listen."""
+        settings = self.settings
+        directory = None if settings.data is None else settings.data / "pki"
+        self.ca = certificates.authority(directory)
+        self.token = settings.token or certificates.secret(directory, "admin.token")
+        key = certificates.signing_key(directory)
+        tokens = {self.token: authentication.admin()}
+        self.authenticator = Authenticator(self.cluster, TokenIssuer(key), tokens, anonymous=settings.anonymous)
+        self.authorizer = Authorizer(self.cluster)
+        subresources = Subresources(self.cluster, self.authenticator, self.authorizer)
+        self._handlers = Handlers(self.cluster, subresources)
+        self.controllers = Controllers(
+            self.cluster,
+            ca=self.ca.certificate_pem.decode(),
+            authorizer=self.authorizer,
+            workloads=settings.workloads,
+            delay=settings.workload_delay,
+            invariants=settings.invariants,
+        )
+        self.controllers.start()
+
+        # aiohttp hands every request to one function: there is no routing table to go through.
+        server = web.Server(self._serve, handler_cancellation=True, access_log=None, keepalive_timeout=120.0)
+        self._runner = web.ServerRunner(server)
+        await self._runner.setup()
+        context = self._ssl_context(directory) if settings.tls else None
+        bound = _bind(settings.host, settings.port)
+        site = web.SockSite(self._runner, bound, ssl_context=context, backlog=1024)
+        await site.start()
+        port = bound.getsockname()[1]
+        host = settings.host if settings.host not in ("0.0.0.0", "::") else "127.0.0.1"  # noqa: S104
+        self.url = f"{'https' if settings.tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+
+    def _ssl_context(self, directory: Path | None) -> ssl.SSLContext:
+        assert self.ca is not None
+        settings = self.settings
+        hosts = ["127.0.0.1", "::1", "localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"]
+        hosts += [host for host in (settings.host, *settings.hosts) if host not in ("0.0.0.0", "::", *hosts)]  # noqa: S104
+        pair = certificates.serving(self.ca, hosts, directory)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.verify_mode = ssl.CERT_OPTIONAL
+        context.load_verify_locations(cadata=self.ca.certificate_pem.decode())
+        context.set_alpn_protocols(["http/1.1"])
+        with tempfile.TemporaryDirectory() as scratch:
+            chain = Path(scratch) / "server.pem"
+            certificates.write_private(chain, pair.certificate_pem + pair.key_pem)
+            context.load_cert_chain(chain)
+        return context
+
+    async def stop(self) -> None:
+        """End the watches, the controllers and the listener."""
+        self._closing = True
+        self.controllers.stop()
+        self.faults.drop_watches()
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+        close = getattr(self.cluster.store.journal, "close", None)
+        if close is not None:
+            close()
+
+    async def pause(self) -> None:
+        """Stop listening but keep the state: the server is down for clients. `resume` brings it back."""
+        assert self._runner is not None
+        self.faults.drop_watches()
+        port = int(self.url.rpartition(":")[2])
+        await self._runner.cleanup()
+        self._runner = None
+        self.settings.port = port
+
+    async def resume(self) -> None:
+        """Listen again, on the same port and certificate authority."""
+        directory = None if self.settings.data is None else self.settings.data / "pki"
+        server = web.Server(self._serve, handler_cancellation=True, access_log=None, keepalive_timeout=120.0)
+        self._runner = web.ServerRunner(server)
+        await self._runner.setup()
+        context = self._ssl_context(directory) if self.settings.tls else None
+        bound = _bind(self.settings.host, self.settings.port)
+        await web.SockSite(self._runner, bound, ssl_context=context, backlog=1024).start()
+
+    def kubeconfig(self, path: Path | str | None = None, *, user: str = "", namespace: str = "") -> str:
+        """A kubeconfig for the administrator, or for a service account when `user` is its "namespace:name".
+
+        Written to `path`, readable by its owner only, when one is given; gives the text."""
+        token = self.token
+        if user:
+            account_namespace, _, name = user.partition(":")
+            entry = self.cluster.store.get(("", "serviceaccounts"), account_namespace, name)
+            if entry is None:
+                raise LookupError(f"there is no service account {user}")
+            token, _ = self.authenticator.service_account_token(account_namespace, name, entry.uid, (), 365 * 86400)
+        cluster: dict[str, Any] = {"server": self.url}
+        if self.settings.tls:
+            assert self.ca is not None
+            cluster["certificate-authority-data"] = certificates.base64_text(self.ca.certificate_pem)
+        context = {"cluster": "fluvial", "user": "admin", **({"namespace": namespace} if namespace else {})}
+        text = yaml.dump(
+            {
+                "apiVersion": "v1",
+                "kind": "Config",
+                "clusters": [{"name": "fluvial", "cluster": cluster}],
+                "users": [{"name": "admin", "user": {"token": token}}],
+                "contexts": [{"name": "fluvial", "context": context}],
+                "current-context": "fluvial",
+            }
+        )
+        if path is not None:
+            certificates.write_private(Path(path), text.encode())
+        return text
+
+    # -- one request
+
+    async def _serve(self, http: web.BaseRequest) -> web.StreamResponse:
+        started = time.perf_counter()
+        info = request.parse(http.method, http.path, http.query)
+        user = ""
+        code = 0
+        try:
+            peer = http.transport.get_extra_info("peercert") if http.transport is not None else None
+            # Authorization alone is read here; the body only once we know who sends it.
+            authorization = http.headers.get("Authorization", "")
+            who = self.authenticator.authenticate(authorization, peer)
+            who = self._impersonate(http, who)
+            user = who.name
+            after = await self.faults.before(info, user)
+            response = await self._respond(http, info, who)
+            code = response.status
+            if after is not None:
+                after()
+            return response
+        except StatusError as error:
+            code = error.code
+            return self._refused(error)
+        except Cut:
+            code = 0
+            if http.transport is not None:
+                http.transport.abort()
+            raise
+        except (ConnectionError, asyncio.CancelledError):
+            raise
+        except Exception as error:
+            log.exception("%s %s failed", http.method, http.path)
+            code = 500
+            return self._refused(StatusError(500, "InternalError", f"Internal error occurred: {error!r}"))
+        finally:
+            self.requests.append(
+                Request(info.verb, info.resource, info.subresource, info.namespace, info.name, user, code)
+            )
+            self.metrics.observe(info, code, time.perf_counter() - started)
+
+    def _impersonate(self, http: web.BaseRequest, user: User) -> User:
+        headers = http.headers
+        if not any(key[:11].lower() == "impersonate" for key in headers):
+            return user
+        wanted = authentication.impersonated(list(headers.items()))
+        if wanted is None:
+            return user
+        for asked in _impersonation(wanted):
+            self.authorizer.require(user, asked)
+        return wanted
+
+    async def _respond(self, http: web.BaseRequest, info: RequestInfo, user: User) -> web.StreamResponse:
+        query = http.query
+        if not info.is_resource:
+            return await self._other(http, info, user)
+        self.authorizer.require(
+            user,
+            Attributes(info.verb, info.group, info.version, info.resource, info.subresource, info.namespace, info.name),
+        )
+        headers = http.headers
+        body = await _body(http) if http.can_read_body else b""
+        call = Call(
+            info,
+            user,
+            query,
+            body,
+            headers.get("Content-Type", ""),
+            ",".join(headers.getall("Accept", ())),
+            headers.get("User-Agent", ""),
+        )
+        answer = self._handlers.answer(call)
+        if answer is None:
+            return _missing()
+        if answer.watch is not None:
+            return await self._stream(http, answer.watch, answer)
+        return _response(answer)
+
+    async def _stream(self, http: web.BaseRequest, watch: Watch, answer: Answer) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Cache-Control": "no-cache, private"})
+        response.content_type = "application/json"
+        for warning in answer.warnings:
+            response.headers.add("Warning", _warning(warning))
+        response.enable_chunked_encoding()
+        stream = Stream(self.cluster, watch)
+        self.faults.streams.add(stream)
+        try:
+            await response.prepare(http)
+
+            async def send(data: bytes) -> None:
+                if data:
+                    await response.write(data)
+
+            await stream.run(send)
+            if self._closing:
+                response.force_close()
+            await response.write_eof()
+        finally:
+            self.faults.streams.discard(stream)
+        return response
+
+    def _refused(self, error: StatusError) -> web.Response:
+        response = web.Response(status=error.code, body=orjson.dumps(error.status()), content_type="application/json")
+        if error.retry_after:
+            response.headers["Retry-After"] = str(error.retry_after)
+        if error.code == 401:
+            response.headers["WWW-Authenticate"] = "Bearer"
+        return response
+
+    # -- paths that are no resource
+
+    async def _other(self, http: web.BaseRequest, info: RequestInfo, user: User) -> web.StreamResponse:
+        path = info.path.rstrip("/") or "/"
+        if not path.startswith(_OPEN):
+            self.authorizer.require(user, Attributes(info.verb, path=path))
+        if path == "/faults":
+            return await self._faults(http, user)
+        if http.method not in ("GET", "HEAD"):
+            return _missing() if path.startswith("/api") is False else self._refused(_no_method())
+        if path.startswith(_HEALTH):
+            return web.Response(text="ok")
+        if path == "/version":
+            return _json(orjson.dumps(version()))
+        if path == "/metrics":
+            return web.Response(body=self.metrics.text(self.cluster), content_type="text/plain")
+        accept = ",".join(http.headers.getall("Accept", ()))
+        if path.startswith("/openapi"):
+            found = self._openapi.answer(path, accept)
+            if found is None:
+                return _missing()
+            body, content_type = found
+            response = web.Response(body=body)
+            response.headers["Content-Type"] = content_type
+            etag = self._discovery.etag(body)
+            response.headers["ETag"] = etag
+            if http.headers.get("If-None-Match") == etag:
+                return web.Response(status=304, headers={"ETag": etag})
+            return response
+        return self._discover(http, path, accept)
+
+    def _discover(self, http: web.BaseRequest, path: str, accept: str) -> web.Response:
+        aggregated = _wants_aggregated(accept)
+        parts = path.strip("/").split("/")
+        body: bytes | None = None
+        if path == "/":
+            paths = ["/api", "/api/v1", "/apis", *(f"/apis/{g}" for g in self.cluster.registry.groups() if g)]
+            paths += ["/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]
+            body = orjson.dumps({"paths": paths})
+        elif path in ("/api", "/apis"):
+            find = self._discovery.api if path == "/api" else self._discovery.apis
+            body = find(aggregated=aggregated)
+        elif parts[0] == "api" and len(parts) == 2:
+            body = self._discovery.version("", parts[1])
+        elif parts[0] == "apis" and len(parts) == 2:
+            body = self._discovery.group(parts[1])
+        elif parts[0] == "apis" and len(parts) == 3:
+            body = self._discovery.version(parts[1], parts[2])
+        if body is None:
+            return _missing()
+        if path in ("/api", "/apis"):
+            etag = self._discovery.etag(body)
+            content_type = discovery.AGGREGATED if aggregated else "application/json"
+            headers = {"ETag": etag, "Vary": "Accept", "Cache-Control": "public", "Content-Type": content_type}
+            if http.headers.get("If-None-Match") == etag:
+                return web.Response(status=304, headers=headers)
+            return web.Response(body=body, headers=headers)
+        return _json(body)
+
+    async def _faults(self, http: web.BaseRequest, user: User) -> web.Response:
+        """GET lists, POST adds or switches, DELETE clears; for administrators."""
+        if MASTERS not in user.groups:
+            raise forbidden("", "", "", f'User "{user.name}" is not in the group {MASTERS}')
+        if http.method == "DELETE":
+            self.faults.clear()
+        elif http.method == "POST":
+            wanted = bodies.decode(await _body(http), "application/json")
+            try:
+                self._order_fault(wanted)
+            except (TypeError, ValueError) as error:
+                raise bad_request(f"the fault can't be read: {error}") from None
+        elif http.method != "GET":
+            raise _no_method()
+        return _json(orjson.dumps(self.faults.state()))
+
+    def _order_fault(self, wanted: dict[str, Any]) -> None:
+        action = str(wanted.pop("action", "fail"))
+        if action == "drop-watches":
+            self.faults.drop_watches(str(wanted.get("resource", "")))
+        elif action == "stall-watches":
+            self.faults.stall_watches(bool(wanted.get("on", True)), str(wanted.get("resource", "")))
+        elif action == "expire":
+            self.faults.expire(str(wanted.get("resource", "")))
+        elif action == "read-only":
+            self.faults.read_only(bool(wanted.get("on", True)))
+        elif action == "skew":
+            self.faults.skew(float(wanted.get("seconds", 0)))
+        else:
+            renamed = {"retryAfter": "retry_after"}
+            self.faults.add(action, **{renamed.get(key, key): value for key, value in wanted.items()})
+
+
+def version() -> dict[str, str]:
+    """/version: the release whose schemas are served."""
+    release = schema.release()
+    major, minor, _ = release.removeprefix("v").split(".", 2)
+    return {
+        "major": major,
+        "minor": minor,
+        "emulationMajor": major,
+        "emulationMinor": minor,
+        "minCompatibilityMajor": major,
+        "minCompatibilityMinor": str(int(minor) - 1),
+        "gitVersion": release,
+        "gitCommit": "",
+        "gitTreeState": "clean",
+        "buildDate": "1970-01-01T00:00:00Z",
+        "goVersion": "",
+        "compiler": "python",
+        "platform": "linux/amd64",
+    }
+
+
+def _impersonation(user: User) -> list[Attributes]:
+    """What one must be allowed to act as somebody."""
+    name = user.name
+    if name.startswith("system:serviceaccount:"):
+        namespace, _, account = name.removeprefix("system:serviceaccount:").partition(":")
+        asked = [Attributes("impersonate", "", "v1", "serviceaccounts", "", namespace, account)]
+        implied = set(identity.of_service_account(namespace, account).groups)
+    else:
+        asked = [Attributes("impersonate", "", "v1", "users", "", "", name)]
+        implied = set()
+    implied |= {"system:authenticated"}
+    group = "authentication.k8s.io"
+    asked += [Attributes("impersonate", "", "v1", "groups", "", "", g) for g in user.groups if g not in implied]
+    if user.uid:
+        asked.append(Attributes("impersonate", group, "v1", "uids", "", "", user.uid))
+    for key, values in user.extra.items():
+        asked += [Attributes("impersonate", group, "v1", "userextras", key, "", value) for value in values]
+    return asked
+
+
+async def _body(http: web.BaseRequest) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        chunk = await http.content.readany()
+        if not chunk:
+            return b"".join(chunks)
+        size += len(chunk)
+        if size > bodies.LIMIT:
+            raise bodies.body_too_large()
+        chunks.append(chunk)
+
+
+def _response(answer: Answer) -> web.Response:
+    response = web.Response(status=answer.code, body=answer.body, content_type=answer.content_type)
+    for warning in dict.fromkeys(answer.warnings):
+        response.headers.add("Warning", _warning(warning))
+    response.headers["Cache-Control"] = "no-cache, private"
+    return response
+
+
+def _warning(text: str) -> str:
+    """A Warning header's value: code 299, no agent, quoted text without control characters."""
+    clean = "".join(c if c.isprintable() and ord(c) < 128 else " " for c in text)[:4096]
+    escaped = clean.replace("\\", "\\\\").replace('"', '\\"')
+    return f'299 - "{escaped}"'
+
+
+def _json(body: bytes) -> web.Response:
+    return web.Response(body=body, content_type="application/json")
+
+
+def _missing() -> web.Response:
+    return web.Response(status=404, text="404 page not found\n")
+
+
+def _no_method() -> StatusError:
+    return StatusError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+
+
+def _wants_aggregated(accept: str) -> bool:
+    """Whether the first discovery form that the client prefers is the aggregated one."""
+    for offer in accept.split(","):
+        values = dict(part.strip().partition("=")[::2] for part in offer.split(";")[1:])
+        if values.get("as") == "APIGroupDiscoveryList":
+            if values.get("v") == "v2":
+                return True
+            continue
+        if offer.partition(";")[0].strip() in ("application/json", "*/*"):
+            return False
+    return False
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """A listening address; OSError says which one is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, port))
+    except OSError:
+        with contextlib.suppress(OSError):
+            bound.close()
+        raise
+    return bound

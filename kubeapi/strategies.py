@@ -1,0 +1,214 @@
+"""What the API server itself decides about built-in kinds on a write: which part of the object a request may change,
+what status a new object has, when the generation grows, how an update without resourceVersion is taken.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from kubeapi.resources import Resource
+
+Manifest = dict[str, Any]
+Storage = tuple[str, str]
+
+# What a kind's status looks like in a new object: the fields that its wire type never omits.
+NEW_STATUS: dict[Storage, Manifest] = {
+    ("", "namespaces"): {"phase": "Active"},
+    ("", "pods"): {"phase": "Pending"},
+    ("", "persistentvolumeclaims"): {"phase": "Pending"},
+    ("", "persistentvolumes"): {"phase": "Pending"},
+    ("", "services"): {"loadBalancer": {}},
+    ("", "nodes"): {},
+    ("", "replicationcontrollers"): {"replicas": 0},
+    ("", "resourcequotas"): {},
+    ("apps", "deployments"): {},
+    ("apps", "replicasets"): {"replicas": 0},
+    ("apps", "statefulsets"): {"replicas": 0, "availableReplicas": 0},
+    ("apps", "daemonsets"): {
+        "currentNumberScheduled": 0,
+        "numberMisscheduled": 0,
+        "desiredNumberScheduled": 0,
+        "numberReady": 0,
+    },
+    ("batch", "jobs"): {},
+    ("batch", "cronjobs"): {},
+    ("networking.k8s.io", "ingresses"): {"loadBalancer": {}},
+    ("policy", "poddisruptionbudgets"): {
+        "disruptionsAllowed": 0,
+        "currentHealthy": 0,
+        "desiredHealthy": 0,
+        "expectedPods": 0,
+    },
+    ("autoscaling", "horizontalpodautoscalers"): {"currentMetrics": None, "desiredReplicas": 0},
+    ("certificates.k8s.io", "certificatesigningrequests"): {},
+    ("apiregistration.k8s.io", "apiservices"): {},
+    ("admissionregistration.k8s.io", "validatingadmissionpolicies"): {},
+    ("apiextensions.k8s.io", "customresourcedefinitions"): {
+        "conditions": None,
+        "acceptedNames": {"plural": "", "kind": ""},
+        "storedVersions": None,
+    },
+}
+
+# Built-in kinds whose generation counts the changes of their spec.
+GENERATIONS: frozenset[Storage] = frozenset(
+    {
+        ("", "pods"),
+        ("", "replicationcontrollers"),
+        ("apps", "deployments"),
+        ("apps", "replicasets"),
+        ("apps", "statefulsets"),
+        ("apps", "daemonsets"),
+        ("batch", "jobs"),
+        ("batch", "cronjobs"),
+        ("networking.k8s.io", "ingresses"),
+        ("networking.k8s.io", "networkpolicies"),
+        ("networking.k8s.io", "ingressclasses"),
+        ("policy", "poddisruptionbudgets"),
+        ("scheduling.k8s.io", "priorityclasses"),
+        ("apiextensions.k8s.io", "customresourcedefinitions"),
+        ("discovery.k8s.io", "endpointslices"),
+        ("admissionregistration.k8s.io", "validatingadmissionpolicies"),
+        ("admissionregistration.k8s.io", "validatingadmissionpolicybindings"),
+        ("admissionregistration.k8s.io", "mutatingwebhookconfigurations"),
+        ("admissionregistration.k8s.io", "validatingwebhookconfigurations"),
+        ("flowcontrol.apiserver.k8s.io", "flowschemas"),
+        ("flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations"),
+    }
+)
+
+# Kinds whose generation looks at more than spec.
+_WHOLE: dict[Storage, tuple[str, ...]] = {
+    ("scheduling.k8s.io", "priorityclasses"): ("value", "globalDefault", "description", "preemptionPolicy"),
+    ("discovery.k8s.io", "endpointslices"): ("endpoints", "ports", "addressType"),
+    ("admissionregistration.k8s.io", "mutatingwebhookconfigurations"): ("webhooks",),
+    ("admissionregistration.k8s.io", "validatingwebhookconfigurations"): ("webhooks",),
+}
+
+CREATE_ON_UPDATE: frozenset[Storage] = frozenset(
+    {
+        ("", "endpoints"),
+        ("", "events"),
+        ("", "limitranges"),
+        ("", "services"),
+        ("coordination.k8s.io", "leases"),
+        ("rbac.authorization.k8s.io", "clusterroles"),
+        ("rbac.authorization.k8s.io", "clusterrolebindings"),
+        ("rbac.authorization.k8s.io", "roles"),
+        ("rbac.authorization.k8s.io", "rolebindings"),
+    }
+)
+
+NEEDS_RESOURCE_VERSION: frozenset[Storage] = frozenset(
+    {
+        ("apiextensions.k8s.io", "customresourcedefinitions"),
+        ("apiregistration.k8s.io", "apiservices"),
+        ("coordination.k8s.io", "leases"),
+        ("policy", "poddisruptionbudgets"),
+        ("storage.k8s.io", "csidrivers"),
+        ("storage.k8s.io", "csinodes"),
+        ("storage.k8s.io", "volumeattachments"),
+        ("admissionregistration.k8s.io", "validatingadmissionpolicies"),
+        ("admissionregistration.k8s.io", "validatingadmissionpolicybindings"),
+        ("admissionregistration.k8s.io", "mutatingwebhookconfigurations"),
+        ("admissionregistration.k8s.io", "validatingwebhookconfigurations"),
+    }
+)
+
+RETURNS_DELETED: frozenset[Storage] = frozenset(
+    {
+        ("", "namespaces"),
+        ("", "pods"),
+        ("", "services"),
+        ("", "persistentvolumes"),
+        ("", "persistentvolumeclaims"),
+        ("", "serviceaccounts"),
+        ("", "resourcequotas"),
+        ("", "podtemplates"),
+        ("policy", "podsecuritypolicies"),
+    }
+)
+"""Kinds whose deletion answers with the object instead of a Status."""
+
+ORPHANS_BY_DEFAULT: frozenset[Storage] = frozenset({("batch", "jobs"), ("", "replicationcontrollers")})
+
+
+def has_status(resource: Resource) -> bool:
+    return "status" in resource.subresources
+
+
+def has_generation(resource: Resource) -> bool:
+    return resource.custom or resource.storage in GENERATIONS
+
+
+def prepare_create(resource: Resource, manifest: Manifest) -> None:
+    """Take out of a new object what its creator may not set."""
+    if has_status(resource):
+        if resource.custom:
+            manifest.pop("status", None)
+        elif resource.storage in NEW_STATUS:
+            manifest["status"] = copy.deepcopy(NEW_STATUS[resource.storage])
+        else:
+            manifest.pop("status", None)
+    if resource.storage == ("", "namespaces"):
+        spec = manifest.setdefault("spec", {})
+        finalizers = spec.setdefault("finalizers", [])
+        if "kubernetes" not in finalizers:
+            finalizers.append("kubernetes")
+
+
+def prepare_update(resource: Resource, manifest: Manifest, live: Mapping[str, Any], subresource: str) -> Manifest:
+    """The new object with everything this request may not change put back as it lives."""
+    if subresource == "status":
+        changed = dict(live)
+        if "status" in manifest:
+            changed["status"] = manifest["status"]
+        else:
+            changed.pop("status", None)
+        metadata = dict(live["metadata"])
+        incoming = manifest["metadata"]
+        if not resource.custom:
+            # The status of a built-in kind travels with its labels and annotations.
+            for key in ("labels", "annotations", "finalizers", "ownerReferences"):
+                if key in incoming:
+                    metadata[key] = incoming[key]
+                else:
+                    metadata.pop(key, None)
+        if "resourceVersion" in incoming:
+            metadata["resourceVersion"] = incoming["resourceVersion"]
+        if "managedFields" in incoming:
+            metadata["managedFields"] = incoming["managedFields"]
+        else:
+            metadata.pop("managedFields", None)
+        changed["metadata"] = metadata
+        for key in ("apiVersion", "kind"):
+            changed[key] = manifest[key]
+        return changed
+    if has_status(resource):
+        manifest = dict(manifest)
+        if "status" in live:
+            manifest["status"] = live["status"]
+        else:
+            manifest.pop("status", None)
+    if resource.storage == ("", "namespaces") and subresource != "finalize":
+        spec = dict(manifest.get("spec") or {})
+        finalizers = (live.get("spec") or {}).get("finalizers")
+        if finalizers:
+            spec["finalizers"] = finalizers
+        else:
+            spec.pop("finalizers", None)
+        manifest["spec"] = spec
+    return manifest
+
+
+def changes_generation(resource: Resource, manifest: Mapping[str, Any], live: Mapping[str, Any]) -> bool:
+    """Whether this update changes what the generation counts."""
+    if resource.custom:
+        skipped = {"metadata", "apiVersion", "kind"} | ({"status"} if has_status(resource) else set())
+        keys = (set(manifest) | set(live)) - skipped
+        return any(manifest.get(key) != live.get(key) for key in keys)
+    if resource.storage not in GENERATIONS:
+        return False
+    return any(manifest.get(key) != live.get(key) for key in _WHOLE.get(resource.storage, ("spec",)))

@@ -1,0 +1,555 @@
+"""What a write does to the stored objects, whoever asks and however: HTTP handlers and the built-in controllers both
+come through here. Nothing in this module waits, so each write sees and leaves one consistent state.
+
+    decoded body → names agree → field owners → defaults and validation → admission → stored
+"""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from kubeapi import strategies
+from kubeapi.clock import stamp
+from kubeapi.errors import (
+    Cause,
+    StatusError,
+    already_exists,
+    bad_request,
+    conflict,
+    invalid,
+    not_found,
+)
+from kubeapi.identity import CONTROLLER, User
+from kubeapi.resources import Resource
+from kubeapi.seam import fields, validation
+
+if TYPE_CHECKING:
+    from kubeapi.cluster import Cluster
+
+Manifest = dict[str, Any]
+
+FOREGROUND = "foregroundDeletion"
+ORPHAN = "orphan"
+_DEFINITIONS = ("apiextensions.k8s.io", "customresourcedefinitions")
+_CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
+_SUFFIX = "bcdfghjklmnpqrstvwxz2456789"
+_CONTENT_TYPES = {
+    "json": "application/json-patch+json",
+    "merge": "application/merge-patch+json",
+    "strategic": "application/strategic-merge-patch+json",
+    "apply": "application/apply-patch+yaml",
+}
+
+
+@dataclass(slots=True)
+class Options:
+    """What comes with a write besides its body; `warnings` collects what the client is told."""
+
+    user: User = CONTROLLER
+    field_manager: str = "kube-controller-manager"
+    field_validation: str = "Ignore"
+    """Strict, Warn or Ignore."""
+    dry_run: bool = False
+    force: bool = False
+    subresource: str = ""
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class DeleteOptions:
+    """The body of a deletion."""
+
+    uid: str = ""
+    resource_version: str = ""
+    grace_period: int | None = None
+    propagation: str = ""
+    """Foreground, Background, Orphan, or "" for the kind's default."""
+    dry_run: bool = False
+
+
+def create(
+    cluster: Cluster, resource: Resource, namespace: str, manifest: Manifest, options: Options, *, applied: bool = False
+) -> Manifest:
+    """Store a new object and give it as stored. The manifest is taken over."""
+    metadata = _require_metadata(manifest)
+    _require_namespace(resource, metadata, namespace)
+    if metadata.get("resourceVersion"):
+        raise StatusError(500, "", "resourceVersion should not be set on objects to be created")
+    _name(metadata)
+    if not applied:
+        metadata.pop("managedFields", None)
+    for key in (
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "selfLink",
+        "generation",
+        "creationTimestamp",
+        "uid",
+    ):
+        metadata.pop(key, None)
+    owned = metadata.pop("managedFields", None)
+    strategies.prepare_create(resource, manifest)
+    now = cluster.clock.now()
+    metadata["uid"] = str(uuid.uuid4())
+    metadata["creationTimestamp"] = stamp(now)
+    if strategies.has_generation(resource):
+        metadata["generation"] = 1
+    manifest = _admit(cluster, resource, manifest, None, "create", options)
+    metadata = manifest["metadata"]
+    if applied:
+        metadata["managedFields"] = owned
+    else:
+        manifest = fields.updated(
+            None, manifest, options.field_manager, schema=resource.schema, now=now, subresource=options.subresource
+        )
+        metadata = manifest["metadata"]
+    name = metadata["name"]
+    existing = cluster.store.get(resource.storage, namespace, name)
+    if existing is not None:
+        raise already_exists(resource.group, resource.plural, name)
+    cluster.admission.created(resource, namespace, manifest, options)
+    if options.dry_run:
+        return manifest
+    return cluster.put(resource, manifest)
+
+
+def _name(metadata: Manifest) -> None:
+    """Make a name from generateName when there is none."""
+    if not metadata.get("name") and metadata.get("generateName"):
+        suffix = "".join(secrets.choice(_SUFFIX) for _ in range(5))
+        metadata["name"] = str(metadata["generateName"])[:58] + suffix
+
+
+def update(
+    cluster: Cluster, resource: Resource, namespace: str, name: str, manifest: Manifest, options: Options
+) -> tuple[Manifest, bool]:
+    """Replace an object (or one subresource of it); gives it as stored, and whether it was created."""
+    metadata = _require_metadata(manifest)
+    _require_namespace(resource, metadata, namespace)
+    if metadata.get("name") and metadata["name"] != name:
+        raise bad_request(f"the name of the object ({metadata['name']}) does not match the name on the URL ({name})")
+    if not metadata.get("name"):
+        metadata["name"] = name
+    live = cluster.live(resource, namespace, name)
+    if live is None:
+        if resource.storage in strategies.CREATE_ON_UPDATE and not options.subresource:
+            metadata.pop("resourceVersion", None)
+            return create(cluster, resource, namespace, manifest, options), True
+        raise not_found(resource.group, resource.plural, name)
+    unconditional = not resource.custom and resource.storage not in strategies.NEEDS_RESOURCE_VERSION
+    version = metadata.get("resourceVersion")
+    if not version or version == "0":
+        if not unconditional:
+            cause = Cause(
+                "FieldValueInvalid", "Invalid value: 0: must be specified for an update", "metadata.resourceVersion"
+            )
+            raise invalid(resource.group, resource.kind, name, [cause])
+        metadata["resourceVersion"] = live["metadata"]["resourceVersion"]
+    return replace_live(cluster, resource, live, manifest, options, verb="update"), False
+
+
+def patch(
+    cluster: Cluster,
+    resource: Resource,
+    namespace: str,
+    name: str,
+    kind: str,
+    body: Any,
+    options: Options,
+) -> tuple[Manifest, bool]:
+    """Change an object by a json, merge, strategic or apply patch (`kind`); gives it as stored, and whether it is new."""
+    live = cluster.live(resource, namespace, name)
+    if kind == "apply":
+        return _apply(cluster, resource, namespace, name, live, body, options)
+    if live is None:
+        raise not_found(resource.group, resource.plural, name)
+    if kind == "json":
+        changed = fields.json_patch(live, body)
+    elif kind == "merge":
+        if not isinstance(body, dict):
+            raise bad_request("the body of a merge patch must be an object")
+        changed = fields.merge_patch(live, body)
+    else:
+        if resource.custom:
+            raise StatusError(
+                415,
+                "UnsupportedMediaType",
+                "the body of the request was in an unknown format - accepted media types include: "
+                "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
+            )
+        changed = fields.strategic_patch(live, body, resource.schema)
+    if not isinstance(changed, dict) or not isinstance(changed.get("metadata"), dict):
+        raise bad_request("the patch leaves no object: metadata is gone")
+    _require_same(resource, live, changed)
+    return replace_live(cluster, resource, live, changed, options, verb="patch"), False
+
+
+def _require_same(resource: Resource, live: Manifest, changed: Manifest) -> None:
+    for key in ("apiVersion", "kind"):
+        if changed.get(key) != live[key]:
+            raise bad_request(f"a patch may not change {key} from {live[key]!r} to {changed.get(key)!r}")
+    name = live["metadata"]["name"]
+    if changed["metadata"].get("name") != name:
+        cause = Cause(
+            "FieldValueInvalid",
+            f'Invalid value: "{changed["metadata"].get("name")}": field is immutable',
+            "metadata.name",
+        )
+        raise invalid(resource.group, resource.kind, name, [cause])
+
+
+def _apply(
+    cluster: Cluster,
+    resource: Resource,
+    namespace: str,
+    name: str,
+    live: Manifest | None,
+    applied: Any,
+    options: Options,
+) -> tuple[Manifest, bool]:
+    if not isinstance(applied, dict):
+        raise bad_request("the body of an apply patch must be an object")
+    _require_kind(resource, applied)
+    metadata = _require_metadata(applied)
+    _require_namespace(resource, metadata, namespace)
+    if metadata.get("name", name) != name:
+        raise bad_request(f"name in the body ({metadata['name']}) does not match the name on the URL ({name})")
+    metadata["name"] = name
+    if metadata.get("managedFields"):
+        raise bad_request("metadata.managedFields must be nil")
+    if live is None and options.subresource:
+        raise not_found(resource.group, resource.plural, name)
+    wanted = metadata.get("resourceVersion")
+    if live is None and wanted:
+        raise conflict(resource.group, resource.plural, name)
+    if live is None and metadata.get("uid"):
+        problem = f"Precondition failed: UID in precondition: {metadata['uid']}, UID in object meta: "
+        raise conflict(resource.group, resource.plural, name, problem)
+    merged = fields.apply(
+        live,
+        applied,
+        options.field_manager,
+        force=options.force,
+        subresource=options.subresource,
+        schema=resource.schema,
+        now=cluster.clock.now(),
+        api_version=resource.api_version,
+    )
+    if live is None:
+        return create(cluster, resource, namespace, merged, options, applied=True), True
+    if wanted:
+        merged["metadata"]["resourceVersion"] = wanted
+    return replace_live(cluster, resource, live, merged, options, verb="patch", applied=True), False
+
+
+def replace_live(
+    cluster: Cluster,
+    resource: Resource,
+    live: Manifest,
+    manifest: Manifest,
+    options: Options,
+    *,
+    verb: str = "update",
+    applied: bool = False,
+) -> Manifest:
+    """Put `manifest` in the place of `live`, as far as this kind of request may; a deletion that waited only for the
+    finalizers that are now gone happens."""
+    name = live["metadata"]["name"]
+    old = live["metadata"]
+    version = manifest["metadata"].get("resourceVersion")
+    if version and version != old["resourceVersion"]:
+        raise conflict(resource.group, resource.plural, name)
+    uid = manifest["metadata"].get("uid")
+    if uid and uid != old.get("uid"):
+        problem = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {old.get('uid')}"
+        raise conflict(resource.group, resource.plural, name, problem)
+    manifest = strategies.prepare_update(resource, manifest, live, options.subresource)
+    metadata = manifest["metadata"] = dict(manifest["metadata"])
+    for key in ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"):
+        if key in old:
+            metadata[key] = old[key]
+        else:
+            metadata.pop(key, None)
+    metadata["resourceVersion"] = old["resourceVersion"]
+    if resource.namespaced:
+        metadata["namespace"] = old["namespace"]
+    metadata.pop("selfLink", None)
+    if "deletionTimestamp" in old:
+        _require_no_new_finalizers(resource, old, metadata)
+
+    owned = metadata.get("managedFields")
+    manifest = _admit(cluster, resource, manifest, live, verb, options)
+    metadata = manifest["metadata"]
+    if applied:
+        metadata["managedFields"] = owned
+    else:
+        manifest = fields.updated(
+            live,
+            manifest,
+            options.field_manager,
+            schema=resource.schema,
+            now=cluster.clock.now(),
+            subresource=options.subresource,
+        )
+        metadata = manifest["metadata"]
+    if strategies.changes_generation(resource, manifest, live):
+        metadata["generation"] = old.get("generation", 0) + 1
+    if same(manifest, live):
+        return live
+    cluster.admission.updated(resource, manifest, live, options)
+    if options.dry_run:
+        return manifest
+    if _may_go(resource, manifest):
+        return _last_write(cluster, resource, manifest)
+    return cluster.put(resource, manifest)
+
+
+def _may_go(resource: Resource, manifest: Manifest) -> bool:
+    """Whether nothing holds an object that is being deleted any more."""
+    metadata = manifest["metadata"]
+    if "deletionTimestamp" not in metadata or metadata.get("finalizers"):
+        return False
+    return not metadata.get("deletionGracePeriodSeconds") and _nothing_holds(resource, manifest)
+
+
+def _last_write(cluster: Cluster, resource: Resource, manifest: Manifest) -> Manifest:
+    """Take an object out whose last change is `manifest`: one write, which watchers see as the deletion."""
+    return cluster.remove(resource, manifest["metadata"].get("namespace", ""), manifest["metadata"]["name"], manifest)
+
+
+def _nothing_holds(resource: Resource, manifest: Manifest) -> bool:
+    """Whether no finalizer outside metadata holds the object: a namespace has its own list."""
+    return resource.storage != ("", "namespaces") or not (manifest.get("spec") or {}).get("finalizers")
+
+
+def _require_no_new_finalizers(resource: Resource, old: Manifest, new: Manifest) -> None:
+    before = set(old.get("finalizers") or ())
+    added = [f for f in new.get("finalizers") or () if f not in before]
+    if added:
+        names = " ".join(f'"{f}"' for f in added)
+        cause = Cause(
+            "FieldValueForbidden",
+            "Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers "
+            f"[]string{{{names.replace(' ', ', ')}}}",
+            "metadata.finalizers",
+        )
+        raise invalid(resource.group, resource.kind, old["name"], [cause])
+
+
+def same(manifest: Mapping[str, Any], live: Mapping[str, Any]) -> bool:
+    """Whether a write would change nothing; when fields were last touched doesn't count."""
+    if manifest.keys() != live.keys():
+        return False
+    for key, value in manifest.items():
+        if key == "metadata":
+            if not _same_metadata(value, live["metadata"]):
+                return False
+        elif value != live[key]:
+            return False
+    return True
+
+
+def _same_metadata(new: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
+    keys = (set(new) | set(old)) - {"managedFields", "resourceVersion"}
+    if any(new.get(key) != old.get(key) for key in keys):
+        return False
+    a, b = new.get("managedFields") or [], old.get("managedFields") or []
+    return len(a) == len(b) and all(
+        {k: v for k, v in x.items() if k != "time"} == {k: v for k, v in y.items() if k != "time"}
+        for x, y in zip(a, b, strict=True)
+    )
+
+
+def _admit(
+    cluster: Cluster, resource: Resource, manifest: Manifest, old: Manifest | None, verb: str, options: Options
+) -> Manifest:
+    cluster.admission.before(resource, manifest, old, options)
+    admitted: Manifest
+    admitted, warnings = validation.admit(
+        resource,
+        manifest,
+        old,
+        verb=verb,
+        subresource=options.subresource,
+        field_validation=options.field_validation,
+    )
+    options.warnings.extend(warnings)
+    return admitted
+
+
+def _require_metadata(manifest: Manifest) -> Manifest:
+    metadata = manifest.get("metadata")
+    if metadata is None:
+        metadata = manifest["metadata"] = {}
+    if not isinstance(metadata, dict):
+        raise bad_request("metadata must be an object")
+    return metadata
+
+
+def _require_namespace(resource: Resource, metadata: Manifest, namespace: str) -> None:
+    given = metadata.get("namespace")
+    if given and given != (namespace if resource.namespaced else ""):
+        raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
+    if resource.namespaced:
+        metadata["namespace"] = namespace
+    else:
+        metadata.pop("namespace", None)
+
+
+def _require_kind(resource: Resource, manifest: Mapping[str, Any]) -> None:
+    """400 unless the body is of the kind and version that the path says."""
+    if not manifest.get("kind"):
+        raise bad_request(f"Object 'Kind' is missing in '{_shown(manifest)}'")
+    if not manifest.get("apiVersion"):
+        raise bad_request(f"Object 'apiVersion' is missing in '{_shown(manifest)}'")
+    if manifest["apiVersion"] != resource.api_version or manifest["kind"] != resource.kind:
+        version = str(manifest["apiVersion"]).rpartition("/")[2]
+        if manifest["kind"] != resource.kind:
+            raise bad_request(
+                f'{manifest["kind"]} in version "{version}" cannot be handled as a {resource.kind}: '
+                f"the object provided is unrecognized (must be of type {resource.kind})"
+            )
+        raise bad_request(
+            f"the API version in the data ({manifest['apiVersion']}) does not match the expected API version "
+            f"({resource.api_version})"
+        )
+
+
+def _shown(manifest: Mapping[str, Any]) -> str:
+    return str(dict(manifest))[:200]
+
+
+# -- deletion
+
+
+def delete(
+    cluster: Cluster, resource: Resource, namespace: str, name: str, options: DeleteOptions
+) -> tuple[Manifest, bool]:
+    """Delete an object, or mark it when finalizers or a grace period hold it. Gives it, and whether it is gone."""
+    entry = cluster.entry(resource, namespace, name)
+    if entry is None:
+        raise not_found(resource.group, resource.plural, name)
+    live = cluster.manifest(resource, entry)
+    metadata = live["metadata"]
+    _require_preconditions(resource, metadata, options)
+    grace = _grace(resource, live, options)
+    finalizers = _finalizers_of_deletion(resource, metadata, options)
+    namespace_held = resource.storage == ("", "namespaces") and bool((live.get("spec") or {}).get("finalizers"))
+    if "deletionTimestamp" in metadata:
+        return _delete_again(cluster, resource, live, finalizers, grace, options)
+    if options.dry_run:
+        return live, not (finalizers or grace or namespace_held)
+    if not finalizers and not grace and not namespace_held:
+        last = cluster.remove(resource, namespace, name)
+        return last, True
+    metadata["deletionTimestamp"] = stamp(cluster.clock.now() + timedelta(seconds=grace))
+    metadata["deletionGracePeriodSeconds"] = grace
+    if metadata.get("generation"):
+        metadata["generation"] += 1
+    if finalizers:
+        metadata["finalizers"] = finalizers
+    if namespace_held:
+        metadata.pop("deletionGracePeriodSeconds")
+        live["status"] = {**(live.get("status") or {}), "phase": "Terminating"}
+    return cluster.put(resource, live), False
+
+
+def _delete_again(
+    cluster: Cluster, resource: Resource, live: Manifest, finalizers: list[str], grace: int, options: DeleteOptions
+) -> tuple[Manifest, bool]:
+    """A deletion of what is already being deleted can only shorten the grace period or change the propagation."""
+    metadata = live["metadata"]
+    pending = metadata.get("deletionGracePeriodSeconds") or 0
+    shorter = grace < pending
+    changed = sorted(finalizers) != sorted(metadata.get("finalizers") or [])
+    if options.dry_run or not (shorter or changed):
+        return live, False
+    if changed:
+        metadata["finalizers"] = finalizers
+    if shorter:
+        metadata["deletionTimestamp"] = stamp(cluster.clock.now() + timedelta(seconds=grace))
+        metadata["deletionGracePeriodSeconds"] = grace
+    if not finalizers and not grace and _nothing_holds(resource, live):
+        return cluster.remove(resource, metadata.get("namespace", ""), metadata["name"]), True
+    return cluster.put(resource, live), False
+
+
+def _require_preconditions(resource: Resource, metadata: Mapping[str, Any], options: DeleteOptions) -> None:
+    name = metadata["name"]
+    if options.uid and options.uid != metadata.get("uid"):
+        problem = f"Precondition failed: UID in precondition: {options.uid}, UID in object meta: {metadata.get('uid')}"
+        raise conflict(resource.group, resource.plural, name, problem)
+    if options.resource_version and options.resource_version != metadata["resourceVersion"]:
+        problem = (
+            f"Precondition failed: ResourceVersion in precondition: {options.resource_version}, "
+            f"ResourceVersion in object meta: {metadata['resourceVersion']}"
+        )
+        raise conflict(resource.group, resource.plural, name, problem)
+
+
+def _grace(resource: Resource, live: Mapping[str, Any], options: DeleteOptions) -> int:
+    """Seconds a pod may take to end; everything else is deleted at once."""
+    if resource.storage != ("", "pods"):
+        return 0
+    spec = live.get("spec") or {}
+    grace = options.grace_period
+    if grace is None:
+        grace = spec.get("terminationGracePeriodSeconds", 30)
+    phase = (live.get("status") or {}).get("phase")
+    if not spec.get("nodeName") or phase in ("Succeeded", "Failed"):
+        return 0
+    return max(0, int(grace))
+
+
+def _finalizers_of_deletion(resource: Resource, metadata: Mapping[str, Any], options: DeleteOptions) -> list[str]:
+    """The finalizers with which a deletion of the wanted propagation leaves the object."""
+    finalizers = [str(f) for f in metadata.get("finalizers") or ()]
+    propagation = options.propagation
+    if not propagation:
+        if ORPHAN in finalizers or FOREGROUND in finalizers:
+            return finalizers
+        propagation = "Orphan" if resource.storage in strategies.ORPHANS_BY_DEFAULT else "Background"
+    kept = [f for f in finalizers if f not in (ORPHAN, FOREGROUND)]
+    if resource.storage == _DEFINITIONS and _CLEANUP not in kept:
+        kept.append(_CLEANUP)
+    if propagation == "Orphan":
+        return [*kept, ORPHAN]
+    if propagation == "Foreground":
+        return [*kept, FOREGROUND]
+    return kept
+
+
+# -- for the built-in controllers
+
+
+def change(
+    cluster: Cluster,
+    resource: Resource,
+    namespace: str,
+    name: str,
+    mutate: Callable[[Manifest], Manifest | None],
+    *,
+    subresource: str = "",
+    manager: str = "kube-controller-manager",
+) -> Manifest | None:
+    """Change a live object in the name of a built-in controller. `mutate` gets a copy it may change and returns it, or
+    None to leave the object alone. Gives what is stored afterwards, None when the object isn't there."""
+    live = cluster.live(resource, namespace, name)
+    if live is None:
+        return None
+    wanted = mutate(cluster.live(resource, namespace, name) or {})
+    if wanted is None or same(wanted, live):
+        return live
+    manifest = fields.updated(
+        live, wanted, manager, schema=resource.schema, now=cluster.clock.now(), subresource=subresource
+    )
+    if strategies.changes_generation(resource, manifest, live):
+        manifest["metadata"]["generation"] = live["metadata"].get("generation", 0) + 1
+    if _may_go(resource, manifest):
+        return _last_write(cluster, resource, manifest)
+    return cluster.put(resource, manifest)
