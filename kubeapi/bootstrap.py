@@ -21,6 +21,17 @@ def create(cluster: Cluster) -> None:
     """Create what isn't there yet; what somebody changed stays as it is."""
     for name in NAMESPACES:
         _ensure(cluster, "", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "kubernetes", "labels": {"component": "apiserver", "provider": "kubernetes"}},
+        "spec": {
+            "type": "ClusterIP",
+            "clusterIP": "10.96.0.1",
+            "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": 6443}],
+        },
+    }
+    _ensure(cluster, "default", service)
     for manifest in (*default_roles(), *default_bindings()):
         _ensure(cluster, manifest["metadata"].get("namespace", ""), manifest)
 

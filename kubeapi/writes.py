@@ -162,7 +162,7 @@ def patch(
     body: Any,
     options: Options,
 ) -> tuple[Manifest, bool]:
-    """Change an object by a json, merge, strategic or apply patch (`kind`); gives it as stored, and whether it is new."""
+    """Change an object by a json, merge, strategic or apply patch; gives it as stored, and whether it is new."""
     live = cluster.live(resource, namespace, name)
     if kind == "apply":
         return _apply(cluster, resource, namespace, name, live, body, options)

@@ -9,11 +9,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kubeapi import bootstrap
+from kubeapi import workloads as standins
 from kubeapi.controllers.accounts import Accounts
 from kubeapi.controllers.aggregation import Aggregation
 from kubeapi.controllers.definitions import Definitions
+from kubeapi.controllers.events import Events
 from kubeapi.controllers.garbage import GarbageCollector
 from kubeapi.controllers.namespaces import Namespaces
+from kubeapi.escalation import Escalation
+from kubeapi.invariants import watch as watch_invariants
+from kubeapi.workloads.services import Allocator
 
 if TYPE_CHECKING:
     from kubeapi.authorization import Authorizer
@@ -38,13 +43,21 @@ class Controllers:
         self.definitions = Definitions(cluster)
         self.namespaces = Namespaces(cluster)
         self.garbage = GarbageCollector(cluster)
+        Escalation(cluster, authorizer)
         self._running: list[Controller[Any]] = [
             self.definitions,
             self.namespaces,
             self.garbage,
             Accounts(cluster, ca),
             Aggregation(cluster),
+            Events(cluster),
+            Allocator(cluster),
         ]
+        self._workloads = workloads
+        if workloads:
+            self._running += standins.controllers(cluster, self.garbage, delay)
+        if invariants:
+            watch_invariants(cluster)
 
     def start(self) -> None:
         """Serve the stored CRDs, create what every cluster has, and begin."""
@@ -52,6 +65,8 @@ class Controllers:
         for controller in self._running:
             controller.start()
         bootstrap.create(self.cluster)
+        if self._workloads:
+            standins.create_node(self.cluster)
 
     def stop(self) -> None:
         for controller in self._running:

@@ -31,6 +31,10 @@ class GarbageCollector(Controller[Key]):
         self._owners: dict[Place, tuple[str, ...]] = {}
         self._dependents: dict[str, dict[Place, None]] = {}
 
+    def dependents(self, uid: str) -> list[Place]:
+        """Where the objects are that refer to an owner."""
+        return list(self._dependents.get(uid, ()))
+
     def initial(self) -> list[Key]:
         found: list[Key] = []
         for storage in list(self.cluster.store.storages()):

@@ -1,0 +1,47 @@
+"""ReplicaSets and ReplicationControllers: as many pods as they say, and the count of the ready ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kubeapi.workloads.base import PODS, Workload, is_active, is_ready, with_condition
+
+Manifest = dict[str, Any]
+
+
+class ReplicaSets(Workload):
+    api_version = "apps/v1"
+    kind = "ReplicaSet"
+
+    def reconcile(self, key: str, live: Manifest) -> None:
+        metadata = live["metadata"]
+        entries = self.tools.owned(metadata["uid"], PODS)
+        pods = [(entry, entry.manifest()) for entry in entries]
+        active = [(entry, pod) for entry, pod in pods if is_active(pod)]
+        wanted = live["spec"].get("replicas", 1)
+        problem = ""
+        if "deletionTimestamp" not in metadata:
+            problem = self.scale_pods(key, live, [entry for entry, _ in active], wanted)
+        ready = sum(1 for _, pod in active if is_ready(pod))
+        status: Manifest = {"replicas": len(active)}
+        if active:
+            status["fullyLabeledReplicas"] = len(active)
+        if ready:
+            status["readyReplicas"] = ready
+            status["availableReplicas"] = ready
+        status["observedGeneration"] = metadata.get("generation", 0)
+        known = (live.get("status") or {}).get("conditions") or []
+        conditions = [c for c in known if c.get("type") != "ReplicaFailure"]
+        if problem:
+            now = self.cluster.clock.stamp()
+            conditions = with_condition(known, "ReplicaFailure", "True", "FailedCreate", problem, now)
+            self.queue_after(key, 1.0)
+        if conditions:
+            status["conditions"] = conditions
+        # Pods just made are counted when their creation comes back as a change.
+        self.save_status(live, status)
+
+
+class ReplicationControllers(ReplicaSets):
+    api_version = "v1"
+    kind = "ReplicationController"
