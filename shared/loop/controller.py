@@ -83,6 +83,10 @@ class Controller:
         """The kinds whose changes must be delivered."""
         return list(self._types.values())
 
+    def depths(self) -> dict[str, int]:
+        """How many objects of each kind are due and wait for a worker."""
+        return {name: running.queue.depth for name, running in self._kinds.items()}
+
     def deliver(self, resource: ResourceKind, type_: str | None, manifest: Manifest) -> None:
         """Take in a change of a custom resource. `type_` is the watch's; None for a listed object."""
         metadata = manifest["metadata"]

@@ -75,7 +75,8 @@ class Recorder:
         event: Manifest = {"involvedObject": involved, "reason": reason, "message": message}
         if self._queue.qsize() >= QUEUE_LIMIT:
             dropped, *_ = self._queue.get_nowait()
-            log.error("too many events wait to be sent, dropped one about %s", dropped["involvedObject"]["name"])
+            self._queue.task_done()
+            log.error("too many events wait to be sent, dropped one about %s", _about(dropped))
         self._queue.put_nowait((event, severity, format_time(time.time()), keys))
 
     async def start(self) -> None:
@@ -99,6 +100,10 @@ class Recorder:
             event, severity, stamp, metadata = await self._queue.get()
             try:
                 if self._address and severity != "trace":
+                    if self._posts.qsize() >= QUEUE_LIMIT:
+                        dropped = self._posts.get_nowait()
+                        self._posts.task_done()
+                        log.error("too many events wait to be posted, dropped one about %s", _about(dropped))
                     self._posts.put_nowait(
                         event
                         | {"severity": severity, "timestamp": stamp, "reportingController": self._controller}
@@ -177,8 +182,12 @@ class Recorder:
                 problem = str(error) or type(error).__name__
             if attempt < POST_RETRIES:
                 await asyncio.sleep(2.0**attempt)
-        name = event["involvedObject"]["name"]
-        log.error("could not post an event about %s to %s: %s", name, self._address, problem)
+        log.error("could not post an event about %s to %s: %s", _about(event), self._address, problem)
+
+
+def _about(event: Manifest) -> str:
+    involved = event["involvedObject"]
+    return f"{involved['kind']} {involved['namespace']}/{involved['name']}"
 
 
 def _url(address: str) -> str:

@@ -33,8 +33,6 @@ class Wake(Generic[R]):
     type: type[Resource]
     refers: Callable[[R], Iterable[Ref]]
     when: Callable[[Any, Any], bool]
-    required: bool = True
-    """Whether the controller waits at its start until this kind's CRD is there."""
 
 
 class ConfigRef(NamedTuple):

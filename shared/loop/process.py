@@ -23,7 +23,7 @@ from shared.kube import config
 from shared.kube.client import Client
 from shared.kube.errors import ApiError, ConfigError, NoMatch
 from shared.kube.watch import Cache, Change
-from shared.loop import logs, probes
+from shared.loop import logs, metrics, probes
 from shared.loop.controller import Controller
 from shared.loop.events import Recorder
 from shared.loop.feed import Feed
@@ -141,6 +141,7 @@ async def _work(
             kinds = await build(runtime)
             recorder = Recorder(client, name, getattr(options, "events_addr", ""))
             controller = runtime.controller = Controller(name, client, recorder, kinds, options)
+            stack.enter_context(metrics.live(name, client.calls, controller.depths))
             await _wait_for_definitions(client, controller)
             await recorder.start()
             stack.push_async_callback(recorder.stop)
