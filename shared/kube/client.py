@@ -22,7 +22,7 @@ from shared.kube.config import Connection
 from shared.kube.discovery import ApiResource, Discovery
 from shared.kube.errors import BadRequest, Gone, Unavailable
 from shared.kube.limits import Bucket
-from shared.kube.transport import CONNECTIONS, Transport
+from shared.kube.transport import CONNECTIONS, Answer, Transport
 
 PAGE = 500
 """Objects of one page of a list."""
@@ -47,6 +47,14 @@ class Page:
     items: list[Manifest]
     resource_version: str
     continue_token: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What an apply made of the object."""
+
+    manifest: Manifest
+    created: bool
 
 
 class Client:
@@ -190,7 +198,8 @@ class Client:
             "continue": continue_token,
         }
         accept = _METADATA_LIST if metadata_only else ""
-        return await self._call("list", resource, resource.path(namespace), query=query, accept=accept), resource
+        answer = await self._call("list", resource, resource.path(namespace), query=query, accept=accept)
+        return answer.body, resource
 
     @asynccontextmanager
     async def watch(
@@ -288,15 +297,34 @@ class Client:
         subresource: str = "",
     ) -> Manifest:
         """Server-side apply. Without `force` a field that another manager owns is a Conflict."""
+        applied = await self.apply_seen(
+            manifest, field_manager=field_manager, force=force, dry_run=dry_run, subresource=subresource
+        )
+        return applied.manifest
+
+    async def apply_seen(
+        self,
+        manifest: Manifest,
+        *,
+        field_manager: str,
+        force: bool = True,
+        dry_run: bool = False,
+        subresource: str = "",
+    ) -> Applied:
+        """As apply(), and says whether it created the object."""
         resource, namespace, name = await self._locate(manifest)
         query = _write_query(field_manager, dry_run)
         query["force"] = "true" if force else ""
-        path = resource.path(namespace, name, subresource)
-        body = orjson.dumps(manifest)
-        content_type = _CONTENT_TYPE["apply"]
-        return await self._json(
-            "apply", resource, path, query=query, body=body, content_type=content_type, sub=subresource
+        answer = await self._call(
+            "apply",
+            resource,
+            resource.path(namespace, name, subresource),
+            query=query,
+            body=orjson.dumps(manifest),
+            content_type=_CONTENT_TYPE["apply"],
+            sub=subresource,
         )
+        return Applied(_loads(answer.body), created=answer.status == 201)
 
     async def delete(
         self,
@@ -309,8 +337,9 @@ class Client:
         uid: str | None = None,
         resource_version: str | None = None,
         grace_seconds: int | None = None,
-    ) -> None:
-        """Asks for the deletion. `uid` and `resource_version` are preconditions (Conflict when they don't hold)."""
+    ) -> Manifest | None:
+        """Asks for the deletion. `uid` and `resource_version` are preconditions (Conflict when they don't hold).
+        Returns the object when it is still there, terminating; None when it is gone."""
         resource = await self.discovery.find(api_version, kind)
         options: dict[str, Any] = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
         preconditions = {"uid": uid, "resourceVersion": resource_version}
@@ -318,7 +347,8 @@ class Client:
             options["preconditions"] = present
         if grace_seconds is not None:
             options["gracePeriodSeconds"] = grace_seconds
-        await self._call("delete", resource, resource.path(namespace, name), body=orjson.dumps(options))
+        answer = await self._json("delete", resource, resource.path(namespace, name), body=orjson.dumps(options))
+        return None if answer.get("kind") == "Status" else answer
 
     # Asking
 
@@ -354,13 +384,13 @@ class Client:
     async def get_raw(self, path: str, *, seconds: float | None = None) -> bytes:
         """Any path of the server, such as `/version` or `/readyz`."""
         self.calls["get", path] += 1
-        return await self.transport.call("GET", path, headers=self._headers(""), seconds=seconds)
+        return (await self.transport.call("GET", path, headers=self._headers(""), seconds=seconds)).body
 
     # How
 
     async def _discover(self, path: str) -> Any:
         self.calls["discover", path] += 1
-        return _loads(await self.transport.call("GET", path))
+        return _loads((await self.transport.call("GET", path)).body)
 
     async def _locate(self, manifest: Manifest) -> tuple[ApiResource, str | None, str]:
         resource = await self.discovery.find(str(manifest.get("apiVersion", "")), str(manifest.get("kind", "")))
@@ -368,7 +398,7 @@ class Client:
         return resource, metadata.get("namespace"), metadata.get("name") or ""
 
     async def _json(self, verb: str, resource: ApiResource, path: str, **options: Any) -> Manifest:
-        manifest: Manifest = _loads(await self._call(verb, resource, path, **options))
+        manifest: Manifest = _loads((await self._call(verb, resource, path, **options)).body)
         return manifest
 
     async def _call(
@@ -382,7 +412,7 @@ class Client:
         content_type: str = "application/json",
         accept: str = "",
         sub: str = "",
-    ) -> bytes:
+    ) -> Answer:
         self.calls[verb, f"{resource.plural}/{sub}" if sub else resource.plural] += 1
         return await self.transport.call(
             _METHODS[verb],

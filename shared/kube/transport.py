@@ -13,7 +13,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import aiohttp
 import orjson
@@ -37,6 +37,13 @@ KEEPALIVE = 60.0
 """Seconds an idle connection is kept; below the 90 after which API servers close theirs."""
 IDEMPOTENT = frozenset({"GET", "PUT", "DELETE", "APPLY"})
 FLOW_CONTROL_HEADER = "X-Kubernetes-Pf-Flowschema-Uid"
+
+
+class Answer(NamedTuple):
+    """What the server said when it did not refuse."""
+
+    status: int
+    body: bytes
 
 
 class Transport:
@@ -71,8 +78,8 @@ class Transport:
         headers: Headers | None = None,
         idempotent: bool | None = None,
         seconds: float | None = None,
-    ) -> bytes:
-        """Sends a request, perhaps more than once, and returns the body of a 2xx answer; raises ApiError."""
+    ) -> Answer:
+        """Sends a request, perhaps more than once, and returns the 2xx answer; raises ApiError."""
         if idempotent is None:
             idempotent = method in IDEMPOTENT
         renewed, attempt = False, 1
@@ -117,13 +124,13 @@ class Transport:
 
     async def _once(
         self, method: str, path_and_query: str, body: bytes | None, headers: Headers | None, seconds: float
-    ) -> bytes:
+    ) -> Answer:
         limit = aiohttp.ClientTimeout(total=seconds)
         try:
             async with await self._send(method, path_and_query, body, headers, limit) as response:
                 content = await self._body(response)
                 if response.status < 300:
-                    return content
+                    return Answer(response.status, content)
                 error = _refusal(response, content)
         except (aiohttp.ClientError, OSError, TimeoutError) as failure:
             raise _lost(self.connection.server, failure) from failure
