@@ -1,0 +1,93 @@
+"""source-controller: makes artifacts of what Git repositories, registries and buckets hold, and serves them.
+
+Here are its flags and its wiring, nothing else.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from shared.artifact import digest
+from shared.artifact.server import FileServer
+from shared.artifact.store import Store, advertised
+from shared.git import remote
+from shared.loop import flags, process
+from shared.loop.flags import Flag
+from shared.loop.kinds import Kind
+from source_controller import gitrepository
+from source_controller.publish import Publisher
+
+NAME = "source-controller"
+FLAGS = (
+    Flag("concurrent", "int", 2, "How many objects of a kind are worked on at the same time."),
+    Flag("storage-path", "string", "/data", "The directory to keep artifacts in.", environment="STORAGE_PATH"),
+    Flag(
+        "storage-addr",
+        "string",
+        ":9090",
+        "The address of the file server that artifacts are fetched from.",
+        environment="STORAGE_ADDRESS",
+    ),
+    Flag(
+        "storage-adv-addr",
+        "string",
+        "",
+        "The address to put into artifact URLs; made of --storage-addr when empty.",
+        environment="STORAGE_ADV_ADDR",
+    ),
+    Flag("artifact-retention-ttl", "duration", "60s", "How long an artifact stays that is no longer current."),
+    Flag("artifact-retention-records", "int", 2, "How many artifacts of an object stay, the current one included."),
+    Flag("artifact-digest-algo", "string", "sha256", "The algorithm of artifact digests.", choices=digest.ALGORITHMS),
+    Flag("ssh-hostkey-algos", "strings", [], "Host key algorithms to accept over SSH, the most preferred first."),
+    Flag("ssh-kex-algos", "strings", [], "Key exchange algorithms to use over SSH, the most preferred first."),
+    Flag("default-service-account", "string", "", "The ServiceAccount for cloud logins of objects that name none.",
+         built=False),
+    Flag("helm-cache-max-size", "int", 0, "How many Helm repository indexes to cache.", built=False),
+    Flag("helm-cache-purge-interval", "duration", "1m", "How often expired indexes leave the cache.", built=False),
+    Flag("helm-cache-ttl", "duration", "15m", "How long an index stays in the cache.", built=False),
+    Flag("helm-chart-file-max-size", "int", 5 << 20, "The largest file in a Helm chart, in bytes.", built=False),
+    Flag("helm-chart-max-size", "int", 10 << 20, "The largest Helm chart, in bytes.", built=False),
+    Flag("helm-index-max-size", "int", 50 << 20, "The largest index of a Helm repository, in bytes.", built=False),
+)  # fmt: skip
+
+
+async def build(runtime: process.Runtime) -> Sequence[Kind[Any]]:
+    """The kinds, on one store that is served while this process works."""
+    options = runtime.options
+    server = FileServer(Path(options.storage_path))
+    host = options.storage_addr.rpartition(":")[0]
+    store = Store(
+        Path(options.storage_path),
+        "",
+        algorithm=options.artifact_digest_algo,
+        ttl=options.artifact_retention_ttl,
+        records=options.artifact_retention_records,
+    )
+    await store.open()
+    runtime.services.callback(store.close)
+    await server.start(options.storage_addr)
+    runtime.services.push_async_callback(server.stop)
+    store.address = advertised(options.storage_adv_addr, f"{host}:{server.port}")
+    git = remote.Options(
+        host_key_algorithms=tuple(options.ssh_hostkey_algos),
+        key_exchange_algorithms=tuple(options.ssh_kex_algos),
+    )
+    publisher = Publisher(store)
+    return [gitrepository.kind(publisher, git)]
+
+
+def options(argv: Sequence[str] | None = None) -> Any:
+    """The parsed flags."""
+    return flags.parse(NAME, "Make artifacts of sources and serve them.", FLAGS, argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command."""
+    return process.run(NAME, options(argv), build)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

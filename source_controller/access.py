@@ -1,0 +1,85 @@
+"""Access: what an object's Secrets say about how to reach its Git repository.
+
+GitRepository + Secrets → Address, Credentials
+"""
+
+from __future__ import annotations
+
+from shared.api.source import GitRepository
+from shared.git import credentials
+from shared.git.credentials import Address, Credentials, CredentialsError
+from shared.git.errors import AuthenticationFailed, EmptyRepository, GitError, InvalidURL, MissingDirectory, redacted
+from shared.kube.errors import NotFound
+from shared.loop.attempt import Attempt
+from shared.loop.verdict import Failed, NotReady, Stalled
+
+FETCH_FAILED = "FetchFailed"
+_APP = ("githubAppID", "githubAppInstallationID", "githubAppPrivateKey")
+
+
+def address(repository: GitRepository) -> Address:
+    """Where the repository is. Stalls with URLInvalid."""
+    url = repository.spec.url
+    try:
+        return credentials.address(url)
+    except InvalidURL as error:
+        message = f"failed to parse url '{redacted(url)}': {error}"
+        raise Stalled("URLInvalid", message, condition=FETCH_FAILED) from error
+
+
+async def find(repository: GitRepository, at: Address, attempt: Attempt[GitRepository]) -> Credentials:
+    """The credentials of the Secrets that the spec names. AuthenticationFailed says which key is missing or wrong."""
+    spec, namespace = repository.spec, repository.metadata.namespace
+    proxy = ""
+    if spec.proxy_secret_ref is not None:
+        try:
+            proxy = credentials.proxy_url(await _data(spec.proxy_secret_ref.name, attempt))
+        except CredentialsError as error:
+            name = f"{namespace}/{spec.proxy_secret_ref.name}"
+            raise _refused(f"failed to configure proxy options: secret '{name}': {error}") from error
+        except NotFound as error:
+            raise _refused(f"failed to configure proxy options: {error}") from error
+    data: dict[str, bytes] = {}
+    if spec.secret_ref is not None:
+        secret = f"{namespace}/{spec.secret_ref.name}"
+        try:
+            data = await _data(spec.secret_ref.name, attempt)
+        except NotFound as error:
+            raise _refused(f"failed to get secret '{secret}': {error}") from error
+        if any(key in data for key in _APP):
+            message = f"secretRef '{secret}' has github app data but provider is not set to github"
+            raise Failed("InvalidProviderConfiguration", message, condition=FETCH_FAILED)
+    try:
+        found = credentials.from_secret(at, data, proxy=proxy)
+    except CredentialsError as error:
+        hint = ": name a Secret with them in spec.secretRef" if spec.secret_ref is None else ""
+        raise _refused(f"failed to configure authentication options: {error}{hint}") from error
+    if found.identity and not found.password and credentials.is_encrypted(found.identity):
+        raise _refused(f"SSH identity key is encrypted but no 'password' field was provided in the secret '{secret}'")
+    return found
+
+
+def failed(repository: GitRepository, error: GitError) -> NotReady:
+    """The verdict on a Git operation's error, with what to look at."""
+    if isinstance(error, EmptyRepository):
+        return Failed("EmptyGitRepository", str(error), condition=FETCH_FAILED)
+    if isinstance(error, MissingDirectory):
+        message = f"failed to sparse checkout directories : {error}"
+        return Failed("GitOperationFailed", message, condition=FETCH_FAILED)
+    hint = ""
+    if isinstance(error, AuthenticationFailed):
+        named = repository.spec.secret_ref
+        if named is None:
+            hint = "; name a Secret with credentials in spec.secretRef"
+        else:
+            hint = f"; check the credentials in the secret '{repository.metadata.namespace}/{named.name}'"
+    message = f"failed to checkout and determine revision: {error}{hint}"
+    return Failed("GitOperationFailed", message, condition=FETCH_FAILED)
+
+
+async def _data(name: str, attempt: Attempt[GitRepository]) -> dict[str, bytes]:
+    return await attempt.secret(name)
+
+
+def _refused(message: str) -> Failed:
+    return Failed("AuthenticationFailed", message, condition=FETCH_FAILED)

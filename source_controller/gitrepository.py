@@ -1,0 +1,126 @@
+"""GitRepository: the chosen commit of a repository becomes an artifact.
+
+    Secrets → remote → head → checkout → verify → includes → artifact
+
+Asking the remote for its head costs one request; files travel only when the head, or what is to be made of it, changed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+
+from shared.api.meta import parse_duration
+from shared.api.source import GitRepository, GitRepositoryRef
+from shared.artifact.revision import of_commit
+from shared.git import remote
+from shared.git.errors import GitError
+from shared.git.refs import Reference
+from shared.loop.attempt import Attempt
+from shared.loop.kinds import ConfigRef, Kind, Wake
+from shared.loop.verdict import Ready
+from source_controller import access, include, verify
+from source_controller.publish import FAILURES, Publisher, stored
+
+
+def kind(publisher: Publisher, git: remote.Options) -> Kind[GitRepository]:
+    """The kind, on a store and with the flags' options for connections."""
+
+    async def reconcile(repository: GitRepository, attempt: Attempt[GitRepository]) -> Ready:
+        spec, status = repository.spec, repository.status
+        before = status.artifact
+        await publisher.require_stored(repository, attempt)  # one that is gone is built again
+        at = access.address(repository)  # URLInvalid stalls
+        credentials = await access.find(repository, at, attempt)  # AuthenticationFailed
+        included = await include.find(repository, attempt)  # IncludeUnavailable waits
+        verify.forget(repository, attempt)
+
+        seconds = parse_duration(spec.timeout)
+        with attempt.workdir() as work:
+            root = work / "files"
+            with _explained(repository):  # GitOperationFailed
+                async with remote.session(at, credentials, seconds=seconds, options=git) as session:
+                    head = await session.resolve(reference(spec.ref))
+                    revision = of_commit(head.name, head.commit)
+                    reason = outdated(repository, revision, included)
+                    if reason is None:
+                        message = f"no changes since last reconciliation: observed revision '{revision}'"
+                        attempt.event("GitOperationSucceeded", message, "trace")
+                        return stored(repository, attempt, before, f"commit '{revision}'")
+                    attempt.mark("ArtifactOutdated", True, *reason)
+                    await attempt.progress(f"building artifact: {reason[1]}")
+                    commit = await session.checkout(
+                        head, root, sparse=spec.sparse_checkout, submodules=spec.recurse_submodules
+                    )
+            await verify.require_signed(repository, commit, attempt)  # SourceVerified=False
+            await include.copy(publisher.store, included, root)  # CopyFailure
+            status.artifact = await publisher.tree(
+                repository, root, f"{commit.hash}.tar.gz", commit.revision, ignored=spec.ignore
+            )  # ArchiveOperationFailed
+        status.included_artifacts = [each.artifact for each in included]
+        status.observed_include = spec.include
+        status.observed_ignore = spec.ignore
+        status.observed_recurse_submodules = spec.recurse_submodules
+        status.observed_sparse_checkout = spec.sparse_checkout
+        return stored(repository, attempt, before, f"commit '{commit.title or commit.revision}'")
+
+    return Kind(
+        type=GitRepository,
+        reconcile=reconcile,
+        finalize=publisher.remove,
+        abnormal=FAILURES,
+        wakes=(Wake(type=GitRepository, refers=include.refers, when=include.has_new_artifact),),
+        configs=configs,
+        unbuilt=unbuilt,
+    )
+
+
+def reference(wanted: GitRepositoryRef | None) -> Reference:
+    """The spec's reference, empty where unset."""
+    ref = wanted or GitRepositoryRef()
+    return Reference(
+        branch=ref.branch or "",
+        tag=ref.tag or "",
+        semver=ref.semver or "",
+        name=ref.name or "",
+        commit=ref.commit or "",
+    )
+
+
+def outdated(repository: GitRepository, revision: str, included: list[include.Included]) -> tuple[str, str] | None:
+    """Why the artifact must be built anew, as reason and message; None when it is what the spec asks for."""
+    spec, status = repository.spec, repository.status
+    if status.artifact is not None and include.changed(repository, included):
+        return "IncludeChange", "included artifacts differ from last observed includes"
+    same = (
+        status.artifact is not None
+        and status.artifact.revision == revision
+        and status.observed_ignore == spec.ignore
+        and status.observed_recurse_submodules == spec.recurse_submodules
+        and status.observed_sparse_checkout == spec.sparse_checkout
+        and not verify.is_due(repository)
+    )
+    return None if same else ("NewRevision", f"new upstream revision '{revision}'")
+
+
+def configs(repository: GitRepository) -> Iterable[ConfigRef]:
+    """The Secrets that an object reads."""
+    spec = repository.spec
+    named = (spec.secret_ref, spec.proxy_secret_ref, spec.verify.secret_ref if spec.verify else None)
+    return [ConfigRef("Secret", repository.metadata.namespace or "", each.name) for each in named if each is not None]
+
+
+def unbuilt(repository: GitRepository) -> Iterable[str]:
+    """What this controller can't do for an object."""
+    if repository.spec.provider not in (None, "generic"):
+        yield f"spec.provider '{repository.spec.provider}'"
+    if repository.spec.verify is not None:
+        yield "spec.verify"
+
+
+@contextlib.contextmanager
+def _explained(repository: GitRepository) -> Iterator[None]:
+    try:
+        yield
+    except GitError as error:
+        raise access.failed(repository, error) from error
