@@ -114,8 +114,6 @@ def unbuilt(repository: GitRepository) -> Iterable[str]:
     """What this controller can't do for an object."""
     if repository.spec.provider not in (None, "generic"):
         yield f"spec.provider '{repository.spec.provider}'"
-    if repository.spec.verify is not None:
-        yield "spec.verify"
 
 
 @contextlib.contextmanager

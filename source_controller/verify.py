@@ -1,13 +1,21 @@
 """Verification: is a commit or tag signed by a key of the Secret?
 
-commit, tag + public keys → SourceVerified
+    commit, tag + public keys → SourceVerified
+
+What is signed is taken from the very objects that were checked out. Each attempt has a keyring of its own that holds
+the Secret's keys and nothing else, so a key that was removed from the Secret counts no more.
 """
 
 from __future__ import annotations
 
 from shared.api.source import GitRepository
-from shared.git.remote import Commit
+from shared.artifact.revision import of_commit
+from shared.git.remote import Commit, Tag
+from shared.kube.errors import NotFound
 from shared.loop.attempt import Attempt
+from shared.loop.verdict import Failed, NotReady, Stalled
+from source_controller import signatures
+from source_controller.signatures import SignatureError
 
 VERIFIED = "SourceVerified"
 
@@ -40,4 +48,75 @@ def forget(repository: GitRepository, attempt: Attempt[GitRepository]) -> None:
 
 
 async def require_signed(repository: GitRepository, commit: Commit, attempt: Attempt[GitRepository]) -> None:
-    """Sets SourceVerified; raises when a signature is missing or not by a trusted key."""
+    """Raises, with SourceVerified=False, unless all that the mode asks for is signed by a trusted key."""
+    wanted = repository.spec.verify
+    if wanted is None:
+        return
+    try:
+        found = await _verified(repository, commit, wanted.secret_ref.name, attempt)
+    except NotReady as error:
+        attempt.mark(VERIFIED, False, error.reason, error.message)
+        raise
+    message = "verified signature of" + "".join(f"\n\t- {what}" for what in found)
+    repository.status.source_verification_mode = mode(repository)
+    attempt.mark(VERIFIED, True, "Succeeded", message)
+    attempt.event("Succeeded", message, "trace")
+
+
+async def _verified(
+    repository: GitRepository, commit: Commit, secret: str, attempt: Attempt[GitRepository]
+) -> list[str]:
+    """What was verified, with the key that signed it."""
+    wanted = mode(repository)
+    try:
+        keys = signatures.keys((await attempt.secret(secret)).values())
+    except (NotFound, SignatureError) as error:
+        name = f"{repository.metadata.namespace}/{secret}"
+        raise Failed("VerificationError", f"public keys secret error: secret '{name}': {error}") from error
+    found = []
+    if wanted != "HEAD":
+        if not _names_a_tag(repository):
+            raise Stalled(
+                "InvalidVerificationMode",
+                "cannot verify tag object's signature if a tag reference is not specified",
+            )
+        found.append(await _tag(commit, keys))
+    if wanted != "Tag":
+        try:
+            key = await signatures.verify(*signatures.of_commit(commit.raw), keys)
+        except SignatureError as error:
+            message = f"signature verification of commit '{commit.hash}' failed: {error}"
+            raise Failed("InvalidCommitSignature", message) from error
+        found.append(f"commit '{commit.hash}' with key '{key}'")
+    return found
+
+
+async def _tag(commit: Commit, keys: signatures.Keys) -> str:
+    tag = commit.tag
+    if tag is None or not signatures.is_signed(tag.raw):
+        name = tag.name if tag else commit.name
+        raise Failed("InvalidGitObject", f"cannot verify signature of tag '{name}' since it is not signed")
+    shown = of_commit(tag.name, tag.hash)
+    try:
+        _require_same_name(tag)
+        key = await signatures.verify(*signatures.of_tag(tag.raw), keys)
+    except SignatureError as error:
+        raise Failed("InvalidTagSignature", f"signature verification of tag '{shown}' failed: {error}") from error
+    return f"tag '{shown}' with key '{key}'"
+
+
+def _require_same_name(tag: Tag) -> None:
+    """A signed tag object says which tag it is; under another name it would pass an old release off as a new one."""
+    headers = tag.raw.partition(b"\n\n")[0].split(b"\n")
+    said = next((line[4:].decode(errors="replace") for line in headers if line.startswith(b"tag ")), "")
+    if said != tag.name:
+        raise SignatureError(f"what was signed is the tag '{said}'")
+
+
+def _names_a_tag(repository: GitRepository) -> bool:
+    ref = repository.spec.ref
+    if ref is None or ref.commit:
+        return False
+    if ref.name:
+        return ref.name.startswith("refs/tags/")
+    return bool(ref.tag or ref.semver)
