@@ -17,11 +17,21 @@ async def start(port: int = 0, data: Any = None, **settings: Any) -> Server:
     from pathlib import Path
 
     from kubeapi.cluster import Cluster
+    from kubeapi.journal import Journal
     from kubeapi.server import Server, Settings
 
     directory = None if data is None else Path(data)
-    server = Server(Settings(port=port, data=directory, **settings), Cluster())
-    await server.start()
+    journal = None if directory is None else Journal(directory)
+    try:
+        cluster = Cluster(journal)
+        if journal is not None:
+            journal.load(cluster.store)
+        server = Server(Settings(port=port, data=directory, **settings), cluster)
+        await server.start()
+    except BaseException:
+        if journal is not None:
+            journal.close()
+        raise
     return server
 
 

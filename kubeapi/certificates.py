@@ -69,7 +69,7 @@ def _kept(directory: Path | None, name: str, make: Callable[[], Pair]) -> Pair:
         if isinstance(loaded, ec.EllipticCurvePrivateKey):
             return Pair(x509.load_pem_x509_certificate(certificate.read_bytes()), loaded)
     pair = make()
-    directory.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     certificate.write_bytes(pair.certificate_pem)
     write_private(key, pair.key_pem)
     return pair
@@ -153,7 +153,7 @@ def secret(directory: Path | None, name: str) -> str:
         return (directory / name).read_text().strip()
     token = secrets.token_urlsafe(32)
     if directory is not None:
-        directory.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_private(directory / name, token.encode())
     return token
 

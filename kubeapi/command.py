@@ -11,6 +11,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from kubeapi.journal import JournalError
+
 _DESCRIPTION = """\
 Run an embedded Kubernetes API: one process that kubectl, flux, helm and controllers use like a cluster's API server.
 Nothing runs in it: workloads become ready after a set time, or fail when an annotation on their pods asks for it
@@ -91,6 +93,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
         asyncio.run(_run(arguments, token))
+    except JournalError as error:
+        print(f"fluvial kubeapi: {error}", file=sys.stderr)
+        return 1
     except OSError as error:
         print(f"fluvial kubeapi: can't serve on {arguments.host}:{arguments.port}: {error}", file=sys.stderr)
         return 1

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from kubeapi import jsonpath
-from kubeapi.clock import parse
+from kubeapi.ages import since
 from kubeapi.resources import Resource
 from kubeapi.tables_built_in import BUILT_IN
 
@@ -58,49 +58,6 @@ def age(manifest: Manifest, now: datetime) -> str:
     return since(manifest["metadata"].get("creationTimestamp"), now)
 
 
-def since(moment: Any, now: datetime) -> str:
-    """How long ago a timestamp was, as a human reads it."""
-    if not moment:
-        return "<unknown>"
-    try:
-        return duration((now - parse(str(moment))).total_seconds())
-    except ValueError:
-        return "<invalid>"
-
-
-def duration(seconds: float) -> str:
-    """5s, 4m30s, 2h15m, 3d4h, 2y10d: at most two units, the second one only while it matters."""
-    total = int(seconds)
-    if total < -1:
-        return "<invalid>"
-    if total < 0:
-        return "0s"
-    if total < 120:
-        return f"{total}s"
-    minutes = total // 60
-    if minutes < 10:
-        rest = total % 60
-        return f"{minutes}m{rest}s" if rest else f"{minutes}m"
-    if minutes < 180:
-        return f"{minutes}m"
-    hours = minutes // 60
-    if hours < 8:
-        rest = minutes % 60
-        return f"{hours}h{rest}m" if rest else f"{hours}h"
-    if hours < 48:
-        return f"{hours}h"
-    if hours < 192:
-        rest = hours % 24
-        return f"{hours // 24}d{rest}h" if rest else f"{hours // 24}d"
-    days = hours // 24
-    if days < 730:
-        return f"{days}d"
-    if days < 8 * 365:
-        rest = days % 365
-        return f"{days // 365}y{rest}d" if rest else f"{days // 365}y"
-    return f"{days // 365}y"
-
-
 _AGE = Column("Age", age)
 _CREATED = Column("Created At", _created, type="date")
 _GENERIC = Layout((_NAME, _AGE))
@@ -119,26 +76,12 @@ def layout(resource: Resource) -> Layout:
     return known
 
 
-def _built_in(name: str, cell: Callable[[Manifest], Any] | str, priority: int = 0) -> Column:
-    if cell == "name":
-        return _NAME
-    if cell == "age":
-        return _AGE
-    if cell == "created":
-        return _CREATED
-    if isinstance(cell, str):
-        path = cell.split(".")
-        return Column(name, lambda manifest, now: since(dig(manifest, path), now), priority=priority)
-    function = cell
-    return Column(name, lambda manifest, now: function(manifest), priority=priority)
-
-
-def dig(manifest: Any, path: list[str]) -> Any:
-    for step in path:
-        if not isinstance(manifest, Mapping):
-            return None
-        manifest = manifest.get(step)
-    return manifest
+def _built_in(name: str, cell: Cell | str, priority: int = 0, type_: str = "string") -> Column:
+    """A column of a row in the tables of built-in kinds."""
+    if not isinstance(cell, str):
+        return Column(name, cell, priority=priority, type=type_)
+    known = {"name": _NAME, "age": _AGE, "created": _CREATED}[cell]
+    return replace(known, priority=priority) if priority else known
 
 
 def _custom(resource: Resource) -> Layout:
