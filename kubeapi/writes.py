@@ -76,6 +76,7 @@ def create(
     cluster: Cluster, resource: Resource, namespace: str, manifest: Manifest, options: Options, *, applied: bool = False
 ) -> Manifest:
     """Store a new object and give it as stored. The manifest is taken over."""
+    manifest = _read(resource, manifest, options, merged=applied)
     metadata = _require_metadata(manifest)
     _require_namespace(resource, metadata, namespace)
     if metadata.get("resourceVersion"):
@@ -99,7 +100,7 @@ def create(
     metadata["creationTimestamp"] = stamp(now)
     if strategies.has_generation(resource):
         metadata["generation"] = 1
-    manifest = _admit(cluster, resource, manifest, None, "create", options)
+    _admit(cluster, resource, manifest, None, options)
     metadata = manifest["metadata"]
     if applied:
         metadata["managedFields"] = owned
@@ -259,6 +260,7 @@ def replace_live(
 ) -> Manifest:
     """Put `manifest` in the place of `live`, as far as this kind of request may; a deletion that waited only for the
     finalizers that are now gone happens."""
+    manifest = _read(resource, manifest, options, merged=applied, patched=verb == "patch")
     name = live["metadata"]["name"]
     old = live["metadata"]
     version = manifest["metadata"].get("resourceVersion")
@@ -283,7 +285,7 @@ def replace_live(
         _require_no_new_finalizers(resource, old, metadata)
 
     owned = metadata.get("managedFields")
-    manifest = _admit(cluster, resource, manifest, live, verb, options)
+    _admit(cluster, resource, manifest, live, options)
     metadata = manifest["metadata"]
     if applied:
         metadata["managedFields"] = owned
@@ -365,21 +367,20 @@ def _same_metadata(new: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
     )
 
 
-def _admit(
-    cluster: Cluster, resource: Resource, manifest: Manifest, old: Manifest | None, verb: str, options: Options
+def _read(
+    resource: Resource, manifest: Manifest, options: Options, *, merged: bool = False, patched: bool = False
 ) -> Manifest:
-    cluster.admission.before(resource, manifest, old, options)
-    admitted: Manifest
-    admitted, warnings = validation.admit(
-        resource,
-        manifest,
-        old,
-        verb=verb,
-        subresource=options.subresource,
-        field_validation=options.field_validation,
-    )
+    """A body, or what a patch made of the live object, as the server holds it. What server-side apply merged has been
+    held to its schema before."""
+    strictness = "Ignore" if merged else options.field_validation
+    manifest, warnings = validation.read(resource, manifest, field_validation=strictness, patched=patched)
     options.warnings.extend(warnings)
-    return admitted
+    return manifest
+
+
+def _admit(cluster: Cluster, resource: Resource, manifest: Manifest, old: Manifest | None, options: Options) -> None:
+    cluster.admission.before(resource, manifest, old, options)
+    options.warnings.extend(validation.check(resource, manifest, old, subresource=options.subresource))
 
 
 def _require_metadata(manifest: Manifest) -> Manifest:

@@ -90,7 +90,7 @@ class Atom:
         """What undeclared fields of a map are; None when there may be none."""
         if self._element is False:
             self._element = self._read_element()
-        return self._element  # type: ignore[return-value]  # False was replaced above
+        return self._element if isinstance(self._element, Atom) else None
 
     def _read_element(self) -> Atom | None:
         if self._schema is None or self._schema.name == RAW_EXTENSION:
@@ -171,7 +171,7 @@ def of(schema: Schema, inherit: bool = False) -> Atom:
     atom = schema.memo.get("atom")
     if atom is None:
         schema.memo["atom"] = atom = Atom(schema)
-    return atom  # type: ignore[no-any-return]
+    return atom
 
 
 def _as_untyped(atom: Atom) -> Atom:
