@@ -39,6 +39,7 @@ class Entry:
         "labels",
         "name",
         "namespace",
+        "owners",
         "raw",
         "rv",
         "uid",
@@ -55,6 +56,8 @@ class Entry:
         self.namespace: str = metadata.get("namespace", "")
         self.uid: str = metadata.get("uid", "")
         self.labels: dict[str, str] = metadata.get("labels") or {}
+        self.owners: tuple[Manifest, ...] = tuple(metadata.get("ownerReferences") or ())
+        """Its owner references, as read; not to be changed, like labels."""
         self.deleting = "deletionTimestamp" in metadata
         ordered = {"apiVersion": self.api_version, "kind": self.kind, **manifest}
         self.raw: bytes = orjson.dumps(ordered)

@@ -18,8 +18,6 @@ Place = tuple[Storage, str]
 Key = tuple[str, Place]
 """("dependent" or "owner", where)."""
 
-_OWNED = b'"ownerReferences":['
-
 
 class GarbageCollector(Controller[Key]):
     """Follows owner references by uid."""
@@ -49,9 +47,8 @@ class GarbageCollector(Controller[Key]):
 
     def _index(self, place: Place, entry: Entry | None) -> tuple[str, ...]:
         owners: tuple[str, ...] = ()
-        if entry is not None and _OWNED in entry.raw:
-            references = entry.manifest()["metadata"].get("ownerReferences") or ()
-            owners = tuple(str(reference.get("uid", "")) for reference in references)
+        if entry is not None:
+            owners = tuple(str(reference.get("uid", "")) for reference in entry.owners)
         before = self._owners.get(place, ())
         if owners == before:
             return owners
@@ -92,7 +89,7 @@ class GarbageCollector(Controller[Key]):
 
     def _find(self, uid: str, change: Change, entry: Entry) -> Place | None:
         """Where the owner with this uid is, by the reference that the change's object had to it."""
-        for reference in entry.manifest()["metadata"].get("ownerReferences") or ():
+        for reference in entry.owners:
             if reference.get("uid") == uid:
                 owner = self._owner(reference, entry.namespace)
                 return None if owner is None else owner[0]

@@ -25,6 +25,8 @@ FAIL = "kubeapi.fluvial.dev/fail"
 """Annotation of a workload or of its pods: the reason with which they fail, such as ImagePullBackOff."""
 DELAY = "kubeapi.fluvial.dev/delay"
 """Annotation of a workload or of its pods: seconds until they are ready."""
+STAY = "tests.fluvial/stay"
+"""Annotation of a pod that a test cluster's fake kubelet obeys too: `pending` never starts, `fail` ends badly."""
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 PODS: Storage = ("", "pods")
@@ -183,12 +185,10 @@ def controller_of(manifest: Manifest) -> Manifest | None:
 
 def owner(entry: Entry) -> tuple[str, str, str] | None:
     """apiVersion, kind and name of the controller that owns an entry."""
-    if b'"ownerReferences":[' not in entry.raw:
-        return None
-    reference = controller_of(entry.manifest())
-    if reference is None:
-        return None
-    return reference.get("apiVersion", ""), reference.get("kind", ""), reference.get("name", "")
+    for reference in entry.owners:
+        if reference.get("controller"):
+            return reference.get("apiVersion", ""), reference.get("kind", ""), reference.get("name", "")
+    return None
 
 
 def reference_to(live: Manifest) -> Manifest:

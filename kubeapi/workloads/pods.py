@@ -7,7 +7,7 @@ from typing import Any
 from kubeapi import writes
 from kubeapi.clock import parse
 from kubeapi.store import Change, Entry
-from kubeapi.workloads.base import FAIL, PODS, Tools, Workload, controller_of, with_condition
+from kubeapi.workloads.base import FAIL, PODS, STAY, Tools, Workload, controller_of, with_condition
 
 Manifest = dict[str, Any]
 
@@ -61,10 +61,16 @@ class Pods(Workload):
         if not (live.get("spec") or {}).get("nodeName"):
             self._schedule(live, reason)
             return
+        stay = (metadata.get("annotations") or {}).get(STAY)
+        if stay == "pending":
+            return
         due = self._times.setdefault(metadata["uid"], self._now() + self.tools.delay_of(live))
         left = due - self._now()
         if left > 0.0005:
             self.queue_after(key, left)
+            return
+        if stay == "fail":
+            self.save_status(live, self._completed(live, "Failed"))
             return
         wanted = self._running(live, reason)
         if wanted.get("phase") == "Running" and not reason and _runs_to_completion(live):

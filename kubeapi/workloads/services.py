@@ -1,4 +1,5 @@
-"""Services: addresses and node ports when they are made, a load balancer's address after a while, their endpoints."""
+"""Services: addresses and node ports when they are made, a load balancer's address after a while. No endpoints: nothing
+listens behind them."""
 
 from __future__ import annotations
 
@@ -6,12 +7,11 @@ import ipaddress
 import zlib
 from typing import Any
 
-from kubeapi import writes
 from kubeapi.controllers.queue import Controller
 from kubeapi.errors import Cause, invalid
 from kubeapi.resources import Resource
 from kubeapi.store import Change
-from kubeapi.workloads.base import FAIL, PODS, Tools, Workload, is_active, is_ready, reference_to
+from kubeapi.workloads.base import FAIL, Tools, Workload
 from kubeapi.writes import Options
 
 Manifest = dict[str, Any]
@@ -19,7 +19,6 @@ Manifest = dict[str, Any]
 STORAGE = ("", "services")
 NETWORK = ipaddress.ip_network("10.96.0.0/16")
 NODE_PORTS = range(30000, 32768)
-_SERVICE_NAME = "kubernetes.io/service-name"
 
 
 class Allocator(Controller[str]):
@@ -160,7 +159,7 @@ class Allocator(Controller[str]):
 
 
 class Services(Workload):
-    """What happens to a Service afterwards: its EndpointSlice, and the address of its load balancer."""
+    """What happens to a Service afterwards: the address of its load balancer."""
 
     api_version = "v1"
     kind = "Service"
@@ -171,11 +170,6 @@ class Services(Workload):
         self._times: dict[str, float] = {}
 
     def keys(self, change: Change) -> list[str]:
-        if change.storage == PODS:
-            before = change.before
-            if before is not None and change.type == "MODIFIED" and _serving(before) == _serving(change.entry):
-                return []
-            return [entry.key for entry in self.cluster.store.entries(STORAGE, change.entry.namespace)]
         if change.storage == STORAGE and change.type == "DELETED":
             self._times.pop(change.entry.uid, None)
         return super().keys(change)
@@ -184,7 +178,6 @@ class Services(Workload):
         metadata, spec = live["metadata"], live["spec"]
         if "deletionTimestamp" in metadata:
             return
-        self._slice(live)
         if spec.get("type") != "LoadBalancer" or self.tools.annotation(live, FAIL):
             return
         if ((live.get("status") or {}).get("loadBalancer") or {}).get("ingress"):
@@ -199,80 +192,3 @@ class Services(Workload):
         self.save_status(
             live, {**(live.get("status") or {}), "loadBalancer": {"ingress": [{"ip": address, "ipMode": "VIP"}]}}
         )
-
-    def _slice(self, live: Manifest) -> None:
-        """Keep the one EndpointSlice of a Service with a selector."""
-        metadata, spec = live["metadata"], live["spec"]
-        selector = spec.get("selector")
-        if not selector or spec.get("type") == "ExternalName":
-            return
-        endpoints = []
-        for entry in self.cluster.store.entries(PODS, metadata["namespace"]):
-            if any(entry.labels.get(name) != value for name, value in selector.items()):
-                continue
-            pod = entry.manifest()
-            address = (pod.get("status") or {}).get("podIP")
-            if address and is_active(pod):
-                endpoints.append(_endpoint(pod, address))
-        resource = self.cluster.resource("discovery.k8s.io/v1", "EndpointSlice")
-        known = [
-            entry
-            for entry in self.cluster.store.entries(resource.storage, metadata["namespace"])
-            if entry.labels.get(_SERVICE_NAME) == metadata["name"]
-        ]
-        ports = [
-            {
-                "name": port.get("name", ""),
-                "port": port["targetPort"] if isinstance(port.get("targetPort"), int) else port["port"],
-                "protocol": port.get("protocol", "TCP"),
-            }
-            for port in spec.get("ports") or ()
-        ]
-        if known:
-
-            def refreshed(current: Manifest) -> Manifest:
-                current["endpoints"] = endpoints or None
-                current["ports"] = ports
-                return current
-
-            writes.change(self.cluster, resource, metadata["namespace"], known[0].name, refreshed)
-            return
-        manifest = {
-            "apiVersion": "discovery.k8s.io/v1",
-            "kind": "EndpointSlice",
-            "metadata": {
-                "generateName": f"{metadata['name']}-",
-                "labels": {
-                    **(metadata.get("labels") or {}),
-                    _SERVICE_NAME: metadata["name"],
-                    "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io",
-                },
-                "ownerReferences": [reference_to(live)],
-            },
-            "addressType": "IPv4",
-            "endpoints": endpoints,
-            "ports": ports,
-        }
-        writes.create(self.cluster, resource, metadata["namespace"], manifest, Options())
-
-
-def _endpoint(pod: Manifest, address: str) -> Manifest:
-    ready = is_ready(pod)
-    metadata = pod["metadata"]
-    return {
-        "addresses": [address],
-        "conditions": {"ready": ready, "serving": ready, "terminating": False},
-        "nodeName": pod["spec"].get("nodeName", ""),
-        "targetRef": {
-            "kind": "Pod",
-            "name": metadata["name"],
-            "namespace": metadata["namespace"],
-            "uid": metadata["uid"],
-        },
-    }
-
-
-def _serving(entry: Any) -> tuple[Any, ...]:
-    """What of a pod an endpoint shows."""
-    pod = entry.manifest()
-    return entry.labels, (pod.get("status") or {}).get("podIP"), is_ready(pod), is_active(pod)
