@@ -76,7 +76,7 @@ class Authorizer:
         self.cluster = cluster
         self._bindings: dict[str, list[_Binding]] | None = None
         self._rules: dict[tuple[str, str], list[Rule]] = {}
-        self._decisions: dict[tuple[User, Attributes], tuple[bool, str]] = {}
+        self._decisions: dict[tuple[str, tuple[str, ...], Attributes], tuple[bool, str]] = {}
         cluster.store.listen(self._changed)
 
     def _changed(self, change: Change) -> None:
@@ -89,7 +89,7 @@ class Authorizer:
         """Whether the user may, and why."""
         if MASTERS in user.groups:
             return True, ""
-        key = (User(user.name, user.groups), asked)
+        key = (user.name, user.groups, asked)
         known = self._decisions.get(key)
         if known is None:
             known = self._decide(user, asked)

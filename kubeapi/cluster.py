@@ -16,6 +16,7 @@ Manifest = dict[str, Any]
 Before = Callable[[Resource, Manifest, Manifest | None, Options], None]
 Created = Callable[[Resource, str, Manifest, Options], None]
 Updated = Callable[[Resource, Manifest, Manifest, Options], None]
+Deleting = Callable[[Resource, Manifest], None]
 
 
 class Admission:
@@ -26,6 +27,8 @@ class Admission:
         """Before defaulting and validation: (resource, new, old or None, options); may change the new object."""
         self.on_created: list[Created] = []
         self.on_updated: list[Updated] = []
+        self.on_deleting: list[Deleting] = []
+        """Before a deletion: (resource, the live object)."""
 
     def before(self, resource: Resource, manifest: Manifest, old: Manifest | None, options: Options) -> None:
         for function in self.on_before:
@@ -38,6 +41,10 @@ class Admission:
     def updated(self, resource: Resource, manifest: Manifest, old: Manifest, options: Options) -> None:
         for function in self.on_updated:
             function(resource, manifest, old, options)
+
+    def deleting(self, resource: Resource, live: Manifest) -> None:
+        for function in self.on_deleting:
+            function(resource, live)
 
 
 class Cluster:

@@ -438,6 +438,7 @@ def delete(
     live = cluster.manifest(resource, entry)
     metadata = live["metadata"]
     _require_preconditions(resource, metadata, options)
+    cluster.admission.deleting(resource, live)
     grace = _grace(resource, live, options)
     finalizers = _finalizers_of_deletion(resource, metadata, options)
     namespace_held = resource.storage == ("", "namespaces") and bool((live.get("spec") or {}).get("finalizers"))

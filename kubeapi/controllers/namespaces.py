@@ -18,7 +18,7 @@ Manifest = dict[str, Any]
 
 STORAGE = ("", "namespaces")
 LABEL = "kubernetes.io/metadata.name"
-IMMORTAL = ("default", "kube-system", "kube-public", "kube-node-lease")
+IMMORTAL = ("default", "kube-system", "kube-public")
 
 
 class Namespaces(Controller[str]):
@@ -30,6 +30,7 @@ class Namespaces(Controller[str]):
         super().__init__(cluster)
         self._waits: dict[str, None] = {}
         cluster.admission.on_before.append(self._before)
+        cluster.admission.on_deleting.append(_require_mortal)
 
     def _before(self, resource: Resource, manifest: Manifest, old: Manifest | None, options: Options) -> None:
         metadata = manifest["metadata"]
@@ -148,6 +149,12 @@ class Namespaces(Controller[str]):
             )
         status["conditions"] = conditions
         return live
+
+
+def _require_mortal(resource: Resource, live: Manifest) -> None:
+    name = live["metadata"]["name"]
+    if resource.storage == STORAGE and name in IMMORTAL:
+        raise forbidden(resource.group, resource.plural, name, "this namespace may not be deleted")
 
 
 def _finalized(live: Manifest) -> Manifest:
