@@ -1,0 +1,44 @@
+"""Desired objects → live objects: apply, prune, wait; what was applied, and who touched it since.
+
+    manifests → staged → change set → inventory → prune → wait_healthy
+
+The `Ledger` remembers what was applied and hears from watches what became of it, so that a pass in which nothing
+changed makes no call, and drift is known when it happens.
+"""
+
+from shared.apply.absence import wait_gone
+from shared.apply.changes import Change, ChangeSet
+from shared.apply.errors import (
+    ApplyError,
+    HealthCheckError,
+    ObjectError,
+    PruneError,
+    TerminationError,
+)
+from shared.apply.identity import ObjectId, Owner
+from shared.apply.inventory import Inventory
+from shared.apply.ledger import Ledger
+from shared.apply.prepare import digest
+from shared.apply.pruning import prune
+from shared.apply.staging import audit, staged
+from shared.apply.waiting import wait_healthy
+
+__all__ = [
+    "ApplyError",
+    "Change",
+    "ChangeSet",
+    "HealthCheckError",
+    "Inventory",
+    "Ledger",
+    "ObjectError",
+    "ObjectId",
+    "Owner",
+    "PruneError",
+    "TerminationError",
+    "audit",
+    "digest",
+    "prune",
+    "staged",
+    "wait_gone",
+    "wait_healthy",
+]

@@ -1,0 +1,75 @@
+"""What an apply or a prune did: one line an object.
+
+ConfigMap/default/settings created
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+from shared.api.meta import Manifest
+from shared.apply.identity import ObjectId
+
+Action = Literal["created", "configured", "unchanged", "skipped", "deleted", "terminating"]
+"""`deleted`: we asked for it just now. `terminating`: that was before, and the object is still there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What happened to one object."""
+
+    id: ObjectId
+    version: str
+    action: Action
+    gone: bool = True
+    """Of a deleted object: it has been seen gone, nothing of it is left. Else it is terminating."""
+    uid: str = ""
+    """Of a deleted object, as far as it is known."""
+    desired: Manifest | None = field(default=None, repr=False, compare=False)
+    live: Manifest | None = field(default=None, repr=False, compare=False)
+    """The object as the server answered, when it was asked."""
+
+    @property
+    def settled(self) -> bool:
+        """A stale object needs no more attention: it is gone, or meant to stay."""
+        return self.action == "skipped" or (self.action in ("deleted", "terminating") and self.gone)
+
+    def __str__(self) -> str:
+        return f"{self.id} {self.action}"
+
+
+@dataclass(slots=True)
+class ChangeSet:
+    """Changes in the order in which they are shown."""
+
+    changes: list[Change] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[Change]:
+        return iter(self.changes)
+
+    def __len__(self) -> int:
+        return len(self.changes)
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.changes))
+
+    def __or__(self, other: ChangeSet) -> ChangeSet:
+        return ChangeSet([*self.changes, *other.changes])
+
+    def of(self, *actions: Action) -> ChangeSet:
+        """Only those changes: `created`, `configured` are what an apply tells people, `deleted`, `skipped` a prune."""
+        return ChangeSet([change for change in self.changes if change.action in actions])
+
+    @property
+    def made(self) -> ChangeSet:
+        """What changed the cluster."""
+        return self.of("created", "configured", "deleted")
+
+    def get(self, id: ObjectId) -> Change | None:
+        return next((change for change in self.changes if change.id == id), None)
+
+    def by_object(self) -> dict[str, str]:
+        """`Kind/namespace/name` → action, as the log shows it."""
+        return {str(change.id): change.action for change in self.changes}

@@ -1,0 +1,185 @@
+"""Is a live object what we want it to be? Decided from the object and its managedFields, without a dry run.
+
+    desired, live, our field set → the first path that differs, or None
+
+Two things must hold: every desired value is in the live object, and our field set is what desired spells out: no more
+(a field that left the source has to leave the object) and no less (a field that is somebody else's has to be ours). The
+field set also tells how lists are merged, so no schema is needed. In doubt the answer is "differs": an apply is right
+in any case, and costs a call.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import orjson
+
+from shared.apply.fields import Fields, find_item, item_keys
+
+_NOT_OWNED = frozenset({"apiVersion", "kind", "status"})
+_NOT_OWNED_METADATA = frozenset({"name", "namespace"})
+_QUANTITY = re.compile(r"^([+-]?(?:\d+\.?\d*|\.\d+))(m|k|M|G|T|P|E|n|u|Ki|Mi|Gi|Ti|Pi|Ei|[eE][+-]?\d+)?$")
+_SUFFIX = {
+    "n": Decimal("1e-9"),
+    "u": Decimal("1e-6"),
+    "m": Decimal("1e-3"),
+    "": Decimal(1),
+    "k": Decimal(10**3),
+    "M": Decimal(10**6),
+    "G": Decimal(10**9),
+    "T": Decimal(10**12),
+    "P": Decimal(10**15),
+    "E": Decimal(10**18),
+    "Ki": Decimal(2**10),
+    "Mi": Decimal(2**20),
+    "Gi": Decimal(2**30),
+    "Ti": Decimal(2**40),
+    "Pi": Decimal(2**50),
+    "Ei": Decimal(2**60),
+}
+_QUANTITY_MAPS = frozenset({"limits", "requests", "capacity", "hard", "overhead"})
+_QUANTITY_FIELDS = frozenset({"sizeLimit", "divisor", "averageValue"})
+"""Where a value is a quantity: below these maps, and these fields. Elsewhere "1" and "1000m" are two strings."""
+
+
+def first_difference(desired: Mapping[str, Any], live: Mapping[str, Any], ours: Fields) -> str | None:
+    """The path, such as `.spec.replicas`, of the first thing that an apply would change; None when it would change
+    nothing. `ours` is the field set of our Apply entry."""
+    wanted = {key: value for key, value in desired.items() if key not in _NOT_OWNED}
+    metadata = {k: v for k, v in (desired.get("metadata") or {}).items() if k not in _NOT_OWNED_METADATA}
+    wanted["metadata"] = metadata
+    if not metadata:
+        del wanted["metadata"]
+    owned = {key: value for key, value in ours.items() if key != "f:status"}
+    return _map(wanted, live, owned, "", quantity=False)
+
+
+def _value(desired: Any, live: Any, owned: Any, path: str, *, quantity: bool) -> str | None:
+    if desired is None and live is None:
+        return None
+    children = [key for key in owned if key != "."] if isinstance(owned, dict) else []
+    if isinstance(desired, dict) and isinstance(live, dict) and children:
+        return _map(desired, live, owned, path, quantity=quantity)
+    if isinstance(desired, list) and isinstance(live, list) and children:
+        return _list(desired, live, owned, path)
+    return None if same(desired, live, quantity=quantity) else path
+
+
+def _map(
+    desired: Mapping[str, Any], live: Mapping[str, Any], owned: Fields, path: str, *, quantity: bool
+) -> str | None:
+    named = {key[2:] for key in owned if key.startswith("f:")}
+    for key, value in desired.items():
+        here = f"{path}.{key}"
+        if key not in live:
+            if value is not None and value != {} and value != []:
+                return here
+            if key in named:
+                continue
+            return here if value is not None else None
+        if key not in named:
+            return here
+        is_quantity = key in _QUANTITY_MAPS if isinstance(value, dict) else quantity or key in _QUANTITY_FIELDS
+        found = _value(value, live[key], owned[f"f:{key}"], here, quantity=is_quantity)
+        if found is not None:
+            return found
+    gone = sorted(named - desired.keys())
+    return f"{path}.{gone[0]}" if gone else None
+
+
+def _list(desired: list[Any], live: list[Any], owned: Fields, path: str) -> str | None:
+    """Items by their keys, or by their value; an order that differs makes no difference to an apply."""
+    left = {key for key in owned if key != "."}
+    for index, item in enumerate(desired):
+        here = f"{path}[{index}]"
+        key = _owned_item(item, left)
+        if key is None:
+            return here
+        left.discard(key)
+        keys = item_keys(key)
+        if keys is None:
+            if item not in live:
+                return here
+            continue
+        there = find_item(live, keys)
+        if there is None:
+            return here
+        # Keys that have a default are owned although desired may leave them to it.
+        spelled = {name: child for name, child in owned[key].items() if not _is_defaulted(name, keys, item)}
+        found = _value(item, there, spelled, here, quantity=False)
+        if found is not None:
+            return found
+    return f"{path}[{sorted(left)[0]}]" if left else None
+
+
+def _owned_item(item: Any, owned: set[str]) -> str | None:
+    """The key, among those in our field set, that this desired item has."""
+    if isinstance(item, dict):
+        fitting = [key for key in owned if (keys := item_keys(key)) is not None and find_item([item], keys) is not None]
+        return fitting[0] if len(fitting) == 1 else _exact(item, fitting)
+    for key in owned:
+        if key.startswith("v:"):
+            try:
+                if orjson.loads(key[2:]) == item:
+                    return key
+            except orjson.JSONDecodeError:
+                continue
+    return None
+
+
+def _exact(item: Mapping[str, Any], fitting: list[str]) -> str | None:
+    for key in fitting:
+        keys = item_keys(key) or {}
+        if all(item.get(name) == value for name, value in keys.items()):
+            return key
+    return None
+
+
+def _is_defaulted(name: str, keys: Mapping[str, Any], item: Mapping[str, Any]) -> bool:
+    return name.startswith("f:") and name[2:] in keys and name[2:] not in item
+
+
+def same(one: Any, other: Any, *, quantity: bool = False) -> bool:
+    """Equal in what they say: numbers by value, quantities where they stand, absent and empty alike."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for key in one.keys() | other.keys():
+            mine, theirs = one.get(key), other.get(key)
+            deeper = key in _QUANTITY_MAPS if isinstance(mine, dict) else quantity or key in _QUANTITY_FIELDS
+            if not same(mine, theirs, quantity=deeper):
+                return False
+        return True
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(same(a, b, quantity=quantity) for a, b in zip(one, other, strict=True))
+    if _is_empty(one) and _is_empty(other):
+        return True
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if one == other:
+        return True
+    if quantity:
+        mine, theirs = parse_quantity(one), parse_quantity(other)
+        return mine is not None and mine == theirs
+    return False
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or value == {} or value == []
+
+
+def parse_quantity(value: Any) -> Decimal | None:
+    """`500m`, `1Gi`, `0.5`, 2, `1e3` as a number; None when it is no quantity."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    match = _QUANTITY.match(str(value))
+    if match is None:
+        return None
+    number, suffix = match.group(1), match.group(2) or ""
+    try:
+        if suffix[:1] in ("e", "E") and len(suffix) > 1 and suffix != "Ei":
+            return Decimal(f"{number}{suffix}")
+        return Decimal(number) * _SUFFIX[suffix]
+    except InvalidOperation:
+        return None

@@ -1,0 +1,378 @@
+"""What we know of the objects we applied, kept current by metadata watches: who touched what is ours, and since when.
+
+    applied objects → records;  watch changes → drift → callbacks
+
+One cache a kind in use, selected by the owner label, started when the kind is first applied and stopped when nothing of
+it is left. Our own writes never count as drift, in whatever order the answer and the watch's change come. The ledger is
+memory only: after a restart it is empty, and an audit fills it again (`audit`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
+
+from shared.api.meta import Manifest
+from shared.apply import policies
+from shared.apply.identity import DEFAULT_GROUP, ObjectId, Owner
+from shared.apply.judgement import Drift, Record, judge
+from shared.apply.live import Live, Reader
+from shared.apply.policies import Policy
+from shared.apply.takeover import Predecessors
+from shared.apply.watches import Watches
+from shared.kube.client import Client
+from shared.kube.watch import Cache, Change
+
+logger = logging.getLogger(__name__)
+GVK: TypeAlias = tuple[str, str]
+"""API version and kind."""
+
+START_TIMEOUT = 20.0
+"""Seconds that an apply waits for the watches of its kinds to be current; without them it asks the server more."""
+CALM = 60.0
+"""Seconds after a correction in which another drift counts as a fight with somebody."""
+FREE_STRIKES = 3
+"""So many corrections in a row are made at once; after that each waits twice as long as the one before."""
+LONGEST_DELAY = 300.0
+
+
+@dataclass(slots=True)
+class _Flight:
+    """Calls about an object that are under way, and the last that the watch said meanwhile."""
+
+    users: int = 0
+    last: tuple[Live | None, int] | None = None
+
+
+class Ledger:
+    """Of one cluster, as seen by our own identity (tenants needn't be allowed to watch).
+
+    `field_manager` is the controller's name; `overrides` further managers whose fields are taken over; `group` that of
+    the owner labels.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        field_manager: str,
+        overrides: Iterable[str] = (),
+        group: str = DEFAULT_GROUP,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.client = client
+        self.predecessors = Predecessors(field_manager, tuple(overrides))
+        self.reader = Reader(self.predecessors, group)
+        self.group = group
+        self.watches = Watches(group)
+        """The full-object watches of those who wait for health."""
+        self._clock = clock
+        self._caches: dict[GVK, Cache[Live]] = {}
+        self._starting: dict[GVK, asyncio.Task[None]] = {}
+        self._held: Counter[GVK] = Counter()
+        self._records: dict[ObjectId, dict[Owner, Record]] = {}
+        self._owned: dict[Owner, dict[ObjectId, Record]] = {}
+        self._complete: dict[Owner, str] = {}
+        self._in_flight: dict[ObjectId, _Flight] = {}
+        self._callbacks: list[Callable[[Owner], None]] = []
+        self._timers: dict[Owner, asyncio.TimerHandle] = {}
+        self._listeners: dict[ObjectId, set[asyncio.Event]] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+
+    @property
+    def field_manager(self) -> str:
+        return self.predecessors.manager
+
+    async def close(self) -> None:
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        for task in self._starting.values():
+            task.cancel()
+        caches, self._caches = list(self._caches.values()), {}
+        await asyncio.gather(*(cache.stop() for cache in caches), self.watches.close())
+        await asyncio.gather(*self._closing, return_exceptions=True)
+
+    # Watching
+
+    @asynccontextmanager
+    async def following(self, kinds: Iterable[GVK]) -> AsyncIterator[None]:
+        """While inside, the kinds are watched; entered once the watches are current, or can't be (then `follows`
+        says so)."""
+        wanted = set(kinds)
+        self._held.update(wanted)
+        try:
+            await self._start(wanted)
+            yield
+        finally:
+            self._held.subtract(wanted)
+            self._release()
+
+    def follows(self, kind: GVK) -> bool:
+        """Is the live state of this kind known without asking?"""
+        cache = self._caches.get(kind)
+        return cache is not None and cache.synced and cache.problem is None
+
+    def live(self, id: ObjectId, api_version: str) -> Live | None:
+        """The live object as the watch knows it; None when it isn't there or doesn't carry an owner label."""
+        cache = self._caches.get((api_version, id.kind))
+        return None if cache is None else cache.get(*self.key(id, api_version))
+
+    def key(self, id: ObjectId, api_version: str) -> tuple[str, str]:
+        """Under which namespace and name caches have the object."""
+        resource = self.client.discovery.known(api_version, id.kind)
+        return ("" if resource is not None and not resource.namespaced else id.namespace, id.name)
+
+    async def _start(self, kinds: Iterable[GVK]) -> None:
+        for kind in kinds:
+            if kind not in self._caches:
+                cache: Cache[Live] = Cache(
+                    self.client,
+                    *kind,
+                    label_selector=f"{self.group}/name",
+                    metadata_only=True,
+                    keep=self.reader.of_watch,
+                    streaming=True,
+                )
+                cache.on_change(partial(self._seen, kind))
+                self._caches[kind] = cache
+                self._starting[kind] = asyncio.create_task(cache.start(), name=f"start watch of {kind[1]}")
+        waiting = [self._starting[kind] for kind in kinds if kind in self._starting]
+        if waiting:
+            done, _ = await asyncio.wait(waiting, timeout=START_TIMEOUT)
+            for kind in list(self._starting):
+                if self._starting[kind] in done:
+                    del self._starting[kind]
+
+    def _release(self) -> None:
+        """Stops the watches of kinds that nobody needs any more."""
+        needed = {kind for kind, holders in self._held.items() if holders > 0}
+        needed |= {(r.api_version, r.id.kind) for records in self._owned.values() for r in records.values()}
+        for kind in [kind for kind in self._caches if kind not in needed]:
+            cache = self._caches.pop(kind)
+            starting = self._starting.pop(kind, None)
+            if starting is not None:
+                starting.cancel()
+            task = asyncio.create_task(cache.stop(), name=f"stop watch of {kind[1]}")
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+    # Knowing
+
+    def record(self, owner: Owner, id: ObjectId) -> Record | None:
+        return self._owned.get(owner, {}).get(id)
+
+    def note(self, record: Record) -> None:
+        """Puts down what we know of an object from now on. What the watch has seen since counts as well."""
+        before = self.record(record.owner, record.id)
+        record.corrected = self._clock()
+        if before is not None and before.drift and not record.skipped:
+            fought = record.corrected - before.corrected < CALM + _delay(before.strikes)
+            record.strikes = before.strikes + 1 if fought else 0
+        self._records.setdefault(record.id, {})[record.owner] = record
+        self._owned.setdefault(record.owner, {})[record.id] = record
+        if record.id not in self._in_flight and (live := self.live(record.id, record.api_version)) is not None:
+            self._judge(record.id, live, live.version)
+
+    def note_applied(
+        self, owner: Owner, id: ObjectId, live: Manifest, *, digest: bytes, policy: Policy, api_version: str
+    ) -> Record:
+        """An object is as we want it: `live` is the server's answer, or what an audit found."""
+        seen = self.reader.of_manifest(live)
+        record = Record(id, owner, api_version, digest, policy, uid=seen.uid, version=seen.version, fields=seen.fields)
+        self.note(record)
+        return record
+
+    def note_skipped(self, owner: Owner, id: ObjectId, *, digest: bytes, policy: Policy, api_version: str) -> None:
+        self.note(Record(id, owner, api_version, digest, policy, skipped=True))
+
+    def note_leaving(self, owner: Owner, id: ObjectId, api_version: str, uid: str) -> None:
+        """An object was deleted and is still there: its end will wake the owner."""
+        self.note(Record(id, owner, api_version, b"", Policy.NONE, uid=uid, leaving=True))
+
+    def note_healthy(self, owner: Owner, id: ObjectId, version: int) -> None:
+        record = self.record(owner, id)
+        if record is not None:
+            record.healthy_at = version
+
+    def is_healthy(self, owner: Owner, id: ObjectId) -> bool:
+        """Was it found healthy, and has it not changed since?"""
+        record = self.record(owner, id)
+        if record is None or not record.healthy_at or not self.follows((record.api_version, id.kind)):
+            return False
+        live = self.live(id, record.api_version)
+        return live is not None and live.uid == record.uid and live.version == record.healthy_at
+
+    @contextmanager
+    def writing(self, id: ObjectId) -> Iterator[None]:
+        """While inside, what the watch says of the object is kept and judged afterwards: it may be our own write, or
+        newer than what we are being told."""
+        flight = self._in_flight.setdefault(id, _Flight())
+        flight.users += 1
+        try:
+            yield
+        finally:
+            flight.users -= 1
+            if not flight.users:
+                del self._in_flight[id]
+                if flight.last is not None:
+                    self._judge(id, *flight.last)
+
+    @contextmanager
+    def writing_all(self, ids: Iterable[ObjectId]) -> Iterator[None]:
+        """writing() of several objects."""
+        with ExitStack() as stack:
+            for id in ids:
+                stack.enter_context(self.writing(id))
+            yield
+
+    def completed(self, owner: Owner, digest: str) -> None:
+        """A pass has applied all manifests, whose digest this is. What isn't among them is known until it is pruned."""
+        self._complete[owner] = digest
+
+    def begun(self, owner: Owner) -> None:
+        """A pass is about to change things: until it is completed, nothing is in sync."""
+        self._complete.pop(owner, None)
+
+    def forget(self, owner: Owner, ids: Iterable[ObjectId] | None = None) -> None:
+        """Forgets some of an owner's objects, or all and the owner itself."""
+        if ids is None:
+            self._complete.pop(owner, None)
+            timer = self._timers.pop(owner, None)
+            if timer is not None:
+                timer.cancel()
+            ids = list(self._owned.get(owner, {}))
+        for id in ids:
+            self._drop(owner, id)
+        self._release()
+
+    def _drop(self, owner: Owner, id: ObjectId) -> None:
+        owned = self._owned.get(owner, {})
+        owned.pop(id, None)
+        if not owned:
+            self._owned.pop(owner, None)
+        records = self._records.get(id, {})
+        records.pop(owner, None)
+        if not records:
+            self._records.pop(id, None)
+
+    # Telling
+
+    def in_sync(self, owner: Owner, digest: str) -> bool:
+        """Did a pass apply exactly these manifests, and is everything as it left it? Then a pass has nothing to do."""
+        if self._complete.get(owner) != digest:
+            return False
+        return all(record.leaving or self.trusts(record) for record in self._owned.get(owner, {}).values())
+
+    def trusts(self, record: Record) -> bool:
+        """Is the object as we left it, and would we know if it weren't? An object that was skipped and doesn't carry
+        our labels is one that the watches can't see."""
+        if record.drift or record.leaving or not self.follows((record.api_version, record.id.kind)):
+            return False
+        if record.skipped and policies.may_apply(record.policy, Policy.NONE, exists=False):
+            return self.live(record.id, record.api_version) is not None
+        return True
+
+    def records(self, owner: Owner) -> list[Record]:
+        """All that is known of an owner's objects."""
+        return list(self._owned.get(owner, {}).values())
+
+    def drifted(self, owner: Owner) -> Mapping[ObjectId, Drift]:
+        """The owner's objects that are not as we left them."""
+        return {id: record.drift for id, record in self._owned.get(owner, {}).items() if record.drift}
+
+    def on_drift(self, callback: Callable[[Owner], None]) -> Callable[[], None]:
+        """Calls back when an owner's objects were changed or deleted, or a deleted one is gone at last; returns what
+        ends that. An object that drifts again and again calls less and less often."""
+        self._callbacks.append(callback)
+
+        def end() -> None:
+            with suppress(ValueError):
+                self._callbacks.remove(callback)
+
+        return end
+
+    @contextmanager
+    def listening(self, id: ObjectId) -> Iterator[asyncio.Event]:
+        """An event that is set whenever the watch reports a change of the object."""
+        event = asyncio.Event()
+        listeners = self._listeners.setdefault(id, set())
+        listeners.add(event)
+        try:
+            yield event
+        finally:
+            listeners.discard(event)
+            if not listeners:
+                self._listeners.pop(id, None)
+
+    def _seen(self, kind: GVK, change: Change[Live]) -> None:
+        """A change from a watch."""
+        namespace, name = change.key
+        id = ObjectId(kind[0].rpartition("/")[0], kind[1], namespace, name)
+        for event in self._listeners.get(id, ()):
+            event.set()
+        if id not in self._records and id not in self._in_flight:
+            return
+        live = None if change.type == "deleted" else change.manifest
+        version = change.manifest.version
+        # What a new list doesn't hold any more is gone now, whatever version we last saw it at.
+        if live is None and change.manifest is change.old:
+            version = _LATEST
+        flight = self._in_flight.get(id)
+        if flight is not None:
+            flight.last = (live, version)
+        else:
+            self._judge(id, live, version)
+
+    def _judge(self, id: ObjectId, live: Live | None, version: int) -> None:
+        for owner, record in list(self._records.get(id, {}).items()):
+            if record.leaving:
+                if live is None or live.uid != record.uid:
+                    self._drop(owner, id)
+                    self._wake(owner, 0.0)
+                continue
+            before, record.drift = record.drift, judge(record, live, version=version)
+            if record.drift in ("changed", "deleted") and not before:
+                logger.info("%s of %s was %s in the cluster", id, owner, record.drift)
+                self._wake(owner, _delay(record.strikes))
+
+    def _wake(self, owner: Owner, delay: float) -> None:
+        """Calls back, at once or after a delay; the earliest of several wins."""
+        timer = self._timers.get(owner)
+        if delay <= 0:
+            if timer is not None:
+                timer.cancel()
+                del self._timers[owner]
+            self._call(owner)
+            return
+        loop = asyncio.get_running_loop()
+        if timer is not None:
+            if timer.when() <= loop.time() + delay:
+                return
+            timer.cancel()
+        self._timers[owner] = loop.call_later(delay, self._ring, owner)
+
+    def _ring(self, owner: Owner) -> None:
+        self._timers.pop(owner, None)
+        if self.drifted(owner):
+            self._call(owner)
+
+    def _call(self, owner: Owner) -> None:
+        for callback in tuple(self._callbacks):
+            callback(owner)
+
+
+_LATEST = 1 << 62
+"""Later than any resourceVersion."""
+
+
+def _delay(strikes: int) -> float:
+    """Seconds to wait before a correction, after so many that did not last."""
+    return 0.0 if strikes < FREE_STRIKES else min(2.0 ** min(strikes - FREE_STRIKES + 1, 20), LONGEST_DELAY)

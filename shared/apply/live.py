@@ -1,0 +1,97 @@
+"""What is kept of a live object's metadata: enough to tell whether someone touched what is ours, and what it asks.
+
+metadata (of a watch, or of an answer) → Live
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from shared.apply import fields, policies, takeover
+from shared.apply.fields import Entry
+from shared.apply.identity import DEFAULT_GROUP
+from shared.apply.policies import Policy
+from shared.apply.takeover import Predecessors
+from shared.kube.watch import Metadata
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """A live object, some hundred bytes of it."""
+
+    uid: str
+    version: int
+    """The resourceVersion. Those of one resource can be compared: the greater is the later."""
+    generation: int
+    owner: tuple[str, str] | None
+    """Namespace and name in the owner labels; None when one of them is missing."""
+    fields: bytes
+    """The digest of the field set of our Apply entry; empty when we have none."""
+    written: str
+    """When that entry last changed, by the server's clock, in whole seconds."""
+    policy: Policy
+    takeover_due: bool
+    """A predecessor's fields or leftovers are on it."""
+    deleting: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Makes Live of metadata, for one field manager and one group of owner labels."""
+
+    predecessors: Predecessors
+    group: str = DEFAULT_GROUP
+
+    def of_watch(self, metadata: Metadata) -> Live:
+        raw = bytes(metadata.managed_fields)
+        return self._live(
+            uid=metadata.uid,
+            version=metadata.resource_version,
+            generation=metadata.generation,
+            labels=metadata.labels,
+            annotations=metadata.annotations,
+            entries=orjson.loads(raw) if raw else [],
+            deleting=metadata.deletion_timestamp is not None,
+        )
+
+    def of_manifest(self, manifest: Mapping[str, Any]) -> Live:
+        metadata = manifest.get("metadata") or {}
+        return self._live(
+            uid=metadata.get("uid") or "",
+            version=metadata.get("resourceVersion") or "",
+            generation=metadata.get("generation") or 0,
+            labels=metadata.get("labels") or {},
+            annotations=metadata.get("annotations") or {},
+            entries=fields.entries_of(manifest),
+            deleting=bool(metadata.get("deletionTimestamp")),
+        )
+
+    def _live(
+        self,
+        *,
+        uid: str,
+        version: str,
+        generation: int,
+        labels: Mapping[str, str],
+        annotations: Mapping[str, str],
+        entries: Iterable[Entry],
+        deleting: bool,
+    ) -> Live:
+        entries = list(entries or ())
+        ours = fields.own(entries, self.predecessors.manager)
+        name, namespace = labels.get(f"{self.group}/name"), labels.get(f"{self.group}/namespace")
+        return Live(
+            uid=uid,
+            version=int(version) if version.isdigit() else 0,
+            generation=generation,
+            owner=(namespace, name) if name and namespace else None,
+            fields=fields.digest(ours),
+            written=str((ours or {}).get("time") or ""),
+            policy=policies.read(labels, annotations, self.group),
+            takeover_due=takeover.is_due(entries, labels, annotations, self.predecessors),
+            deleting=deleting,
+        )

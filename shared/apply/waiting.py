@@ -1,0 +1,281 @@
+"""Waiting until live objects are healthy, told by watches.
+
+    applied objects → states by shared/health → all current, or what isn't
+
+An answer of the API that we already have is looked at first, and what was found healthy and hasn't changed since is
+believed: when nothing is left, nothing is asked. Where watching isn't allowed, objects are looked at now and then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from shared import health
+from shared.api.meta import Manifest, format_duration
+from shared.apply.changes import Change
+from shared.apply.errors import HealthCheckError
+from shared.apply.identity import ObjectId, Owner
+from shared.apply.ledger import Ledger
+from shared.health import Health
+from shared.kube.client import Client
+from shared.kube.errors import ApiError, NotFound, Unavailable
+from shared.kube.watch import Cache
+from shared.kube.watch import Change as Seen
+
+LOOK_AGAIN, LOOK_AGAIN_WATCHED = 2.0, 15.0
+"""Seconds between two looks at an object that can't be watched in full: without, and with, a watch of its metadata."""
+SETTLING = 0.1
+"""Seconds for changes in a row to become one look."""
+EXPLAINED = 3
+"""Of so many workloads the pods are asked why they don't work."""
+_WORKLOADS = frozenset({"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job"})
+
+Assess: TypeAlias = Callable[[Manifest], Health]
+_Group: TypeAlias = tuple[str, str, str]
+
+
+class Reference(Protocol):
+    """An entry of a Kustomization's healthChecks."""
+
+    @property
+    def api_version(self) -> str | None: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def namespace(self) -> str | None: ...
+
+
+class Checks(Protocol):
+    """`health.expressions.HealthChecks`."""
+
+    def assess(self, manifest: Manifest) -> Health: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An object to become healthy."""
+
+    id: ObjectId
+    api_version: str
+    live: Manifest | None = None
+    """As the API answered a moment ago, if it did."""
+    owned: bool = True
+    """It carries owner labels, for we applied it."""
+
+
+async def wait_healthy(
+    client: Client,
+    changes: Iterable[Change],
+    *,
+    owner: Owner,
+    ledger: Ledger,
+    seconds: float,
+    checks: Checks | None = None,
+    listed: Sequence[Reference] | None = None,
+) -> None:
+    """Waits until all applied objects are healthy, or those that are `listed`, whoever applied them; `seconds`
+    at most.
+
+    `client` is the identity that reads. HealthCheckError when the time is over, or as soon as an object has failed;
+    it names each with its status and why.
+    """
+    began = time.monotonic()
+    if listed is None:
+        targets = [
+            Target(change.id, change.id.api_version(change.version), change.live)
+            for change in changes
+            if change.action in ("created", "configured", "unchanged")
+        ]
+    else:
+        targets = [await _target(client, reference, changes, owner) for reference in listed]
+    # An owner that applies itself is not ready before this is over.
+    targets = [target for target in targets if not _is_owner(target.id, owner)]
+    assess = health.assess if checks is None else checks.assess
+    unhealthy = await settle(client, targets, owner=owner, ledger=ledger, assess=assess, seconds=seconds)
+    if unhealthy:
+        took = format_duration(round(time.monotonic() - began, 1))
+        raise HealthCheckError(_problem(unhealthy), [str(id) for id in unhealthy], took)
+
+
+async def _target(client: Client, reference: Reference, changes: Iterable[Change], owner: Owner) -> Target:
+    api_version, namespace = reference.api_version or "", reference.namespace or ""
+    if not namespace:
+        with suppress(ApiError):
+            resource = await client.discovery.find(api_version, reference.kind)
+            namespace = owner.namespace if resource.namespaced else ""
+    id = ObjectId(api_version.rpartition("/")[0], reference.kind, namespace, reference.name)
+    found = next((change for change in changes if change.id == id and change.action != "skipped"), None)
+    return Target(id, api_version, found.live if found else None, owned=found is not None)
+
+
+def _is_owner(id: ObjectId, owner: Owner) -> bool:
+    return (id.group, id.namespace, id.name) == (owner.group, owner.namespace, owner.name)
+
+
+def _problem(unhealthy: Mapping[ObjectId, Health]) -> str:
+    is_failed = any(state.status == "Failed" for state in unhealthy.values())
+    what = "failed early due to stalled resources" if is_failed else "timeout waiting for"
+    names = ", ".join(f"{id} status: '{state.status}'" for id, state in unhealthy.items())
+    reasons = "; ".join(f"{id}: {state.message}" for id, state in unhealthy.items() if state.message)
+    return f"{what}: [{names}]" + (f": {reasons}" if reasons else "")
+
+
+async def settle(
+    client: Client, targets: Iterable[Target], *, owner: Owner, ledger: Ledger, assess: Assess, seconds: float
+) -> dict[ObjectId, Health]:
+    """Waits; returns what isn't healthy: the objects that have failed as soon as there is one, or all that are not
+    current when the time is over. Empty when all are."""
+    wait = _Wait(client, owner, ledger, assess)
+    pending = [target for target in targets if not wait.is_known_healthy(target)]
+    if not pending:
+        return {}
+    with suppress(_Failed):
+        wait.require_no_failure()
+        await wait.follow(pending, seconds)
+    unhealthy = {id: state for id, state in wait.states.items() if state.status != "Current"}
+    failed = {id: state for id, state in unhealthy.items() if state.status == "Failed"}
+    return await wait.explained(failed or unhealthy)
+
+
+class _Failed(Exception):
+    """Waiting is of no use any more."""
+
+
+class _Wait:
+    def __init__(self, client: Client, owner: Owner, ledger: Ledger, assess: Assess) -> None:
+        self._client, self._owner, self._ledger, self._assess = client, owner, ledger, assess
+        self.states: dict[ObjectId, Health] = {}
+        self._manifests: dict[ObjectId, Manifest] = {}
+
+    def is_known_healthy(self, target: Target) -> bool:
+        """Is it, as far as we know without asking?"""
+        if target.live is not None:
+            return self._judge(target, target.live)
+        if self._ledger.is_healthy(self._owner, target.id):
+            return True
+        self.states[target.id] = Health("Unknown", "it has not been seen yet")
+        return False
+
+    def require_no_failure(self) -> None:
+        if any(state.status == "Failed" for state in self.states.values()):
+            raise _Failed
+
+    def _judge(self, target: Target, live: Manifest | None) -> bool:
+        """Puts down how an object stands; is it healthy?"""
+        if live is None:
+            self.states[target.id] = Health("NotFound", "it is not there")
+            return False
+        version = _version(live)
+        state = self._assess(live)
+        self.states[target.id], self._manifests[target.id] = state, live
+        if state.status == "Current":
+            self._ledger.note_healthy(self._owner, target.id, version)
+        return state.status == "Current"
+
+    async def follow(self, targets: Iterable[Target], seconds: float) -> None:
+        """Until all are healthy or the time is over; _Failed when one can't be any more."""
+        groups: dict[_Group, list[Target]] = defaultdict(list)
+        for target in targets:
+            groups[target.api_version, target.id.kind, target.id.namespace].append(target)
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds), asyncio.TaskGroup() as tasks:
+                    for group, members in groups.items():
+                        tasks.create_task(self._follow_group(*group, members))
+        except* _Failed:
+            raise _Failed from None
+
+    async def _follow_group(self, api_version: str, kind: str, namespace: str, targets: Sequence[Target]) -> None:
+        watches = self._ledger.watches
+        owned = all(target.owned for target in targets)
+        name = targets[0].id.name if len(targets) == 1 and not owned else ""
+        if not watches.exhausted:
+            async with watches.watching(self._client, api_version, kind, namespace, name=name, owned=owned) as cache:
+                if cache.problem is None and cache.synced:
+                    await self._watch(cache, targets)
+                    return
+        async with asyncio.TaskGroup() as tasks:
+            for target in targets:
+                tasks.create_task(self._look(target))
+
+    async def _watch(self, cache: Cache[Manifest], targets: Sequence[Target]) -> None:
+        pending = {self._ledger.key(target.id, target.api_version): target for target in targets}
+        moved, dirty = asyncio.Event(), set(pending)
+
+        def seen(change: Seen[Manifest]) -> None:
+            if change.key in pending:
+                dirty.add(change.key)
+                moved.set()
+
+        end = cache.on_change(seen)
+        try:
+            while True:
+                moved.clear()
+                for key in dirty:
+                    live = cache.get(*key)
+                    if not self._is_behind(pending[key], live) and self._judge(pending[key], live):
+                        del pending[key]
+                self.require_no_failure()
+                dirty.clear()
+                if not pending:
+                    return
+                await moved.wait()
+        finally:
+            end()
+
+    def _is_behind(self, target: Target, live: Manifest | None) -> bool:
+        """Has the watch not yet seen what we applied?"""
+        record = self._ledger.record(self._owner, target.id)
+        return record is not None and live is not None and _version(live) < record.version
+
+    async def _look(self, target: Target) -> None:
+        """Asks for one object until it is healthy."""
+        with self._ledger.listening(target.id) as changed:
+            while True:
+                changed.clear()
+                with suppress(Unavailable):
+                    if self._judge(target, await self._find(target)):
+                        return
+                self.require_no_failure()
+                is_watched = self._ledger.follows((target.api_version, target.id.kind))
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_AGAIN_WATCHED if is_watched else LOOK_AGAIN):
+                        await changed.wait()
+                await asyncio.sleep(SETTLING)
+
+    async def _find(self, target: Target) -> Manifest | None:
+        id = target.id
+        try:
+            return await self._client.get(target.api_version, id.kind, id.name, id.namespace)
+        except NotFound:
+            return None
+
+    async def explained(self, unhealthy: Mapping[ObjectId, Health]) -> dict[ObjectId, Health]:
+        """With what the pods of workloads say."""
+        result = dict(unhealthy)
+        workloads = [id for id in unhealthy if id.kind in _WORKLOADS and unhealthy[id].status == "InProgress"]
+        for id in workloads[:EXPLAINED]:
+            selector = _selector(self._manifests.get(id) or {})
+            if selector:
+                with suppress(ApiError):
+                    pods = await self._client.list("v1", "Pod", id.namespace, label_selector=selector)
+                    result[id] = Health(result[id].status, health.with_pods(result[id], pods).message)
+        return result
+
+
+def _version(live: Manifest) -> int:
+    version = str(live["metadata"].get("resourceVersion") or "")
+    return int(version) if version.isdigit() else 0
+
+
+def _selector(workload: Manifest) -> str:
+    labels = ((workload.get("spec") or {}).get("selector") or {}).get("matchLabels") or {}
+    return ",".join(f"{key}={value}" for key, value in labels.items())
