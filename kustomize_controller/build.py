@@ -1,74 +1,115 @@
-"""Files → objects: the kustomize build with the spec's overlay, then variables, then common metadata.
+"""Files → objects: the kustomize build with the spec's fields laid over it, then variables, then common metadata.
 
-The kustomization of the directory is generated when there is none, and the spec's fields are laid over it in memory;
-nothing is written to the artifact's tree, which others read too.
+The kustomization of a directory that has none is generated, and the spec's fields are laid over it in memory; nothing
+is written to the artifact's tree, which others read too.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any
+
+import orjson
 
 from kustomize_controller import variables
 from shared import kustomize
 from shared.api.codec import encode
-from shared.api.kustomize import Kustomization
+from shared.api.kustomize import Kustomization, KustomizationSpec
 from shared.api.meta import Manifest
 from shared.loop.verdict import Failed, Waiting
 
 
 @dataclass(frozen=True)
 class Built:
-    """The objects of a build, and for each the file it came from, in the same order."""
+    """The objects that a path of an artifact says, in the order of the build."""
 
     manifests: list[Manifest]
-    files: list[str]
 
+    @cached_property
+    def digest(self) -> str:
+        """Of the content of all objects, as sha256:…"""
+        return f"sha256:{hashlib.sha256(self.packed).hexdigest()}"
 
-async def objects(
-    ks: Kustomization, root: Path, given: Mapping[str, str] | None, *, strict: bool, remote_bases: bool
-) -> Built:
-    """The objects that the Kustomization's path says. BuildFailed; a missing path is ArtifactFailed.
-
-    `given` are the variables to fill in, None for no substitution; `strict` refuses undefined ones.
-    """
-    path = require_path(ks, root)
-    return await asyncio.to_thread(_build, ks, root, path, given, strict)
+    @cached_property
+    def packed(self) -> bytes:
+        """The objects as JSON, the same for the same content."""
+        return orjson.dumps(self.manifests, option=orjson.OPT_SORT_KEYS)
 
 
 def require_path(ks: Kustomization, root: Path) -> str:
-    """The directory to build, relative to the root of the artifact. Waits with ArtifactFailed when it isn't there."""
-    wanted = PurePosixPath("/", ks.spec.path or "")
+    """The directory to build, seen from the root of the artifact. Waits with ArtifactFailed when it isn't there."""
     parts: list[str] = []
-    for part in wanted.parts[1:]:
+    for part in PurePosixPath("/", ks.spec.path or "").parts[1:]:
         if part == "..":
             parts = parts[:-1]
         elif part != ".":
             parts.append(part)
     path = root.joinpath(*parts)
+    shown = "/" + "/".join(parts)
     if not path.exists() or not path.resolve().is_relative_to(root.resolve()):
-        raise Waiting("ArtifactFailed", f"kustomization path not found: stat {path}: no such file or directory")
+        raise Waiting("ArtifactFailed", f"kustomization path not found: stat {shown}: no such file or directory")
     if not path.is_dir():
-        raise Waiting("ArtifactFailed", f"kustomization path not found: {path} is a file, not a directory")
-    return "/".join(parts) or "."
+        raise Waiting("ArtifactFailed", f"kustomization path not found: {shown} is a file, not a directory")
+    return shown
 
 
-def _build(ks: Kustomization, root: Path, path: str, given: Mapping[str, str] | None, strict: bool) -> Built:
+async def objects(ks: Kustomization, root: Path, path: str, given: Mapping[str, str] | None, *, strict: bool) -> Built:
+    """The objects that a directory of the artifact says. BuildFailed, with everything that is wrong.
+
+    `given` are the variables to fill in, None for no substitution at all; `strict` refuses undefined ones.
+    """
+    return await asyncio.to_thread(_build, ks.spec, root, path, given, strict)
+
+
+def _build(spec: KustomizationSpec, root: Path, path: str, given: Mapping[str, str] | None, strict: bool) -> Built:
     tree = kustomize.DiskTree(root)
     try:
-        overlay = _overlay(ks)
-        base = kustomize.generate(tree, path)
-        result = kustomize.build(
-            tree, path, kustomize.BuildOptions(), kustomization=_merged(base, overlay, ks, tree, path)
+        kustomization = kustomize.generate(
+            tree,
+            path,
+            target_namespace=spec.target_namespace,
+            name_prefix=spec.name_prefix,
+            name_suffix=spec.name_suffix,
+            patches=[encode(patch) for patch in spec.patches],
+            images=[encode(image) for image in spec.images],
+            components=spec.components,
+            ignore_missing_components=spec.ignore_missing_components,
+            build_metadata=spec.build_metadata,
         )
     except kustomize.BuildError as error:
-        raise Failed("BuildFailed", str(error)) from error
-    manifests = [resource.value for resource in result.resources]
-    if given is not None:
-        manifests = [variables.fill_in(manifest, given, strict=strict) for manifest in manifests]
-    if ks.spec.common_metadata is not None:
-        manifests = [_with_common(manifest, ks) for manifest in manifests]
-    return Built(manifests, [str(resource.origin) for resource in result.resources])
+        raise Failed("BuildFailed", f"failed to generate kustomization.yaml: {error}") from error
+    try:
+        manifests = kustomize.build(tree, path, kustomize.BuildOptions.flux(), kustomization=kustomization).values
+    except kustomize.BuildError as error:
+        raise Failed("BuildFailed", f"kustomize build failed: {error}") from error
+    manifests = variables.filled_in(manifests, given, strict=strict)
+    if spec.common_metadata is not None:
+        for manifest in manifests:
+            _add_common(manifest, spec.common_metadata.labels, spec.common_metadata.annotations)
+    _refuse_encrypted(manifests)
+    return Built(manifests)
+
+
+def _add_common(manifest: Manifest, labels: Mapping[str, str], annotations: Mapping[str, str]) -> None:
+    metadata = manifest.setdefault("metadata", {})
+    for field, added in (("labels", labels), ("annotations", annotations)):
+        if added:
+            metadata[field] = {**(metadata.get(field) or {}), **added}
+
+
+def _refuse_encrypted(manifests: list[Manifest]) -> None:
+    """A Secret that is still encrypted must not reach the cluster: nobody could use it, and nobody would be told."""
+    encrypted = [
+        f"Secret/{manifest['metadata'].get('namespace', '')}/{manifest['metadata'].get('name')}"
+        for manifest in manifests
+        if manifest.get("kind") == "Secret" and manifest.get("apiVersion") == "v1" and "sops" in manifest
+    ]
+    if encrypted:
+        raise Failed(
+            "ReconciliationFailed",
+            "\n".join(f"{name} is SOPS encrypted, configuring decryption is required for it" for name in encrypted),
+        )

@@ -1,13 +1,50 @@
-"""What was applied before: at most five entries, the newest first, one for each content and outcome. Pure."""
+"""What was applied before: at most five entries, the newest first, one for each content and outcome."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
 
-from shared.api.kustomize import Snapshot
-from shared.api.meta import format_duration
+from shared.api.kustomize import Kustomization, Snapshot
+from shared.api.meta import format_duration, format_time
+from shared.loop.attempt import Attempt
+from shared.loop.verdict import NotReady
 
 LIMIT = 5
+SUCCEEDED = "ReconciliationSucceeded"
+
+
+@contextlib.contextmanager
+def kept(ks: Kustomization, attempt: Attempt[Kustomization], digest: str) -> Iterator[None]:
+    """Around what is done with a build: its outcome goes into the history of the status.
+
+    A pass that nobody asked for and that finds all as the last one left it is not counted: nothing happened.
+    """
+    try:
+        yield
+    except NotReady as error:
+        _record(ks, attempt, digest, error.reason)
+        raise
+    newest = ks.status.history[0] if ks.status.history else None
+    repeated = newest is not None and (newest.digest, newest.last_reconciled_status, newest.metadata) == (
+        digest,
+        SUCCEEDED,
+        attempt.about,
+    )
+    if not repeated or attempt.requested:
+        _record(ks, attempt, digest, SUCCEEDED)
+
+
+def _record(ks: Kustomization, attempt: Attempt[Kustomization], digest: str, outcome: str) -> None:
+    ks.status.history = recorded(
+        ks.status.history,
+        digest=digest,
+        outcome=outcome,
+        now=format_time(time.time()),
+        took=time.monotonic() - attempt.started,
+        metadata=attempt.about,
+    )
 
 
 def recorded(
@@ -15,7 +52,7 @@ def recorded(
 ) -> list[Snapshot]:
     """The history after one more reconciliation of the content `digest` that ended with `outcome` in `took` seconds.
 
-    The same content with the same outcome is counted, not repeated, and comes first again.
+    The same content with the same outcome is counted, not repeated, and comes first again. Pure.
     """
     old = next((s for s in history if s.digest == digest and s.last_reconciled_status == outcome), None)
     newest = Snapshot(

@@ -5,3 +5,167 @@
 The inventory is saved before the cluster is touched, and drops an object only once it is seen gone or meant to stay:
 whatever fails in between, nothing lives that the status doesn't know.
 """
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from kustomize_controller import build, dependencies, healthchecks, history, memory, sources, variables
+from kustomize_controller.build import Built
+from kustomize_controller.cluster import Cluster
+from kustomize_controller.identity import Clusters, IdentityGone
+from kustomize_controller.memory import Memory
+from kustomize_controller.report import Report
+from kustomize_controller.sources import Source
+from shared.api.kustomize import Kustomization
+from shared.api.meta import format_duration, parse_duration
+from shared.apply import ChangeSet, Inventory, Ledger, Owner
+from shared.artifact.fetch import Fetcher
+from shared.loop.attempt import Attempt
+from shared.loop.kinds import Kind, Ref, Wake
+from shared.loop.verdict import Ready
+
+SHORTEST_TIMEOUT = 30.0
+"""Seconds; a shorter `timeout` counts as this."""
+
+
+class Kustomizations:
+    """The story of all Kustomizations, with what is remembered of them between attempts."""
+
+    def __init__(self, ledger: Ledger, fetcher: Fetcher, options: Any, wake: Callable[[Owner], None]) -> None:
+        """`ledger` is that of the controller's own cluster; `wake` makes an owner's Kustomization due."""
+        self._clusters = Clusters(ledger, options, wake)
+        self._fetcher, self._options = fetcher, options
+        self._memory = Memory()
+
+    async def close(self) -> None:
+        """Close the connections to other clusters."""
+        await self._clusters.close()
+
+    async def reconcile(self, ks: Kustomization, attempt: Attempt[Kustomization]) -> Ready:
+        source = await sources.find(ks, attempt)  # ArtifactFailed waits, AccessDenied stalls
+        attempt.about = source.about
+        checks = healthchecks.compiled(ks)  # InvalidCELExpression stalls
+        await dependencies.require_ready(ks, attempt, source)  # DependencyNotReady waits
+        given = await variables.find(ks, attempt)  # BuildFailed
+        cluster = await self._clusters.find(ks, attempt)  # ReconciliationFailed
+
+        revision = source.artifact.revision
+        inputs = memory.inputs(ks, source, given)
+        built = self._memory.recall(ks, inputs)
+        if built is None:
+            built = await self._build(ks, attempt, source, given)  # ArtifactFailed, BuildFailed
+            self._memory.keep(ks, inputs, built)
+        ks.status.last_attempted_revision = revision
+
+        report = Report(attempt)
+        with history.kept(ks, attempt, built.digest), report.in_time():
+            changes = await self._apply(ks, attempt, cluster, built, report)  # ReconciliationFailed, PruneFailed
+            await healthchecks.wait(ks, attempt, cluster, changes, checks, report, timeout(ks))  # HealthCheckFailed
+        is_news = ks.status.last_applied_revision != revision
+        ks.status.last_applied_revision = revision
+        ks.status.last_applied_origin_revision = source.origin_revision
+        report.succeed(history.SUCCEEDED, revision_is_new=is_news, was_ready=dependencies.is_ready(ks))
+        return Ready(history.SUCCEEDED, f"Applied revision: {revision}")
+
+    async def finalize(self, ks: Kustomization, attempt: Attempt[Kustomization]) -> None:
+        """Delete what was applied, as spec.deletionPolicy says. PruneFailed while that can't be done."""
+        policy = ks.spec.deletion_policy or "MirrorPrune"
+        wanted = ks.spec.prune if policy == "MirrorPrune" else policy != "Orphan"
+        recorded = Inventory.from_status(ks.status.inventory)
+        if not wanted or ks.spec.suspend or not recorded:
+            return
+        try:
+            cluster = await self._clusters.find(ks, attempt, must_exist=True)
+        except IdentityGone as error:
+            attempt.log.error("%s: the %d objects that were applied stay in the cluster", error, len(recorded))
+            return
+        report = Report(attempt)
+        with report.in_time():
+            deleted = await cluster.delete(recorded, report)  # PruneFailed
+            ks.status.inventory = (recorded - deleted).to_status()
+            if policy == "WaitForTermination":
+                async with attempt.resting():
+                    await cluster.wait_gone(deleted, timeout(ks))  # PruneFailed
+        report.tell()
+
+    def forget(self, ks: Kustomization) -> None:
+        """Forget a Kustomization that is gone."""
+        self._memory.forget(ks)
+        self._clusters.forget(ks)
+
+    async def _build(
+        self, ks: Kustomization, attempt: Attempt[Kustomization], source: Source, given: dict[str, str] | None
+    ) -> Built:
+        """Fetch the artifact and build the path."""
+        told = f"manifests for revision {source.artifact.revision} with a timeout of {format_duration(timeout(ks))}"
+        await attempt.progress(f"Fetching {told}")
+        async with sources.fetched(source, attempt, self._fetcher) as root:
+            path = build.require_path(ks, root)
+            ks.status.last_attempted_revision = source.artifact.revision
+            await attempt.progress(f"Building {told}")
+            strict = attempt.options.feature_gates.get("StrictPostBuildSubstitutions", True)
+            return await build.objects(ks, root, path, given, strict=strict)
+
+    async def _apply(
+        self, ks: Kustomization, attempt: Attempt[Kustomization], cluster: Cluster, built: Built, report: Report
+    ) -> ChangeSet:
+        """Apply what was built and delete what isn't built any more. Without a request when all is as it should be."""
+        recorded, desired = Inventory.from_status(ks.status.inventory), Inventory.of(built.manifests)
+        stale = recorded - desired
+        ks.status.inventory = (recorded | desired).to_status()
+        if stale or not cluster.is_in_sync(built.manifests):
+            within = format_duration(timeout(ks))
+            await attempt.save(f"Detecting drift for revision {attempt.about['revision']} with a timeout of {within}")
+        changes = await cluster.apply(built.manifests, report, timeout(ks))
+        left = await cluster.prune(stale, report)
+        ks.status.inventory = (desired | left).to_status()
+        return changes
+
+
+def timeout(ks: Kustomization) -> float:
+    """Seconds that applying, and then waiting for health, may take."""
+    spec = ks.spec
+    seconds = parse_duration(spec.timeout) if spec.timeout else parse_duration(spec.interval) - SHORTEST_TIMEOUT
+    return max(seconds, SHORTEST_TIMEOUT)
+
+
+def retry_interval(ks: Kustomization) -> float:
+    """Seconds between a failure and the next attempt."""
+    return parse_duration(ks.spec.retry_interval or ks.spec.interval)
+
+
+def unbuilt(ks: Kustomization) -> Iterable[str]:
+    """The fields set on a Kustomization that this version doesn't have."""
+    if ks.spec.decryption is not None:
+        yield "spec.decryption"
+    if ks.spec.ignore:
+        yield "spec.ignore"
+    if ks.spec.kube_config is not None and ks.spec.kube_config.config_map_ref is not None:
+        yield "spec.kubeConfig.configMapRef"
+
+
+def kind(kustomizations: Kustomizations) -> Kind[Kustomization]:
+    """What the loop must know of the kind."""
+
+    def source_of(type_: str) -> Callable[[Kustomization], list[Ref]]:
+        return lambda ks: [sources.ref(ks)] if ks.spec.source_ref.kind == type_ else []
+
+    return Kind(
+        type=Kustomization,
+        reconcile=kustomizations.reconcile,
+        finalize=kustomizations.finalize,
+        in_progress="Reconciliation in progress",
+        wakes=(
+            *(
+                Wake(type=type_, refers=source_of(name), when=sources.has_new_artifact)
+                for name, type_ in sources.KINDS.items()
+            ),
+            Wake(type=Kustomization, refers=dependencies.refs, when=dependencies.became_ready),
+        ),
+        configs=variables.configs,
+        retry_interval=retry_interval,
+        unbuilt=unbuilt,
+        forget=kustomizations.forget,
+    )

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from shared.api.kustomize import Kustomization
 from shared.api.meta import Artifact, Resource, format_duration
 from shared.api.source import Bucket, ExternalArtifact, GitRepository, OCIRepository
+from shared.artifact.fetch import ArtifactError, ArtifactNotFound, Fetcher
 from shared.loop.attempt import Attempt
 from shared.loop.kinds import Ref
 from shared.loop.verdict import Stalled, Waiting
@@ -30,6 +34,12 @@ class Source:
     def origin_revision(self) -> str | None:
         """The upstream revision behind the artifact's own, such as the Git commit an OCI artifact was pushed from."""
         return (self.artifact.metadata or {}).get(ORIGIN)
+
+    @property
+    def about(self) -> dict[str, str]:
+        """What events and the history say of the source."""
+        origin = self.origin_revision
+        return {"revision": self.artifact.revision} | ({"originRevision": origin} if origin else {})
 
 
 def ref(ks: Kustomization) -> Ref:
@@ -62,6 +72,32 @@ async def find(ks: Kustomization, attempt: Attempt[Kustomization]) -> Source:
     if artifact is None:
         raise Waiting("ArtifactFailed", f"Source artifact not found, retrying in {again}")
     return Source(kind, where, artifact)
+
+
+@contextlib.asynccontextmanager
+async def fetched(source: Source, attempt: Attempt[Kustomization], fetcher: Fetcher) -> AsyncIterator[Path]:
+    """The root of the artifact's files, to read. Waits with ArtifactFailed when they can't be had.
+
+    The first try is made at work; others hold no worker, and end when the source has something new.
+    """
+    again = format_duration(attempt.options.requeue_dependency)
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            try:
+                root = await stack.enter_async_context(fetcher.hold(source.artifact, retries=0))
+            except ArtifactNotFound:
+                raise
+            except ArtifactError as error:
+                attempt.log.info("trying again to fetch the artifact: %s", error)
+                async with attempt.resting():
+                    root = await stack.enter_async_context(fetcher.hold(source.artifact))
+        except ArtifactNotFound as error:
+            raise Waiting(
+                "ArtifactFailed", f"Source is not ready, artifact not found, retrying in {again}: {error}"
+            ) from error
+        except ArtifactError as error:
+            raise Waiting("ArtifactFailed", f"{error}, retrying in {again}") from error
+        yield root
 
 
 def has_new_artifact(old: Resource | None, new: Resource | None) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Mapping
+
+import orjson
 
 from shared.api.kustomize import Kustomization
 from shared.api.meta import Manifest
@@ -13,9 +14,8 @@ from shared.loop.attempt import Attempt
 from shared.loop.kinds import ConfigRef
 from shared.loop.verdict import Failed
 from shared.text import yaml
-from shared.text.substitute import SubstitutionError, substitute
+from shared.text.substitute import SubstitutionError, require_names, substitute
 
-NAME = re.compile(r"[_a-zA-Z][_a-zA-Z0-9]*")
 SUBSTITUTE = "kustomize.toolkit.fluxcd.io/substitute"
 
 
@@ -51,38 +51,43 @@ async def find(ks: Kustomization, attempt: Attempt[Kustomization]) -> dict[str, 
             text = base64.b64decode(value).decode(errors="replace") if reference.kind == "Secret" else value
             found[key] = text.replace("\n", "")
     found |= {key: value.replace("\n", "") for key, value in post_build.substitute.items()}
-    for name in found:
-        if not NAME.fullmatch(name):
-            raise Failed(
-                "BuildFailed", f"'{name}' var name is invalid, must match '^[_[:alpha:]][_[:alpha:][:digit:]]*$'"
-            )
+    try:
+        require_names(found)
+    except SubstitutionError as error:
+        raise Failed("BuildFailed", str(error)) from error
     if not found and post_build.substitute_strategy != "Always":
         return None
     return found
 
 
-def fill_in(manifest: Manifest, variables: Mapping[str, str], *, strict: bool) -> Manifest:
-    """A built object with its variables filled in. BuildFailed names the object and the variable.
+def filled_in(manifests: list[Manifest], variables: Mapping[str, str] | None, *, strict: bool) -> list[Manifest]:
+    """The objects with their variables filled in; None for no substitution. BuildFailed names all that can't be.
 
-    As upstream does it, the object's YAML text is what is substituted, so a value can become a number or a map.
+    As upstream does it, an object's YAML text is what is substituted, so that a value can become a number or a map.
     """
+    if variables is None:
+        return manifests
+    results, problems = [], []
+    for manifest in manifests:
+        try:
+            results.append(_filled_in(manifest, variables, strict))
+        except (SubstitutionError, yaml.YAMLError) as error:
+            name = f"{manifest.get('kind')}/{(manifest.get('metadata') or {}).get('name')}"
+            problem = error.problem if isinstance(error, yaml.YAMLError) else str(error)
+            problems.append(f"var substitution failed for '{name}': {problem}")
+    if problems:
+        raise Failed("BuildFailed", "\n".join(problems))
+    return results
+
+
+def _filled_in(manifest: Manifest, variables: Mapping[str, str], strict: bool) -> Manifest:
     metadata = manifest.get("metadata") or {}
     for marks in (metadata.get("labels"), metadata.get("annotations")):
         if (marks or {}).get(SUBSTITUTE) == "disabled":
             return manifest
-    text = yaml.dump(manifest)
-    if "$" not in text:
+    if b"$" not in orjson.dumps(manifest):
         return manifest
-    name = f"{manifest.get('kind')}/{metadata.get('name')}"
-    try:
-        filled = substitute(text, variables, strict=strict)
-        value = yaml.load(filled, source=name)
-    except SubstitutionError as error:
-        raise Failed("BuildFailed", f"var substitution failed for '{name}': {error}") from error
-    except yaml.YAMLError as error:
-        raise Failed(
-            "BuildFailed", f"var substitution of '{name}' gave YAML that can't be read: {error.problem}"
-        ) from error
+    value = yaml.load(substitute(yaml.dump(manifest), variables, strict=strict))
     if not isinstance(value, dict):
-        raise Failed("BuildFailed", f"var substitution of '{name}' left no object")
+        raise SubstitutionError("nothing is left of the object")
     return value

@@ -111,10 +111,18 @@ class Attempt(Generic[R]):
         return self.request is not None
 
     def event(
-        self, reason: str, message: str, severity: Severity = "info", metadata: dict[str, str] | None = None
+        self,
+        reason: str,
+        message: str,
+        severity: Severity = "info",
+        metadata: dict[str, str] | None = None,
+        *,
+        stored: bool = True,
     ) -> None:
-        """Tell people: a Kubernetes Event and, unless `severity` is trace, the notification controller."""
-        self.controller.recorder.record(self.obj, reason, message, severity, self.about | (metadata or {}))
+        """Tell people: a Kubernetes Event, unless not `stored`, and the notification controller, unless `severity` is
+        trace."""
+        about = self.about | (metadata or {})
+        self.controller.recorder.record(self.obj, reason, message, severity, about, stored=stored)
 
     def mark(self, type_: str, status: bool | str | None, reason: str = "", message: str = "") -> None:
         """Set a condition that the story itself answers for, or remove it with None. Written with the next save."""

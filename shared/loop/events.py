@@ -45,7 +45,7 @@ class Recorder:
         """`address` is where the notification controller listens ("" for Kubernetes Events only)."""
         self._client, self._controller = client, controller
         self._address = _url(address)
-        self._queue: asyncio.Queue[tuple[Manifest, Severity, str, dict[str, str]]] = asyncio.Queue()
+        self._queue: asyncio.Queue[tuple[Manifest, Severity, str, dict[str, str], bool]] = asyncio.Queue()
         self._posts: asyncio.Queue[Manifest] = asyncio.Queue()
         self._sent: OrderedDict[str, tuple[str, int, float]] = OrderedDict()
         self._tasks: list[asyncio.Task[None]] = []
@@ -59,8 +59,11 @@ class Recorder:
         message: str,
         severity: Severity = "info",
         metadata: dict[str, str] | None = None,
+        *,
+        stored: bool = True,
     ) -> None:
-        """Tell about an object. `metadata` keys are without the object's group, which is put before them."""
+        """Tell about an object. `metadata` keys are without the object's group, which is put before them; an event
+        that isn't `stored` is only posted."""
         resource = type(obj).resource
         involved = {
             "apiVersion": resource.api_version,
@@ -77,7 +80,7 @@ class Recorder:
             dropped, *_ = self._queue.get_nowait()
             self._queue.task_done()
             log.error("too many events wait to be sent, dropped one about %s", _about(dropped))
-        self._queue.put_nowait((event, severity, format_time(time.time()), keys))
+        self._queue.put_nowait((event, severity, format_time(time.time()), keys, stored))
 
     async def start(self) -> None:
         """Begin to send."""
@@ -97,7 +100,7 @@ class Recorder:
 
     async def _send(self) -> None:
         while True:
-            event, severity, stamp, metadata = await self._queue.get()
+            event, severity, stamp, metadata, stored = await self._queue.get()
             try:
                 if self._address and severity != "trace":
                     if self._posts.qsize() >= QUEUE_LIMIT:
@@ -110,7 +113,8 @@ class Recorder:
                         | {"reportingInstance": self._instance}
                         | ({"metadata": metadata} if metadata else {})
                     )
-                await self._to_kubernetes(event, severity, stamp, metadata)
+                if stored:
+                    await self._to_kubernetes(event, severity, stamp, metadata)
             except ApiError as error:
                 log.error("could not record an event about %s: %s", event["involvedObject"]["name"], error)
             finally:

@@ -1,0 +1,86 @@
+"""The kustomize-controller's process: flags, wiring, run. Only here are its parts constructed."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from kustomize_controller.kustomization import Kustomizations, kind
+from shared.apply import Ledger
+from shared.artifact.fetch import Fetcher
+from shared.loop.flags import Flag, parse
+from shared.loop.kinds import Kind
+from shared.loop.process import Runtime, run
+
+NAME = "kustomize-controller"
+DESCRIPTION = "Makes a cluster what a path of a source says, and keeps it so."
+FLAGS: tuple[Flag, ...] = (
+    Flag("concurrent-ssa", "int", 4, "How many objects of one Kustomization are applied at the same time."),
+    Flag(
+        "custom-apply-stage-kinds",
+        "strings",
+        "",
+        "Kinds to apply in a stage of their own, after CRDs and cluster-wide objects: rbac.authorization.k8s.io/Role,…",
+    ),
+    Flag(
+        "default-service-account",
+        "string",
+        "",
+        "The ServiceAccount to act as where a Kustomization names none: needed to keep tenants apart.",
+    ),
+    Flag("default-decryption-service-account", "string", "", "The ServiceAccount for key services.", built=False),
+    Flag("default-kubeconfig-service-account", "string", "", "The ServiceAccount for other clusters.", built=False),
+    Flag("http-retry", "int", 9, "How often a failed download of an artifact is tried again."),
+    Flag("insecure-kubeconfig-exec", "bool", False, "Let kubeconfigs from Secrets run their login commands here."),
+    Flag("insecure-kubeconfig-tls", "bool", False, "Let kubeconfigs from Secrets turn off the check of certificates."),
+    Flag(
+        "no-cross-namespace-refs", "bool", False, "Refuse references to sources and dependencies in other namespaces."
+    ),
+    Flag(
+        "no-remote-bases",
+        "bool",
+        False,
+        "Refuse kustomizations that load from elsewhere. This version always refuses them, whatever is set.",
+    ),
+    Flag(
+        "override-manager",
+        "stringArray",
+        (),
+        "Another field manager whose changes to applied objects are undone; may be repeated.",
+    ),
+    Flag("sops-age-secret", "string", "", "A Secret with an age key to fall back on.", built=False),
+    Flag("sops-vault-configmap", "string", "", "A ConfigMap that lists trusted Vault servers.", built=False),
+)
+
+
+async def build(runtime: Runtime) -> Sequence[Kind[Any]]:
+    """Construct the controller's only kind, and what it works with."""
+    options = runtime.options
+    options.custom_apply_stage_kinds = [_group_kind(text) for text in options.custom_apply_stage_kinds]
+    cache = runtime.services.enter_context(tempfile.TemporaryDirectory(prefix=f"{NAME}-"))
+    fetcher = Fetcher(Path(cache), retries=options.http_retry)
+    runtime.services.push_async_callback(fetcher.close)
+    ledger = Ledger(runtime.client, field_manager=NAME, overrides=options.override_manager)
+    runtime.services.push_async_callback(ledger.close)
+    kustomizations = Kustomizations(
+        ledger, fetcher, options, wake=lambda owner: runtime.wake("Kustomization", owner.namespace, owner.name)
+    )
+    runtime.services.push_async_callback(kustomizations.close)
+    return [kind(kustomizations)]
+
+
+def _group_kind(text: str) -> tuple[str, str]:
+    group, _, kind = text.rpartition("/")
+    return group, kind
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the controller until it is told to stop."""
+    return run(NAME, parse(NAME, DESCRIPTION, FLAGS, arguments), build)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

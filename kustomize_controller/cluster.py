@@ -1,0 +1,99 @@
+"""The cluster of one Kustomization, under the identity that it acts with: apply, prune, wait, delete.
+
+How each can fail is put into the reasons of the Kustomization's conditions here, and only here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+from kustomize_controller.report import Report
+from shared import apply
+from shared.api.kustomize import Kustomization
+from shared.api.meta import Manifest, format_duration
+from shared.apply import ChangeSet, Inventory, Ledger, Owner
+from shared.health.expressions import HealthChecks
+from shared.kube.client import Client
+from shared.loop.verdict import Failed
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """`client` sends in the name of whom the Kustomization acts for; `ledger` knows what was applied."""
+
+    ks: Kustomization
+    client: Client
+    ledger: Ledger
+    options: Any
+
+    @property
+    def owner(self) -> Owner:
+        return Owner(self.ks.metadata.namespace or "", self.ks.metadata.name)
+
+    def is_in_sync(self, manifests: list[Manifest]) -> bool:
+        """Whether exactly these objects were applied and are known to be as they were left."""
+        return self.ledger.in_sync(self.owner, apply.digest(manifests))
+
+    async def apply(self, manifests: list[Manifest], report: Report, within: float) -> ChangeSet:
+        """Apply all objects in stages. ReconciliationFailed names every object of the stage that failed."""
+        try:
+            async with asyncio.timeout(within):
+                changes = await apply.staged(
+                    self.client,
+                    manifests,
+                    owner=self.owner,
+                    ledger=self.ledger,
+                    force=self.ks.spec.force,
+                    custom_stage_kinds=self.options.custom_apply_stage_kinds,
+                    concurrency=self.options.concurrent_ssa,
+                    seconds=within,
+                )
+        except apply.ApplyError as error:
+            report.add(error.changes.made)
+            raise Failed("ReconciliationFailed", str(error)) from error
+        except TimeoutError as error:
+            raise Failed("ReconciliationFailed", f"apply timed out after {format_duration(within)}") from error
+        report.add(changes.made)
+        return changes
+
+    async def prune(self, stale: Inventory, report: Report) -> Inventory:
+        """Delete what isn't desired any more, where spec.prune says so; what is left of it to be seen gone.
+        PruneFailed."""
+        return stale - await self._delete(stale, report, enabled=self.ks.spec.prune) if stale else stale
+
+    async def delete(self, recorded: Inventory, report: Report) -> ChangeSet:
+        """Delete everything that was applied. PruneFailed."""
+        return await self._delete(recorded, report, enabled=True)
+
+    async def wait_gone(self, deleted: ChangeSet, within: float) -> None:
+        """Wait until deleted objects are gone. PruneFailed when they aren't in time."""
+        try:
+            await apply.wait_gone(self.client, deleted, ledger=self.ledger, seconds=within)
+        except apply.TerminationError as error:
+            raise Failed("PruneFailed", str(error)) from error
+
+    async def wait_healthy(self, changes: ChangeSet, checks: HealthChecks, within: float) -> None:
+        """Wait until all applied objects, or those of spec.healthChecks, are healthy. HealthCheckFailed."""
+        try:
+            await apply.wait_healthy(
+                self.client,
+                changes,
+                owner=self.owner,
+                ledger=self.ledger,
+                seconds=within,
+                checks=checks,
+                listed=None if self.ks.spec.wait else self.ks.spec.health_checks,
+            )
+        except apply.HealthCheckError as error:
+            raise Failed("HealthCheckFailed", str(error)) from error
+
+    async def _delete(self, ids: Inventory, report: Report, *, enabled: bool) -> ChangeSet:
+        try:
+            changes = await apply.prune(self.client, ids, owner=self.owner, ledger=self.ledger, enabled=enabled)
+        except apply.PruneError as error:
+            report.add(error.changes.made)
+            raise Failed("PruneFailed", str(error)) from error
+        report.add(changes.made)
+        return changes

@@ -1,0 +1,70 @@
+"""What an attempt did to the cluster, told once: with its success, before it when that takes long, or with a failure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterable, Iterator
+
+from shared.api.kustomize import Kustomization
+from shared.api.meta import format_duration, parse_duration
+from shared.loop.attempt import LONG, Attempt
+
+CHANGED = "Progressing"
+"""The reason of an event that only lists changes."""
+
+
+class Report:
+    """Collects the lines of an attempt's one event."""
+
+    def __init__(self, attempt: Attempt[Kustomization]) -> None:
+        self._attempt = attempt
+        self._lines: list[str] = []
+        self.changed = False
+        """Whether anything in the cluster was changed."""
+
+    def add(self, changes: Iterable[object]) -> None:
+        """Take in changes that were made, one line each."""
+        lines = [str(change) for change in changes]
+        self._lines += lines
+        self.changed = self.changed or bool(lines)
+
+    def note(self, line: str) -> None:
+        """Take in a line that is worth telling but is no change of the cluster."""
+        self._lines.append(line)
+
+    @contextlib.contextmanager
+    def in_time(self) -> Iterator[None]:
+        """Around a wait, or what may fail: changes are told after a second, and before an error."""
+        timer = asyncio.get_running_loop().call_later(LONG, self.tell)
+        try:
+            yield
+        except Exception:
+            self.tell()
+            raise
+        finally:
+            timer.cancel()
+
+    def tell(self) -> None:
+        """Tell the changes now, if there are any that weren't told."""
+        if self._lines:
+            self._attempt.event(CHANGED, "\n".join(self._lines))
+            self._lines = []
+
+    def succeed(self, reason: str, *, revision_is_new: bool, was_ready: bool) -> None:
+        """Tell that all is done. When nothing happened nobody is told; of a new revision without any change only the
+        notification controller is, for the sake of commit statuses."""
+        if not (self.changed or self._lines or revision_is_new or not was_ready):
+            return
+        ks = self._attempt.obj
+        took = format_duration(round(time.monotonic() - self._attempt.started, 3))
+        again = format_duration(parse_duration(ks.spec.interval))
+        lines = [*self._lines, f"Reconciliation finished in {took}, next run in {again}"]
+        self._attempt.event(
+            reason,
+            "\n".join(lines),
+            metadata={"commit_status": "update"},
+            stored=self.changed or not was_ready,
+        )
