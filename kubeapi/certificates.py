@@ -76,11 +76,12 @@ def _kept(directory: Path | None, name: str, make: Callable[[], Pair]) -> Pair:
 
 
 def write_private(path: Path, data: bytes) -> None:
-    """Write a file that only its owner reads."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(file.fileno(), 0o600)
+    """Write a file that only its owner reads; who waits for it never sees a half."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
+    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(data)
+    unfinished.replace(path)
 
 
 def _authority() -> Pair:
