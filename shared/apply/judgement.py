@@ -33,7 +33,7 @@ class Record:
     skipped: bool = False
     """It was not applied, because of a policy."""
     leaving: bool = False
-    """It was deleted and has not been seen gone."""
+    """We deleted it; `drift` tells when it has been seen gone."""
     drift: Drift = ""
     healthy_at: int = 0
     """The resourceVersion at which it was found healthy; 0 for never."""

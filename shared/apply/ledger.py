@@ -77,6 +77,9 @@ class Ledger:
         self._caches: dict[GVK, Cache[Live]] = {}
         self._starting: dict[GVK, asyncio.Task[None]] = {}
         self._held: Counter[GVK] = Counter()
+        """By passes that are under way."""
+        self._used: Counter[GVK] = Counter()
+        """By records."""
         self._records: dict[ObjectId, dict[Owner, Record]] = {}
         self._owned: dict[Owner, dict[ObjectId, Record]] = {}
         self._complete: dict[Owner, str] = {}
@@ -153,9 +156,7 @@ class Ledger:
 
     def _release(self) -> None:
         """Stops the watches of kinds that nobody needs any more."""
-        needed = {kind for kind, holders in self._held.items() if holders > 0}
-        needed |= {(r.api_version, r.id.kind) for records in self._owned.values() for r in records.values()}
-        for kind in [kind for kind in self._caches if kind not in needed]:
+        for kind in [kind for kind in self._caches if self._held[kind] <= 0 and self._used[kind] <= 0]:
             cache = self._caches.pop(kind)
             starting = self._starting.pop(kind, None)
             if starting is not None:
@@ -176,6 +177,9 @@ class Ledger:
         if before is not None and before.drift and not record.skipped:
             fought = record.corrected - before.corrected < CALM + _delay(before.strikes)
             record.strikes = before.strikes + 1 if fought else 0
+        if before is not None:
+            self._used[before.api_version, before.id.kind] -= 1
+        self._used[record.api_version, record.id.kind] += 1
         self._records.setdefault(record.id, {})[record.owner] = record
         self._owned.setdefault(record.owner, {})[record.id] = record
         if record.id not in self._in_flight and (live := self.live(record.id, record.api_version)) is not None:
@@ -255,7 +259,9 @@ class Ledger:
 
     def _drop(self, owner: Owner, id: ObjectId) -> None:
         owned = self._owned.get(owner, {})
-        owned.pop(id, None)
+        record = owned.pop(id, None)
+        if record is not None:
+            self._used[record.api_version, id.kind] -= 1
         if not owned:
             self._owned.pop(owner, None)
         records = self._records.get(id, {})
@@ -286,7 +292,8 @@ class Ledger:
 
     def drifted(self, owner: Owner) -> Mapping[ObjectId, Drift]:
         """The owner's objects that are not as we left them."""
-        return {id: record.drift for id, record in self._owned.get(owner, {}).items() if record.drift}
+        records = self._owned.get(owner, {}).values()
+        return {record.id: record.drift for record in records if record.drift and not record.leaving}
 
     def on_drift(self, callback: Callable[[Owner], None]) -> Callable[[], None]:
         """Calls back when an owner's objects were changed or deleted, or a deleted one is gone at last; returns what
@@ -334,8 +341,8 @@ class Ledger:
     def _judge(self, id: ObjectId, live: Live | None, version: int) -> None:
         for owner, record in list(self._records.get(id, {}).items()):
             if record.leaving:
-                if live is None or live.uid != record.uid:
-                    self._drop(owner, id)
+                if not record.drift and (live is None or live.uid != record.uid):
+                    record.drift = "deleted"
                     self._wake(owner, 0.0)
                 continue
             before, record.drift = record.drift, judge(record, live, version=version)

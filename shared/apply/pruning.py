@@ -51,7 +51,8 @@ async def prune(
     async def one(id: ObjectId) -> None:
         async with slots:
             try:
-                results[id] = await pruner.prune(id, stale.entries[id])
+                with ledger.writing(id):
+                    results[id] = await pruner.prune(id, stale.entries[id])
             except ApiError as error:
                 results[id] = errors.of_delete(id, error)
 
@@ -60,8 +61,8 @@ async def prune(
         async with asyncio.TaskGroup() as group:
             for id in members:
                 group.create_task(one(id))
-    changes = await pruner.await_ends([results[id] for id in ids if isinstance(results[id], Change)])  # type: ignore[misc]
-    ledger.forget(owner, [change.id for change in changes if change.settled])
+    changes = ChangeSet([result for id in ids if isinstance(result := results[id], Change)])
+    changes = await pruner.await_ends(changes)
     failed = [result for id in ids if isinstance(result := results[id], ObjectError)]
     if failed:
         raise PruneError(failed, changes)
@@ -73,10 +74,20 @@ class _Pruner:
         self._client, self._owner, self._ledger, self._propagation = client, owner, ledger, propagation
 
     async def prune(self, id: ObjectId, version: str) -> Change:
+        change = await self._prune(id, version)
+        if change.settled:
+            self._ledger.forget(self._owner, [id])
+        else:
+            self._ledger.note_leaving(self._owner, id, id.api_version(version), change.uid)
+        return change
+
+    async def _prune(self, id: ObjectId, version: str) -> Change:
         api_version = id.api_version(version)
         live = self._ledger.live(id, api_version) if self._ledger.follows((api_version, id.kind)) else None
         record = self._ledger.record(self._owner, id)
         before = record is not None and record.leaving
+        if record is not None and record.leaving and self._ledger.follows((api_version, id.kind)):
+            return Change(id, version, "terminating", gone=bool(record.drift), uid=record.uid)
         for attempt in range(1, TRIES + 1):
             if live is None:
                 live = await self._find(api_version, id)
@@ -113,16 +124,23 @@ class _Pruner:
             return None
         return self._ledger.reader.of_manifest(found)
 
-    async def await_ends(self, changes: list[Change]) -> ChangeSet:
+    async def await_ends(self, changes: ChangeSet) -> ChangeSet:
         """Sees to it that the end of what is still there wakes the owner."""
-        leaving = [change for change in changes if not change.gone]
-        kinds = {(change.id.api_version(change.version), change.id.kind) for change in leaving}
+        kinds = {(change.id.api_version(change.version), change.id.kind) for change in changes if not change.gone}
+        if not kinds:
+            return changes
         async with self._ledger.following(kinds):
-            return ChangeSet([change if change.gone else self._await_end(change) for change in changes])
+            return ChangeSet([change if change.gone else self._look_again(change) for change in changes])
 
-    def _await_end(self, change: Change) -> Change:
+    def _look_again(self, change: Change) -> Change:
+        """It may have gone before anything watched it."""
         api_version = change.id.api_version(change.version)
-        if self._ledger.follows((api_version, change.id.kind)) and self._ledger.live(change.id, api_version) is None:
-            return replace(change, gone=True)  # It went while we looked.
-        self._ledger.note_leaving(self._owner, change.id, api_version, change.uid)
-        return change
+        record = self._ledger.record(self._owner, change.id)
+        is_seen_gone = record is not None and bool(record.drift)
+        is_absent = self._ledger.follows((api_version, change.id.kind)) and not self._ledger.live(
+            change.id, api_version
+        )
+        if not is_seen_gone and not is_absent:
+            return change
+        self._ledger.forget(self._owner, [change.id])
+        return replace(change, gone=True)
