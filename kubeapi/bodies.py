@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from kubeapi import protobuf
 from kubeapi.errors import StatusError, bad_request, unsupported_media_type
 from shared.text import yaml
 
@@ -19,7 +20,7 @@ PATCHES = {
     "application/strategic-merge-patch+json": "strategic",
     "application/apply-patch+yaml": "apply",
 }
-_OBJECTS = ("application/json", "application/yaml")
+_OBJECTS = ("application/json", "application/yaml", protobuf.MEDIA_TYPE)
 
 
 def media_type(header: str) -> str:
@@ -29,6 +30,8 @@ def media_type(header: str) -> str:
 def decode(data: bytes, content_type: str) -> dict[str, Any]:
     """An object sent for create, update or delete; 400 when it isn't one, 415 for a content type that isn't known."""
     media = media_type(content_type) or "application/json"
+    if media == protobuf.MEDIA_TYPE:
+        return protobuf.decode(data)
     if media not in _OBJECTS:
         raise unsupported_media_type(media, _OBJECTS)
     value = _parse(data, is_yaml=media == "application/yaml")
