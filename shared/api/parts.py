@@ -104,16 +104,18 @@ class DependencyReference(Part, kw_only=True):
 
 
 class HealthCheckExpression(Part, kw_only=True):
-    """How to tell the health of the objects of one kind, in CEL. `status`, `spec` and `metadata` are the object's."""
+    """How to tell the health of the objects of a kind, in CEL. An object's own fields are the variables: metadata,
+    spec, status. The first expression that gives true decides, and none means in progress; an expression that fails,
+    such as one over a field that isn't there, means not known yet."""
 
     identity: ClassVar[tuple[str, ...]] = ("api_version", "kind")
 
     api_version: str
-    """The group and version of the objects that this is for."""
+    """The group and version of the objects. Only the group is compared."""
     kind: str | None = None
-    """The kind of the objects that this is for."""
+    """The kind of the objects; all kinds of the group when unset. One with a kind goes before one without."""
     current: str
-    """True when the object is what its spec says, and healthy."""
+    """True when the object is what its spec says, and healthy. Asked last."""
     in_progress: str | None = None
     """True while the object is still on its way. Asked first."""
     failed: str | None = None
