@@ -1,0 +1,129 @@
+"""A GitRepository's artifact follows its commit, costs little when nothing changed, and its bytes are what is said."""
+
+from __future__ import annotations
+
+import hashlib
+import tarfile
+
+from shared.loop import attempt
+from tests.source_controller.conftest import condition
+
+
+def names(file):
+    with tarfile.open(file) as archive:
+        return sorted(member.name for member in archive.getmembers() if member.isfile())
+
+
+async def test_a_commit_becomes_an_artifact_with_the_bytes_that_the_status_tells(controller, repo):
+    head = repo.commit({"deploy/a.yaml": "a: 1"}, "Add a")
+    await controller.put("s", {"url": repo.url})
+    source = await controller.ready("s", head)
+    artifact = source["status"]["artifact"]
+    content = controller.stored(source).read_bytes()
+    assert artifact["digest"] == f"sha256:{hashlib.sha256(content).hexdigest()}"
+    assert artifact["size"] == len(content)
+    assert names(controller.stored(source)) == ["deploy/a.yaml"]
+    told = [event for event in await controller.events("s") if event["reason"] == "NewArtifact"]
+    assert [event["message"] for event in told] == ["stored artifact for commit 'Add a'"]
+
+
+async def test_a_first_reconciliation_costs_two_writes(controller, api, repo, monkeypatch):
+    monkeypatch.setattr(attempt, "LONG", 60.0)  # no progress is written, however slow this machine is
+    repo.commit({"a": "1"})
+    api.requests.clear()
+    await controller.put("s", {"url": repo.url})
+    await controller.ready("s")
+    ours = [each for each in api.requests if each.resource == "gitrepositories" and each.verb == "patch"]
+    assert [each.subresource for each in ours if each.name == "s"][1:] == ["", "status"]  # the first is the test's
+
+
+async def test_an_unchanged_head_is_asked_for_and_not_fetched_again(controller, git, repo):
+    repo.commit({"a": "1"})
+    await controller.put("s", {"url": repo.url})
+    before = await controller.ready("s")
+    git.requests.clear()
+    token = await controller.ask("s")
+    after = await controller.until("s", lambda obj: obj["status"].get("lastHandledReconcileAt") == token)
+    assert after["status"]["artifact"] == before["status"]["artifact"]
+    fetched = [path for path, _ in git.requests if path.endswith("/git-upload-pack")]
+    assert len(fetched) == 1, "one ls-refs, no fetch"
+    told = [event["reason"] for event in await controller.events("s")]
+    assert "GitOperationSucceeded" in told
+    assert told.count("NewArtifact") == 1
+
+
+async def test_a_force_push_is_followed(controller, repo):
+    repo.commit({"a": "1"})
+    old = repo.commit({"a": "2"})
+    await controller.put("s", {"url": repo.url})
+    await controller.ready("s", old)
+    repo.git("reset", "-q", "--hard", "HEAD~1")
+    new = repo.commit({"b": "other history"})
+    await controller.ask("s")
+    source = await controller.ready("s", new)
+    assert names(controller.stored(source)) == ["a", "b"]
+
+
+async def test_other_ignore_rules_make_other_bytes_under_another_address(controller, repo):
+    repo.commit({"a": "1", "b": "2"})
+    await controller.put("s", {"url": repo.url})
+    before = await controller.ready("s")
+    await controller.put("s", {"url": repo.url, "ignore": "/b"})
+    after = await controller.ready("s")
+    assert after["status"]["artifact"]["path"] == before["status"]["artifact"]["path"]
+    assert after["status"]["artifact"]["url"] != before["status"]["artifact"]["url"]
+    assert names(controller.stored(before)) == ["a", "b"]
+    assert names(controller.stored(after)) == ["a"]
+
+
+async def test_an_include_follows_the_included_artifact(controller, git, repo):
+    base = git.create("base")
+    base.commit({"x.yaml": "x: 1"})
+    repo.commit({"a": "1"})
+    await controller.put("s", {"url": repo.url, "include": [{"repository": {"name": "base"}, "toPath": "vendor"}]})
+    waiting = await controller.failed("s", "NotFound")
+    assert condition(waiting, "IncludeUnavailable") == "True"
+    await controller.put("base", {"url": base.url})
+    source = await controller.ready("s")
+    assert names(controller.stored(source)) == ["a", "vendor/x.yaml"]
+    base.commit({"y.yaml": "y: 1"})
+    await controller.ask("base")
+    await controller.until("s", lambda obj: names(controller.stored(obj)) == ["a", "vendor/x.yaml", "vendor/y.yaml"])
+
+
+async def test_an_include_never_leaves_the_artifact_through_a_link(controller, git, repo, tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    base = git.create("base")
+    base.commit({"x.yaml": "x: 1"})
+    repo.commit({"a": "1"})
+    (repo.work / "vendor").symlink_to(outside)
+    repo.commit({})
+    await controller.put("base", {"url": base.url})
+    await controller.ready("base")
+    await controller.put("s", {"url": repo.url, "include": [{"repository": {"name": "base"}, "toPath": "vendor"}]})
+    source = await controller.failed("s", "IllegalPath")
+    assert "'vendor' is a symbolic link" in condition(source, "Ready", "message")
+    assert list(outside.iterdir()) == []
+
+
+async def test_a_deleted_object_takes_its_artifacts_along(controller, repo):
+    repo.commit({"a": "1"})
+    await controller.put("s", {"url": repo.url})
+    source = await controller.ready("s")
+    await controller.kube.delete(source["apiVersion"], "GitRepository", "s", "default")
+    await controller.until("s", lambda obj: obj is None)
+    assert not controller.stored(source).parent.exists()
+
+
+async def test_a_watched_secret_reconciles_at_once_when_it_changes(controller, git, repo):
+    head = repo.commit({"a": "1"})
+    git.require(repo, "ada", "right")
+    labels = {"reconcile.fluxcd.io/watch": "Enabled"}
+    await controller.stop()
+    await controller.start("--min-retry-delay=10m", "--max-retry-delay=10m")
+    await controller.secret("auth", {"username": "ada", "password": "wrong"}, **labels)
+    await controller.put("s", {"url": repo.url, "secretRef": {"name": "auth"}})
+    await controller.failed("s", "GitOperationFailed")
+    await controller.secret("auth", {"username": "ada", "password": "right"}, **labels)
+    await controller.ready("s", head)
