@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from shared.api.meta import Manifest
 from shared.apply import fields, policies
@@ -18,49 +19,65 @@ from shared.apply.identity import ObjectId, Owner
 from shared.apply.ledger import Ledger
 from shared.apply.live import Live
 from shared.kube.client import Client
-from shared.kube.errors import Forbidden, NotFound
+from shared.kube.errors import ApiError, NotFound
 
 MISSING = "missing"
 FEW = 2
 """So many objects of one kind are got one by one rather than listed."""
 
 
-async def look(client: Client, owner: Owner, items: Sequence[Item]) -> dict[ObjectId, Manifest]:
-    """The live objects of these ids, as far as they exist and may be read. An object that doesn't carry the owner's
-    labels may be left out."""
+@dataclass(slots=True)
+class Looked:
+    """What was seen."""
+
+    found: dict[ObjectId, Manifest] = field(default_factory=dict)
+    """The live objects. One that doesn't carry the owner's labels may be left out."""
+    unread: dict[ObjectId, ApiError] = field(default_factory=dict)
+    """Those that could not be asked for, and why."""
+
+
+async def look(client: Client, owner: Owner, items: Sequence[Item]) -> Looked:
+    """The live objects of these ids."""
     kinds: dict[tuple[str, str], list[ObjectId]] = defaultdict(list)
     for item in items:
         kinds[item.kind].append(item.id)
+    looked = Looked()
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(_of_kind(client, owner, *kind, ids)) for kind, ids in kinds.items()]
-    return {id: manifest for task in tasks for id, manifest in task.result().items()}
+        for kind, ids in kinds.items():
+            if len(ids) > FEW:
+                group.create_task(_list(client, owner, *kind, ids, looked))
+            else:
+                for id in ids:
+                    group.create_task(_get(client, kind[0], id, looked))
+    return looked
 
 
-async def _of_kind(
-    client: Client, owner: Owner, api_version: str, kind: str, ids: Sequence[ObjectId]
-) -> dict[ObjectId, Manifest]:
+async def _list(
+    client: Client, owner: Owner, api_version: str, kind: str, ids: Sequence[ObjectId], looked: Looked
+) -> None:
+    namespaces = {id.namespace for id in ids}
+    namespace = namespaces.pop() if len(namespaces) == 1 else ""
+    selector = ",".join(f"{key}={value}" for key, value in owner.labels.items())
     try:
-        if len(ids) <= FEW:
-            return await _each(client, api_version, ids)
-        namespaces = {id.namespace for id in ids}
-        namespace = namespaces.pop() if len(namespaces) == 1 else ""
-        selector = ",".join(f"{key}={value}" for key, value in owner.labels.items())
         listed = await client.list(api_version, kind, namespace or None, label_selector=selector)
-    except (Forbidden, NotFound):
-        return {}
+    except NotFound:
+        return
+    except ApiError as error:
+        looked.unread |= dict.fromkeys(ids, error)
+        return
     wanted = set(ids)
-    found = {ObjectId.of(manifest): manifest for manifest in listed}
-    return {id: manifest for id, manifest in found.items() if id in wanted}
+    for manifest in listed:
+        if (id := ObjectId.of(manifest)) in wanted:
+            looked.found[id] = manifest
 
 
-async def _each(client: Client, api_version: str, ids: Iterable[ObjectId]) -> dict[ObjectId, Manifest]:
-    found: dict[ObjectId, Manifest] = {}
-    for id in ids:
-        try:
-            found[id] = await client.get(api_version, id.kind, id.name, id.namespace)
-        except (Forbidden, NotFound):
-            continue
-    return found
+async def _get(client: Client, api_version: str, id: ObjectId, looked: Looked) -> None:
+    try:
+        looked.found[id] = await client.get(api_version, id.kind, id.name, id.namespace)
+    except NotFound:
+        return
+    except ApiError as error:
+        looked.unread[id] = error
 
 
 def difference(item: Item, manifest: Manifest, live: Live, manager: str) -> str:
@@ -74,12 +91,15 @@ def difference(item: Item, manifest: Manifest, live: Live, manager: str) -> str:
 
 
 async def audit(client: Client, items: Iterable[Item], *, owner: Owner, ledger: Ledger) -> Mapping[ObjectId, str]:
-    """For each object: empty when it is in sync or must not be applied, `missing`, or the path that differs."""
+    """For each object: empty when it is in sync or must not be applied, `missing`, or the path that differs. ApiError
+    when the server doesn't tell."""
     items = list(items)
-    found = await look(client, owner, items)
+    looked = await look(client, owner, items)
+    for error in looked.unread.values():
+        raise error
     result: dict[ObjectId, str] = {}
     for item in items:
-        manifest = found.get(item.id)
+        manifest = looked.found.get(item.id)
         live = None if manifest is None else ledger.reader.of_manifest(manifest)
         theirs = policies.Policy.NONE if live is None else live.policy
         if not policies.may_apply(item.policy, theirs, exists=live is not None):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import orjson
@@ -30,12 +31,16 @@ def own(entries: Iterable[Entry], manager: str) -> Entry | None:
     return None
 
 
-def digest(entry: Entry | None) -> bytes:
-    """A short hash of an entry's field set, equal for equal sets; empty for no entry."""
-    if entry is None:
-        return b""
-    canonical = orjson.dumps(entry.get("fieldsV1") or {}, option=orjson.OPT_SORT_KEYS)
+def digest(fields: Fields) -> bytes:
+    """A short hash of a field set, equal for equal sets in whatever order they are written."""
+    canonical = orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
     return hashlib.blake2b(canonical, digest_size=16).digest()
+
+
+@lru_cache(maxsize=512)
+def digest_of_json(text: bytes) -> bytes:
+    """As digest(). An object's status changes more often than our field set: the same text comes again and again."""
+    return digest(orjson.loads(text))
 
 
 def union(one: Fields, other: Fields) -> Fields:

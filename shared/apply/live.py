@@ -9,10 +9,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
+import msgspec
 
 from shared.apply import fields, policies, takeover
-from shared.apply.fields import Entry
 from shared.apply.identity import DEFAULT_GROUP
 from shared.apply.policies import Policy
 from shared.apply.takeover import Predecessors
@@ -54,7 +53,7 @@ class Reader:
             generation=metadata.generation,
             labels=metadata.labels,
             annotations=metadata.annotations,
-            entries=orjson.loads(raw) if raw else [],
+            entries=_decode(raw) if raw else (),
             deleting=metadata.deletion_timestamp is not None,
         )
 
@@ -66,7 +65,7 @@ class Reader:
             generation=metadata.get("generation") or 0,
             labels=metadata.get("labels") or {},
             annotations=metadata.get("annotations") or {},
-            entries=fields.entries_of(manifest),
+            entries=msgspec.convert(fields.entries_of(manifest), list[_Entry]),
             deleting=bool(metadata.get("deletionTimestamp")),
         )
 
@@ -78,20 +77,51 @@ class Reader:
         generation: int,
         labels: Mapping[str, str],
         annotations: Mapping[str, str],
-        entries: Iterable[Entry],
+        entries: Iterable[_Entry],
         deleting: bool,
     ) -> Live:
-        entries = list(entries or ())
-        ours = fields.own(entries, self.predecessors.manager)
+        ours: _Entry | None = None
+        is_due = takeover.has_leftovers(labels, annotations)
+        for entry in entries:
+            if entry.manager == self.predecessors.manager and entry.operation == "Apply" and not entry.subresource:
+                ours = entry
+            elif self.predecessors.include(entry.manager, entry.operation, entry.subresource):
+                is_due = True
         name, namespace = labels.get(f"{self.group}/name"), labels.get(f"{self.group}/namespace")
         return Live(
             uid=uid,
             version=int(version) if version.isdigit() else 0,
             generation=generation,
             owner=(namespace, name) if name and namespace else None,
-            fields=fields.digest(ours),
-            written=str((ours or {}).get("time") or ""),
+            fields=b"" if ours is None else ours.digest,
+            written="" if ours is None else ours.time,
             policy=policies.read(labels, annotations, self.group),
-            takeover_due=takeover.is_due(entries, labels, annotations, self.predecessors),
+            takeover_due=is_due,
             deleting=deleting,
         )
+
+
+class _Entry(msgspec.Struct, rename="camel"):
+    """What matters of an entry of managedFields."""
+
+    manager: str = ""
+    operation: str = ""
+    subresource: str = ""
+    time: str = ""
+    fields_v1: Any = None
+
+    @property
+    def digest(self) -> bytes:
+        """Of its field set."""
+        if isinstance(self.fields_v1, msgspec.Raw):
+            return fields.digest_of_json(bytes(self.fields_v1))
+        return fields.digest(self.fields_v1 or {})
+
+
+class _RawEntry(_Entry):
+    """As it comes from a watch: a field set that isn't ours need not be parsed."""
+
+    fields_v1: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+_decode = msgspec.json.Decoder(list[_RawEntry]).decode

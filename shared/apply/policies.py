@@ -40,6 +40,7 @@ _VALUES = {
     ("force", "enabled"): Policy.FORCE,
     ("prune", "disabled"): Policy.PRUNE_DISABLED,
 }
+_NAMES = frozenset(name for name, _ in _VALUES)
 
 
 def read(labels: Mapping[str, Any] | None, annotations: Mapping[str, Any] | None, group: str = DEFAULT_GROUP) -> Policy:
@@ -50,7 +51,7 @@ def read(labels: Mapping[str, Any] | None, annotations: Mapping[str, Any] | None
             continue
         for key, value in pairs.items():
             prefix, _, name = key.rpartition("/")
-            if prefix == group:
+            if prefix == group and name in _NAMES:
                 found |= _VALUES.get((name, str(value).lower()), Policy.NONE)
     return found
 

@@ -156,11 +156,9 @@ class _Run:
     async def _look(
         self, items: Sequence[Item], results: dict[ObjectId, Change | ObjectError]
     ) -> dict[ObjectId, Manifest]:
-        """Puts down which of these objects are in sync; returns those that exist and are not."""
-        try:
-            found = await auditing.look(self._ledger.client, self._owner, items)
-        except* ApiError as group:
-            raise _first(group) from group
+        """Puts down which of these objects are in sync; returns those that exist and are not. What can't be read is
+        applied: the server will say."""
+        found = (await auditing.look(self._ledger.client, self._owner, items)).found
         for item in items:
             manifest = found.get(item.id)
             if manifest is None:
@@ -238,11 +236,3 @@ def _defined_kind(manifest: Manifest) -> tuple[str, str] | None:
         return None
     spec = manifest.get("spec") or {}
     return str(spec.get("group") or ""), str((spec.get("names") or {}).get("kind") or "")
-
-
-def _first(group: BaseExceptionGroup[ApiError]) -> ApiError:
-    found: BaseException = group
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    assert isinstance(found, ApiError)
-    return found

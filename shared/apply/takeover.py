@@ -33,9 +33,13 @@ class Predecessors:
     overrides: tuple[str, ...] = ()
 
     def includes(self, entry: Mapping[str, Any]) -> bool:
-        if entry.get("subresource"):
+        """Is an entry of managedFields theirs?"""
+        name, operation = str(entry.get("manager") or ""), str(entry.get("operation") or "")
+        return self.include(name, operation, str(entry.get("subresource") or ""))
+
+    def include(self, name: str, operation: str, subresource: str) -> bool:
+        if subresource:
             return False
-        name, operation = str(entry.get("manager") or ""), entry.get("operation")
         if name.startswith("kubectl"):
             return True
         if any(name.startswith(prefix) for prefix in self.overrides):
@@ -47,17 +51,10 @@ Maker: TypeAlias = Callable[[Mapping[str, Any], Predecessors], Patch]
 """Makes a patch of the live object."""
 
 
-def is_due(
-    entries: Iterable[Entry],
-    labels: Mapping[str, Any] | None,
-    annotations: Mapping[str, Any] | None,
-    predecessors: Predecessors,
-) -> bool:
-    """Is there something to take over or to clean up on this live object?"""
-    return (
-        any(key in (annotations or ()) for key in _LEGACY_ANNOTATIONS)
-        or any(key in (labels or ()) for key in _LEGACY_LABELS)
-        or any(predecessors.includes(entry) for entry in entries)
+def has_leftovers(labels: Mapping[str, Any] | None, annotations: Mapping[str, Any] | None) -> bool:
+    """Did older tools leave something on the object that is to be cleaned up?"""
+    return bool(annotations and not annotations.keys().isdisjoint(_LEGACY_ANNOTATIONS)) or bool(
+        labels and not labels.keys().isdisjoint(_LEGACY_LABELS)
     )
 
 
