@@ -24,6 +24,7 @@ from shared.apply import policies
 from shared.apply.identity import DEFAULT_GROUP, ObjectId, Owner
 from shared.apply.judgement import Drift, Record, judge
 from shared.apply.live import Live, Reader
+from shared.apply.parked import Parked
 from shared.apply.policies import Policy
 from shared.apply.takeover import Predecessors
 from shared.apply.watches import Watches
@@ -73,6 +74,8 @@ class Ledger:
         self.group = group
         self.watches = Watches(group)
         """The full-object watches of those who wait for health."""
+        self.parked = Parked(client, self._call)
+        """Owners that wait for a kind to be defined."""
         self._clock = clock
         self._caches: dict[GVK, Cache[Live]] = {}
         self._starting: dict[GVK, asyncio.Task[None]] = {}
@@ -100,7 +103,7 @@ class Ledger:
         for task in self._starting.values():
             task.cancel()
         caches, self._caches = list(self._caches.values()), {}
-        await asyncio.gather(*(cache.stop() for cache in caches), self.watches.close())
+        await asyncio.gather(*(cache.stop() for cache in caches), self.watches.close(), self.parked.close())
         await asyncio.gather(*self._closing, return_exceptions=True)
 
     # Watching
@@ -249,6 +252,7 @@ class Ledger:
         """Forgets some of an owner's objects, or all and the owner itself."""
         if ids is None:
             self._complete.pop(owner, None)
+            self.parked.park(owner, ())
             timer = self._timers.pop(owner, None)
             if timer is not None:
                 timer.cancel()

@@ -26,7 +26,7 @@ from shared.apply.order import Stage, sort_key, stage_of
 from shared.apply.prepare import digest, digest_of, prepared
 from shared.apply.waiting import Target, settle
 from shared.kube.client import Client
-from shared.kube.errors import ApiError
+from shared.kube.errors import ApiError, NoMatch
 
 
 async def staged(
@@ -62,6 +62,8 @@ async def staged(
         async with ledger.following({item.kind for item in stages[stage]}):
             changes, failed = await run.apply(stages[stage])
             done |= changes
+            unknown = {error.id for error in failed if isinstance(error.cause, NoMatch)}
+            ledger.parked.park(owner, {item.api_version for item in stages[stage] if item.id in unknown})
             if failed:
                 raise ApplyError(failed, done)
             if stage is not Stage.REST and (failed := await run.unusable(changes, seconds)):
