@@ -17,7 +17,7 @@ from shared.git import remote
 from shared.loop import flags, process
 from shared.loop.flags import Flag
 from shared.loop.kinds import Kind
-from source_controller import gitrepository
+from source_controller import gitrepository, ocirepository
 from source_controller.publish import Publisher
 
 NAME = "source-controller"
@@ -76,7 +76,7 @@ async def build(runtime: process.Runtime) -> Sequence[Kind[Any]]:
         key_exchange_algorithms=tuple(options.ssh_kex_algos),
     )
     publisher = Publisher(store)
-    return [gitrepository.kind(publisher, git)]
+    return [gitrepository.kind(publisher, git), ocirepository.kind(publisher)]
 
 
 def options(argv: Sequence[str] | None = None) -> Any:

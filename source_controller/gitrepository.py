@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator
 
-from shared.api.meta import parse_duration
+from shared.api.meta import Artifact, parse_duration
 from shared.api.source import GitRepository, GitRepositoryRef
 from shared.artifact.revision import of_commit
 from shared.git import remote
@@ -46,7 +46,7 @@ def kind(publisher: Publisher, git: remote.Options) -> Kind[GitRepository]:
                     if reason is None:
                         message = f"no changes since last reconciliation: observed revision '{revision}'"
                         attempt.event("GitOperationSucceeded", message, "trace")
-                        return stored(repository, attempt, before, f"commit '{revision}'")
+                        return _stored(repository, attempt, before, revision)
                     attempt.mark("ArtifactOutdated", True, *reason)
                     await attempt.progress(f"building artifact: {reason[1]}")
                     commit = await session.checkout(
@@ -62,7 +62,7 @@ def kind(publisher: Publisher, git: remote.Options) -> Kind[GitRepository]:
         status.observed_ignore = spec.ignore
         status.observed_recurse_submodules = spec.recurse_submodules
         status.observed_sparse_checkout = spec.sparse_checkout
-        return stored(repository, attempt, before, f"commit '{commit.title or commit.revision}'")
+        return _stored(repository, attempt, before, commit.title or commit.revision)
 
     return Kind(
         type=GitRepository,
@@ -73,6 +73,12 @@ def kind(publisher: Publisher, git: remote.Options) -> Kind[GitRepository]:
         configs=configs,
         unbuilt=unbuilt,
     )
+
+
+def _stored(repository: GitRepository, attempt: Attempt[GitRepository], before: Artifact | None, commit: str) -> Ready:
+    revision = repository.status.artifact.revision if repository.status.artifact else ""
+    message = f"stored artifact for revision '{revision}'"
+    return stored(repository, attempt, before, message, f"stored artifact for commit '{commit}'")
 
 
 def reference(wanted: GitRepositoryRef | None) -> Reference:

@@ -108,6 +108,14 @@ class Publisher:
                 "ArchiveOperationFailed", f"unable to archive artifact to storage: {error}", condition=STORAGE_FAILED
             ) from error
 
+    async def link(self, obj: Resource, name: str, attempt: Attempt[Any]) -> None:
+        """Makes `name`, and status.url, lead to the current artifact. Where that fails it is told, and does no harm."""
+        status: Any = obj.status  # type: ignore[attr-defined]
+        try:
+            status.url = await self.store.link(owner_of(obj), status.artifact, name)
+        except StorageError as error:
+            attempt.event("SymlinkUpdateFailed", f"failed to update status URL symlink: {error}", "trace")
+
     async def remove(self, obj: Resource, attempt: Attempt[Any]) -> None:
         """Removes all that is stored for a deleted object."""
         try:
@@ -124,20 +132,19 @@ def owner_of(obj: Resource) -> Owner:
     return Owner(type(obj).resource.kind, obj.metadata.namespace or "", obj.metadata.name)
 
 
-def stored(obj: Resource, attempt: Attempt[Any], before: Artifact | None, what: str) -> Ready:
+def stored(obj: Resource, attempt: Attempt[Any], before: Artifact | None, message: str, news: str) -> Ready:
     """The good end: the status has its artifact. Tells people when it is another one, or when a failure is over.
 
-    `before` is the artifact that the object had, `what` names the new one's content, such as `commit 'Add a'`.
+    `before` is the artifact that the object had, `message` what the conditions say, `news` what people are told.
     """
     status: Any = obj.status  # type: ignore[attr-defined]
     artifact: Artifact = status.artifact
     attempt.mark("ArtifactOutdated", None)
     about = {"revision": artifact.revision, "digest": artifact.digest}
     if before is None or before.digest != artifact.digest:
-        attempt.event("NewArtifact", f"stored artifact for {what}", metadata=about)
+        attempt.event("NewArtifact", news, metadata=about)
     elif any(condition.type in FAILURES and condition.status == "True" for condition in status.conditions):
-        attempt.event("Succeeded", f"stored artifact for {what}", metadata=about)
-    message = f"stored artifact for revision '{artifact.revision}'"
+        attempt.event("Succeeded", news, metadata=about)
     return Ready("Succeeded", message, also=(Positive("ArtifactInStorage", "Succeeded", message),))
 
 

@@ -1,0 +1,376 @@
+"""A registry: one repository in it, over HTTP.
+
+    Repository + Credentials → tags | digest | manifest | blob
+
+What always holds: manifests and blobs match the digest they are asked or announced by; answers are bounded in size and
+time; the Authorization header goes to the registry's own host and the token service it names, never along a redirect.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import re
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+from urllib.parse import quote, urljoin, urlsplit
+
+import aiohttp
+from yarl import URL
+
+from shared.oci.credentials import ANONYMOUS, Credentials
+from shared.oci.errors import AuthenticationFailed, InvalidReference, NotFound, OCIError, TooLarge
+from shared.oci.reference import DIGEST, Repository, require_digest
+
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+INDEX = "application/vnd.oci.image.index.v1+json"
+_DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+_DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
+_ACCEPT = ", ".join((MANIFEST, INDEX, _DOCKER_MANIFEST, _DOCKER_LIST))
+_MANIFEST_LIMIT = 4 << 20
+_TAGS_LIMIT = 1_000_000
+_PAGES_LIMIT = 10_000
+_REDIRECTS = 5
+_BLOCK = 1 << 18
+
+
+@dataclass(frozen=True)
+class Descriptor:
+    """What a manifest says of a blob or of another manifest."""
+
+    media_type: str
+    digest: str
+    size: int
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """An image's manifest."""
+
+    digest: str
+    media_type: str
+    raw: bytes
+    config: Descriptor | None
+    layers: tuple[Descriptor, ...]
+    annotations: Mapping[str, str]
+    subject: str = ""
+
+
+@dataclass(frozen=True)
+class Transport:
+    """How to connect."""
+
+    insecure: bool = False
+    """HTTP, without TLS."""
+    tls: ssl.SSLContext | None = None
+    proxy: str = ""
+    seconds: float = 60.0
+    """For one request; for a blob, since the last byte."""
+    max_blob: int = 1 << 30
+
+
+class Registry:
+    """One repository while its connection is open; made by `open_`."""
+
+    def __init__(
+        self, session: aiohttp.ClientSession, at: Repository, credentials: Credentials, transport: Transport
+    ) -> None:
+        self._session, self.at, self._credentials, self._transport = session, at, credentials, transport
+        self._base = f"{'http' if transport.insecure else 'https'}://{at.endpoint}"
+        self._authorization = ""
+
+    async def tags(self) -> list[str]:
+        """All tags of the repository, as the registry orders them. NotFound when there is no such repository."""
+        found: list[str] = []
+        path: str | None = f"/v2/{self.at.path}/tags/list?n=1000"
+        for _ in range(_PAGES_LIMIT):
+            if path is None:
+                return found
+            async with self._get(path, "application/json") as response:
+                body = _json(await _read(response, _MANIFEST_LIMIT * 4))
+                found += [tag for tag in body.get("tags") or () if isinstance(tag, str)]
+                path = _next(response)
+            if len(found) > _TAGS_LIMIT:
+                break
+        raise TooLarge(f"the repository has more than {_TAGS_LIMIT} tags")
+
+    async def digest(self, reference: str) -> str:
+        """The digest of the manifest that a tag names now; the digest itself of one that exists."""
+        path = f"/v2/{self.at.path}/manifests/{quote(reference, safe=':')}"
+        async with self._get(path, _ACCEPT, method="HEAD") as response:
+            told = response.headers.get("Docker-Content-Digest", "")
+        if DIGEST.fullmatch(told):
+            return told
+        return (await self._fetched(reference))[0]
+
+    async def manifest(self, reference: str) -> Manifest:
+        """The manifest that a tag or digest names; of an index, the one for linux/amd64, or else its first."""
+        for _ in range(4):
+            digest, media_type, raw = await self._fetched(reference)
+            body = _json(raw)
+            kind = str(body.get("mediaType") or media_type)
+            if kind not in (INDEX, _DOCKER_LIST) and "manifests" not in body:
+                return _manifest(digest, kind, raw, body)
+            reference = _choice(body)
+        raise OCIError("indexes are nested too deep")
+
+    async def blob(self, wanted: Descriptor, out: BinaryIO) -> None:
+        """Writes a blob's bytes to `out`; an OCIError when they don't match the digest, what was written is waste."""
+        require_digest(wanted.digest)
+        if wanted.size > self._transport.max_blob:
+            raise TooLarge(f"the blob {wanted.digest} has {wanted.size} bytes, more than {self._transport.max_blob}")
+        made = hashlib.new(wanted.digest.partition(":")[0])
+        size = 0
+        async with self._get(f"/v2/{self.at.path}/blobs/{wanted.digest}", "*/*") as response:
+            async for block in _blocks(response):
+                size += len(block)
+                if size > (wanted.size or self._transport.max_blob):
+                    raise TooLarge(f"the blob {wanted.digest} is larger than the manifest says")
+                made.update(block)
+                await asyncio.to_thread(out.write, block)
+        if made.hexdigest() != wanted.digest.partition(":")[2]:
+            raise OCIError(f"the bytes of blob {wanted.digest} don't match their digest")
+
+    async def _fetched(self, reference: str) -> tuple[str, str, bytes]:
+        """Digest, media type and bytes of a manifest."""
+        path = f"/v2/{self.at.path}/manifests/{quote(reference, safe=':')}"
+        async with self._get(path, _ACCEPT) as response:
+            raw = await _read(response, _MANIFEST_LIMIT)
+            media_type = response.headers.get("Content-Type", "").partition(";")[0]
+        algorithm = reference.partition(":")[0] if DIGEST.fullmatch(reference) else "sha256"
+        digest = f"{algorithm}:{hashlib.new(algorithm, raw).hexdigest()}"
+        if DIGEST.fullmatch(reference) and digest != reference:
+            raise OCIError(f"the bytes of manifest {reference} don't match their digest")
+        return digest, media_type, raw
+
+    @asynccontextmanager
+    async def _get(self, path: str, accept: str, *, method: str = "GET") -> AsyncIterator[aiohttp.ClientResponse]:
+        """The registry's good answer; logs in when asked to, follows redirects without credentials."""
+        url = urljoin(self._base, path)
+        if _origin(url) != _origin(self._base):
+            raise OCIError("the registry sends to another host for its next page")
+        for again in (True, False):
+            response = await self._sent(method, url, accept)
+            try:
+                if response.status == 401 and again and await self._login(response):
+                    continue
+                if response.status >= 300:
+                    raise await self._refusal(response)
+                yield response
+                return
+            finally:
+                response.release()
+
+    async def _sent(self, method: str, url: str, accept: str) -> aiohttp.ClientResponse:
+        """The answer to one request, after redirects; the caller closes it."""
+        headers = {"Accept": accept}
+        if self._authorization:
+            headers["Authorization"] = self._authorization
+        for _ in range(_REDIRECTS):
+            try:
+                response = await self._session.request(
+                    method,
+                    URL(url, encoded=True),
+                    headers=headers,
+                    allow_redirects=False,
+                    proxy=self._transport.proxy or None,
+                )
+            except (aiohttp.ClientError, OSError, TimeoutError) as error:
+                raise _translated(error, url) from error
+            if response.status not in (301, 302, 303, 307, 308):
+                return response
+            response.release()
+            after = urljoin(url, response.headers.get("Location", ""))
+            if urlsplit(after).scheme not in ("http", "https") or (
+                url.startswith("https:") and not after.startswith("https:")
+            ):
+                raise OCIError(f"the registry redirects from {_origin(url)} to {_origin(after)}, which is refused")
+            if _origin(after) != _origin(url):
+                headers.pop("Authorization", None)
+            url = after
+        raise OCIError("the registry redirects too often")
+
+    async def _login(self, response: aiohttp.ClientResponse) -> bool:
+        """Does what a 401 asks for; False when there is nothing to try."""
+        challenges = response.headers.getall("WWW-Authenticate", [])
+        bearer = next((each for each in challenges if each.lower().startswith("bearer ")), None)
+        had, credentials = self._authorization, self._credentials
+        if credentials.registry_token:
+            self._authorization = f"Bearer {credentials.registry_token}"
+        elif bearer is not None:
+            self._authorization = f"Bearer {await self._token(_parameters(bearer))}"
+        elif credentials.username:
+            self._authorization = credentials.basic
+        return self._authorization != had
+
+    async def _token(self, challenge: Mapping[str, str]) -> str:
+        """An access token from the service that the registry names."""
+        realm = urlsplit(challenge.get("realm", ""))
+        if realm.scheme != "https" and not (realm.scheme == "http" and self._transport.insecure):
+            raise OCIError(f"the registry's token service at '{realm.geturl()[:200]}' is refused: it doesn't use https")
+        scope = challenge.get("scope") or f"repository:{self.at.path}:pull"
+        asked = {"service": challenge.get("service", ""), "scope": scope}
+        credentials, proxy = self._credentials, self._transport.proxy or None
+        try:
+            if credentials.identity_token:
+                form = {
+                    **asked,
+                    "grant_type": "refresh_token",
+                    "refresh_token": credentials.identity_token,
+                    "client_id": "fluvial",
+                }
+                request = self._session.post(realm.geturl(), data=form, allow_redirects=False, proxy=proxy)
+            else:
+                headers = {"Authorization": credentials.basic} if credentials.username else {}
+                query = {key: value for key, value in asked.items() if value}
+                request = self._session.get(
+                    realm.geturl(), params=query, headers=headers, allow_redirects=False, proxy=proxy
+                )
+            async with request as response:
+                if response.status >= 300:
+                    raise await self._refusal(response)
+                body = _json(await _read(response, 1 << 20))
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise _translated(error, realm.geturl()) from error
+        token = body.get("token") or body.get("access_token")
+        if not isinstance(token, str) or not token:
+            raise OCIError("the registry's token service gave no token")
+        return token
+
+    async def _refusal(self, response: aiohttp.ClientResponse) -> OCIError:
+        """The error for an answer that is none, in the registry's words where it has some."""
+        words = ""
+        try:
+            body = json.loads(await _read(response, 1 << 16))
+            told = (body.get("errors") or [{}])[0]
+            words = ": ".join(str(told[key]) for key in ("code", "message") if told.get(key))[:300]
+        except (ValueError, AttributeError, TypeError, LookupError, OCIError, aiohttp.ClientError):
+            words = ""
+        text = f"{response.method} {response.url.with_query(None)}: {response.status} {response.reason or ''}".strip()
+        text += f" ({words})" if words else ""
+        if response.status == 401:
+            hint = "the credentials are refused" if self._credentials else "credentials are needed"
+            return AuthenticationFailed(f"{text}: {hint}")
+        if response.status == 403:
+            return AuthenticationFailed(f"{text}: access is denied")
+        if response.status == 404:
+            return NotFound(text)
+        if response.status == 429:
+            return OCIError(f"{text}: the registry limits how often it may be asked")
+        return OCIError(text)
+
+
+@asynccontextmanager
+async def open_(
+    at: Repository, credentials: Credentials = ANONYMOUS, transport: Transport | None = None
+) -> AsyncIterator[Registry]:
+    """A repository with a connection of its own."""
+    transport = transport or Transport()
+    timeout = aiohttp.ClientTimeout(total=None, connect=transport.seconds, sock_read=transport.seconds)
+    connector = aiohttp.TCPConnector(ssl=transport.tls or True, limit=4)
+    async with aiohttp.ClientSession(
+        connector=connector, timeout=timeout, trust_env=not transport.proxy, auto_decompress=False
+    ) as session:
+        yield Registry(session, at, credentials, transport)
+
+
+def _manifest(digest: str, media_type: str, raw: bytes, body: Mapping[str, Any]) -> Manifest:
+    try:
+        layers = tuple(_descriptor(each) for each in body.get("layers") or ())
+        config = _descriptor(body["config"]) if body.get("config") else None
+        annotations = {str(key): str(value) for key, value in (body.get("annotations") or {}).items()}
+        subject = str((body.get("subject") or {}).get("digest") or "")
+    except (KeyError, TypeError, ValueError, AttributeError, InvalidReference) as error:
+        raise OCIError(f"the manifest {digest} is none: {error}") from error
+    return Manifest(digest, media_type, raw, config, layers, annotations, subject)
+
+
+def _descriptor(body: Mapping[str, Any]) -> Descriptor:
+    annotations = {str(key): str(value) for key, value in (body.get("annotations") or {}).items()}
+    size = int(body.get("size") or 0)
+    if size < 0:
+        raise ValueError("a size is negative")
+    return Descriptor(str(body.get("mediaType") or ""), require_digest(str(body["digest"])), size, annotations)
+
+
+def _choice(index: Mapping[str, Any]) -> str:
+    entries = [each for each in index.get("manifests") or () if isinstance(each, dict)]
+    wanted = [each for each in entries if _platform(each) == ("linux", "amd64")] or entries
+    if not wanted:
+        raise OCIError("the index has no manifest")
+    return require_digest(str(wanted[0].get("digest")))
+
+
+def _platform(entry: Mapping[str, Any]) -> tuple[str, str]:
+    platform = entry.get("platform") or {}
+    return str(platform.get("os")), str(platform.get("architecture"))
+
+
+def _json(raw: bytes) -> dict[str, Any]:
+    try:
+        body = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise OCIError("the registry's answer is no JSON: is it a registry?") from error
+    if not isinstance(body, dict):
+        raise OCIError("the registry's answer is no JSON object: is it a registry?")
+    return body
+
+
+async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
+    data = bytearray()
+    async for block in _blocks(response):
+        data += block
+        if len(data) > limit:
+            raise TooLarge(f"the registry's answer is larger than {limit} bytes")
+    return bytes(data)
+
+
+async def _blocks(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    try:
+        async for block in response.content.iter_chunked(_BLOCK):
+            yield block
+    except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        raise _translated(error, str(response.url)) from error
+
+
+def _next(response: aiohttp.ClientResponse) -> str | None:
+    """The address of the next page, from the Link header."""
+    found = re.search(r'<([^>]+)>\s*;\s*rel="?next"?', response.headers.get("Link", ""))
+    return urljoin(str(response.url), found[1]) if found else None
+
+
+def _parameters(challenge: str) -> dict[str, str]:
+    return {
+        name.lower(): quoted or plain
+        for name, quoted, plain in re.findall(r'([A-Za-z_-]+)=(?:"([^"]*)"|([^",\s]+))', challenge)
+    }
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
+def _translated(error: Exception, url: str) -> OCIError:
+    host = urlsplit(url).netloc.rpartition("@")[2]
+    match error:
+        case aiohttp.ClientConnectorCertificateError():
+            return OCIError(
+                f"tls: failed to verify certificate of {host}: {error.certificate_error}; "
+                "name a Secret with its ca.crt in spec.certSecretRef"
+            )
+        case aiohttp.ClientConnectorDNSError():
+            return OCIError(f"lookup {host}: no such host")
+        case aiohttp.ClientProxyConnectionError() | aiohttp.ClientHttpProxyError():
+            return OCIError(f"the proxy can't be used for {host}")
+        case aiohttp.ClientConnectorError():
+            return OCIError(f"dial tcp {host}: connect: {(error.os_error.strerror or 'failed').lower()}")
+        case TimeoutError():
+            return OCIError(f"{host} did not answer in time")
+        case _:
+            return OCIError(f"{host} cut the connection or answered what is no HTTP: {type(error).__name__}")

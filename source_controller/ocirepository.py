@@ -1,0 +1,232 @@
+"""OCIRepository: a layer of the chosen image becomes an artifact.
+
+    Secrets → registry → tag → digest → manifest → layer → artifact
+
+Asking for the digest costs one request (two with a version range); a layer travels only when the digest, or what is to
+be made of it, changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+from shared.api.meta import Artifact, parse_duration
+from shared.api.source import OCIRepository, OCIRepositoryRef
+from shared.artifact.revision import Revision
+from shared.artifact.tar import ArchiveError
+from shared.artifact.unpack import Limits, unpack
+from shared.loop.attempt import Attempt
+from shared.loop.kinds import ConfigRef, Kind
+from shared.loop.verdict import Failed, Ready
+from shared.oci import registry
+from shared.oci.errors import InvalidReference, OCIError
+from shared.oci.registry import Descriptor, Manifest, Registry
+from shared.text import regex, semver
+from source_controller import registries
+from source_controller.publish import FAILURES, Publisher, stored
+from source_controller.registries import FETCH_FAILED
+
+HELM_CHART = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
+LATEST = "latest.tar.gz"
+_SOURCE, _REVISION = "org.opencontainers.image.source", "org.opencontainers.image.revision"
+
+
+def kind(publisher: Publisher) -> Kind[OCIRepository]:
+    """The kind, on a store."""
+
+    async def reconcile(source: OCIRepository, attempt: Attempt[OCIRepository]) -> Ready:
+        spec, status = source.spec, source.status
+        before = status.artifact
+        await publisher.require_stored(source, attempt)  # one that is gone is built again
+        at = registries.address(source)  # URLInvalid stalls
+        credentials = await registries.login(source, at, attempt)  # AuthenticationFailed
+        transport = await registries.transport(source, attempt)
+
+        with attempt.workdir() as work:
+            try:
+                async with (
+                    asyncio.timeout(parse_duration(spec.timeout)),
+                    registry.open_(at, credentials, transport) as remote,
+                ):
+                    tag = await find_tag(source, remote)  # ReadOperationFailed
+                    revision = await find_revision(source, remote, tag)  # OCIArtifactPullFailed
+                    if not is_outdated(source, revision):
+                        message = f"artifact up-to-date with remote revision: '{revision}'"
+                        attempt.event("ArtifactUpToDate", message, "trace")
+                        return _stored(source, attempt, before)
+                    named = at.at(tag or Revision.parse(revision).digest)
+                    outdated = f"new revision '{revision}' for '{named}'"
+                    attempt.mark("ArtifactOutdated", True, "NewRevision", outdated)
+                    await attempt.progress(f"building artifact: {outdated}")
+                    manifest = await pull(source, remote, revision)
+                    layer = find_layer(source, manifest)  # OCIArtifactLayerOperationFailed
+                    file = await fetch(source, remote, layer, work / "layer")
+            except TimeoutError as error:
+                message = f"failed to pull artifact from '{spec.url}': timed out after {spec.timeout}"
+                raise Failed("OCIArtifactPullFailed", message, condition=FETCH_FAILED) from error
+            status.artifact = await publish(publisher, source, file, revision, manifest.annotations)
+        await publisher.link(source, LATEST, attempt)
+        status.observed_ignore = spec.ignore
+        status.observed_layer_selector = spec.layer_selector
+        return _stored(source, attempt, before)
+
+    return Kind(
+        type=OCIRepository,
+        reconcile=reconcile,
+        finalize=publisher.remove,
+        abnormal=FAILURES,
+        configs=configs,
+        unbuilt=unbuilt,
+    )
+
+
+async def find_tag(source: OCIRepository, remote: Registry) -> str:
+    """The tag that the spec selects; empty when it selects a digest."""
+    ref = source.spec.ref or OCIRepositoryRef()
+    if ref.digest:
+        return ""
+    if not ref.semver:
+        return ref.tag or "latest"
+    try:
+        return highest(source, await remote.tags(), ref)
+    except (OCIError, semver.VersionError, regex.PatternError) as error:
+        message = f"failed to determine the artifact tag for '{source.spec.url}': {error}"
+        raise Failed("ReadOperationFailed", message, condition=FETCH_FAILED) from error
+
+
+def highest(source: OCIRepository, tags: Iterable[str], ref: OCIRepositoryRef) -> str:
+    """The tag with the highest version in the range. A chart's tag has `_` where its version has `+`."""
+    wanted = semver.parse_range(ref.semver or "*")
+    if ref.semver_filter:
+        pattern = regex.compile(ref.semver_filter)
+        tags = [tag for tag in tags if pattern.search(tag)]
+    selector = source.spec.layer_selector
+    is_chart = selector is not None and selector.media_type == HELM_CHART
+    versions = {tag.replace("_", "+") if is_chart else tag: tag for tag in tags}
+    found = semver.highest(versions, wanted)
+    if found is None:
+        matching = f" and filter: {ref.semver_filter}" if ref.semver_filter else ""
+        raise OCIError(f"no match found for semver: {ref.semver}{matching}")
+    return versions[found]
+
+
+async def find_revision(source: OCIRepository, remote: Registry, tag: str) -> str:
+    """`tag@digest`, or the digest alone where the spec names it."""
+    ref = source.spec.ref or OCIRepositoryRef()
+    try:
+        digest = await remote.digest(tag or ref.digest or "")
+    except OCIError as error:
+        message = f"failed to determine artifact digest: {error}"
+        raise Failed("OCIArtifactPullFailed", message, condition=FETCH_FAILED) from error
+    return f"{tag}@{digest}" if tag else digest
+
+
+def is_outdated(source: OCIRepository, revision: str) -> bool:
+    """Must the artifact be built anew?"""
+    spec, status = source.spec, source.status
+    return (
+        status.artifact is None
+        or status.artifact.revision != revision
+        or status.observed_ignore != spec.ignore
+        or status.observed_layer_selector != spec.layer_selector
+    )
+
+
+async def pull(source: OCIRepository, remote: Registry, revision: str) -> Manifest:
+    """The manifest of a revision."""
+    try:
+        return await remote.manifest(Revision.parse(revision).digest)
+    except (OCIError, InvalidReference) as error:
+        message = f"failed to pull artifact from '{source.spec.url}': {error}"
+        raise Failed("OCIArtifactPullFailed", message, condition=FETCH_FAILED) from error
+
+
+def find_layer(source: OCIRepository, manifest: Manifest) -> Descriptor:
+    """The layer that the selector names; the first without one."""
+    selector = source.spec.layer_selector
+    wanted = selector.media_type if selector else None
+    if not manifest.layers:
+        raise _layer_failed("no layers found in artifact")
+    if not wanted:
+        return manifest.layers[0]
+    for layer in manifest.layers:
+        if layer.media_type == wanted:
+            return layer
+    raise _layer_failed(f"failed to find layer with media type '{wanted}' in artifact")
+
+
+async def fetch(source: OCIRepository, remote: Registry, layer: Descriptor, file: Path) -> Path:
+    """The layer's bytes as a file, or, when it is to be extracted, its files in a directory."""
+    try:
+        with await asyncio.to_thread(file.open, "wb") as out:
+            await remote.blob(layer, out)
+    except OCIError as error:
+        raise _layer_failed(f"failed to pull artifact from '{source.spec.url}': {error}") from error
+    if _is_copy(source):
+        return file
+    root = file.with_name("files")
+    try:
+        await asyncio.to_thread(_extract, file, root)
+    except (ArchiveError, OSError) as error:
+        raise _layer_failed(f"failed to extract layer contents from artifact: {error}") from error
+    return root
+
+
+async def publish(
+    publisher: Publisher, source: OCIRepository, file: Path, revision: str, annotations: Mapping[str, str]
+) -> Artifact:
+    """The layer as an artifact: its bytes, or its files packed anew."""
+    name = f"{Revision.parse(revision).digest}.tar.gz"
+    if not _is_copy(source):
+        return await publisher.tree(source, file, name, revision, ignored=source.spec.ignore, metadata=annotations)
+
+    def write(out: BinaryIO) -> None:
+        with file.open("rb") as layer:
+            shutil.copyfileobj(layer, out, 1 << 20)
+
+    return await publisher.file(source, name, revision, write, metadata=annotations)
+
+
+def configs(source: OCIRepository) -> Iterable[ConfigRef]:
+    """The Secrets that an object reads."""
+    spec = source.spec
+    named = (spec.secret_ref, spec.cert_secret_ref, spec.proxy_secret_ref)
+    return [ConfigRef("Secret", source.metadata.namespace or "", each.name) for each in named if each is not None]
+
+
+def unbuilt(source: OCIRepository) -> Iterable[str]:
+    """What this controller can't do for an object."""
+    if source.spec.provider != "generic":
+        yield f"spec.provider '{source.spec.provider}'"
+    if source.spec.verify is not None:
+        yield "spec.verify"
+
+
+def _extract(file: Path, root: Path) -> None:
+    with file.open("rb") as layer:
+        unpack(layer, root, Limits(links="skip"))
+
+
+def _is_copy(source: OCIRepository) -> bool:
+    selector = source.spec.layer_selector
+    return selector is not None and selector.operation == "copy"
+
+
+def _layer_failed(message: str) -> Failed:
+    return Failed("OCIArtifactLayerOperationFailed", message, condition=FETCH_FAILED)
+
+
+def _stored(source: OCIRepository, attempt: Attempt[OCIRepository], before: Artifact | None) -> Ready:
+    artifact = source.status.artifact
+    assert artifact is not None
+    origin = artifact.metadata or {}
+    news = f"stored artifact with revision '{artifact.revision}' from '{source.spec.url}'"
+    if origin.get(_SOURCE):
+        news += f", origin source '{origin[_SOURCE]}'"
+    if origin.get(_REVISION):
+        news += f", origin revision '{origin[_REVISION]}'"
+    return stored(source, attempt, before, f"stored artifact for digest '{artifact.revision}'", news)

@@ -1,0 +1,85 @@
+"""Registries: what an object's Secrets and ServiceAccount say about how to reach its registry.
+
+OCIRepository + Secrets → Repository, Credentials, Transport
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from shared.api.meta import parse_duration
+from shared.api.source import OCIRepository
+from shared.git.credentials import CredentialsError as ProxyError
+from shared.git.credentials import proxy_url
+from shared.kube.errors import NotFound
+from shared.loop.attempt import Attempt
+from shared.loop.verdict import Failed, Stalled
+from shared.oci import credentials, reference, tls
+from shared.oci.credentials import Credentials
+from shared.oci.errors import CredentialsError, InvalidReference
+from shared.oci.reference import Repository
+from shared.oci.registry import Transport
+
+FETCH_FAILED = "FetchFailed"
+
+
+def address(source: OCIRepository) -> Repository:
+    """Which repository it is. Stalls with URLInvalid, also for what `ref` can't be."""
+    ref = source.spec.ref
+    try:
+        if ref is not None and ref.digest:
+            reference.require_digest(ref.digest)
+        elif ref is not None and ref.tag and not ref.semver:
+            reference.require_tag(ref.tag)
+        return reference.repository(source.spec.url)
+    except InvalidReference as error:
+        message = f"URL validation failed for '{source.spec.url}': {error}"
+        raise Stalled("URLInvalid", message, condition=FETCH_FAILED) from error
+
+
+async def login(source: OCIRepository, at: Repository, attempt: Attempt[OCIRepository]) -> Credentials:
+    """The credentials of the Secret, or of the ServiceAccount's image pull secrets."""
+    spec, namespace = source.spec, source.metadata.namespace or ""
+    name = ""
+    try:
+        if spec.secret_ref is not None:
+            name = spec.secret_ref.name
+            return credentials.from_secret(await attempt.secret(name), at)
+        if spec.service_account_name:
+            account = await attempt.kube.get("v1", "ServiceAccount", spec.service_account_name, namespace)
+            for each in account.get("imagePullSecrets") or ():
+                name = each["name"]
+                found = credentials.from_secret(await attempt.secret(name), at)
+                if found:
+                    return found
+    except NotFound as error:
+        raise _refused(f"failed to get credential: {error}") from error
+    except CredentialsError as error:
+        raise _refused(f"failed to get credential: secret '{namespace}/{name}': {error}") from error
+    return credentials.ANONYMOUS
+
+
+async def transport(source: OCIRepository, attempt: Attempt[OCIRepository]) -> Transport:
+    """How to connect, by the Secrets of certificates and of the proxy."""
+    spec, namespace = source.spec, source.metadata.namespace or ""
+    proxy, context = "", None
+    if spec.proxy_secret_ref is not None:
+        name = f"{namespace}/{spec.proxy_secret_ref.name}"
+        try:
+            proxy = proxy_url(await attempt.secret(spec.proxy_secret_ref.name))
+        except (NotFound, ProxyError) as error:
+            raise _refused(f"failed to get proxy address: secret '{name}': {error}") from error
+        if proxy.startswith("socks5:"):
+            raise _refused(f"failed to get proxy address: secret '{name}': registries take only an HTTP/S proxy")
+    if spec.cert_secret_ref is not None:
+        name = f"{namespace}/{spec.cert_secret_ref.name}"
+        try:
+            data = await attempt.secret(spec.cert_secret_ref.name)
+            context = await asyncio.to_thread(tls.context, data)
+        except (NotFound, CredentialsError) as error:
+            raise _refused(f"failed to generate transport for '{spec.url}': secret '{name}': {error}") from error
+    return Transport(insecure=spec.insecure, tls=context, proxy=proxy, seconds=parse_duration(spec.timeout))
+
+
+def _refused(message: str) -> Failed:
+    return Failed("AuthenticationFailed", message, condition=FETCH_FAILED)
