@@ -90,6 +90,8 @@ class Handlers:
         verb = call.info.verb
         if verb not in resource.verbs:
             raise method_not_allowed()
+        if resource.storage == ("", "componentstatuses"):
+            raise not_implemented("componentstatuses: it has no components; ask /readyz")
         if verb == "get":
             return self._get(resource, call)
         if verb == "list":

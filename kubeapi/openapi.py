@@ -14,13 +14,12 @@ import orjson
 
 from kubeapi.discovery import subresource_kind
 from kubeapi.errors import not_acceptable
+from kubeapi.protobuf import openapi as protobuf
 from kubeapi.resources import Registry, Resource
 from shared import schema
 
 Document = dict[str, Any]
 
-V2_PROTOBUF = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
-V3_PROTOBUF = "application/com.github.proto-openapi.spec.v3@v1.0+protobuf"
 _META = "io.k8s.apimachinery.pkg.apis.meta.v1."
 _COMPONENTS = "#/components/schemas/"
 _VERBS = {"get": "get", "list": "get", "create": "post", "update": "put", "patch": "patch", "delete": "delete"}
@@ -62,17 +61,20 @@ class OpenAPI:
         self._hashes: dict[tuple[str, str], str] = {}
         self._documents: dict[tuple[tuple[str, str], str], bytes] = {}
         self._v2: tuple[str, bytes] = ("", b"")
+        self._binary: tuple[bytes, bytes] = (b"", b"")
 
     def answer(self, path: str, accept: str) -> tuple[bytes, str] | None:
         """The body and content type of a path; None when there is nothing, 406 when only protobuf would do."""
         if path not in ("/openapi/v2", "/openapi/v3") and not path.startswith("/openapi/v3/"):
             return None
-        _require_json(accept)
+        binary = path == "/openapi/v2" and protobuf.MEDIA_TYPE in accept
+        if not binary:
+            _require_json(accept)
         if self._revision != self._registry.revision:
             self._revision = self._registry.revision
             self._hashes = {key: self._hash(*key) for key in self._group_versions()}
         if path == "/openapi/v2":
-            return self._second(), "application/json"
+            return (self._second_binary(), protobuf.CONTENT_TYPE) if binary else (self._second(), "application/json")
         if path == "/openapi/v3":
             paths = {
                 _place(*key): {"serverRelativeURL": f"/openapi/v3/{_place(*key)}?hash={value}"}
@@ -171,6 +173,12 @@ class OpenAPI:
             }
             self._v2 = (known, orjson.dumps(body))
         return self._v2[1]
+
+    def _second_binary(self) -> bytes:
+        document = self._second()
+        if self._binary[0] is not document:
+            self._binary = (document, protobuf.encode(orjson.loads(document)))
+        return self._binary[1]
 
 
 def _require_json(accept: str) -> None:

@@ -129,17 +129,34 @@ class Server:
         )
         self.controllers.start()
 
-        # aiohttp hands every request to one function: there is no routing table to go through.
-        server = web.Server(self._serve, handler_cancellation=True, access_log=None, keepalive_timeout=120.0)
-        self._runner = web.ServerRunner(server)
-        await self._runner.setup()
-        context = self._ssl_context(directory) if settings.tls else None
-        bound = _bind(settings.host, settings.port)
-        site = web.SockSite(self._runner, bound, ssl_context=context, backlog=1024)
-        await site.start()
-        port = bound.getsockname()[1]
+        port = await self._listen(settings.port)
         host = settings.host if settings.host not in ("0.0.0.0", "::") else "127.0.0.1"  # noqa: S104
         self.url = f"{'https' if settings.tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+
+    async def _listen(self, port: int) -> int:
+        """Take requests on a port (0 for any); gives the port."""
+        settings = self.settings
+        directory = None if settings.data is None else settings.data / "pki"
+        context = self._ssl_context(directory) if settings.tls else None
+        bound = _bind(settings.host, port)
+        # aiohttp hands every request to one function: there is no routing table to go through.
+        server = web.Server(self._serve, handler_cancellation=True, access_log=None, keepalive_timeout=120.0)
+        self._runner = web.ServerRunner(server, shutdown_timeout=2.0)
+        await self._runner.setup()
+        await web.SockSite(self._runner, bound, ssl_context=context, backlog=1024).start()
+        self._closing = False
+        return int(bound.getsockname()[1])
+
+    async def _hang_up(self) -> None:
+        """Take no more requests, end the watches, let what is being answered be answered."""
+        self._closing = True
+        runner, self._runner = self._runner, None
+        if runner is None:
+            return
+        for site in list(runner.sites):
+            await site.stop()
+        self.faults.drop_watches()
+        await runner.cleanup()
 
     def _ssl_context(self, directory: Path | None) -> ssl.SSLContext:
         assert self.ca is not None
@@ -160,34 +177,19 @@ class Server:
 
     async def stop(self) -> None:
         """End the watches, the controllers and the listener."""
-        self._closing = True
         self.controllers.stop()
-        self.faults.drop_watches()
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
+        await self._hang_up()
         close = getattr(self.cluster.store.journal, "close", None)
         if close is not None:
             close()
 
     async def pause(self) -> None:
         """Stop listening but keep the state: the server is down for clients. `resume` brings it back."""
-        assert self._runner is not None
-        self.faults.drop_watches()
-        port = int(self.url.rpartition(":")[2])
-        await self._runner.cleanup()
-        self._runner = None
-        self.settings.port = port
+        await self._hang_up()
 
     async def resume(self) -> None:
         """Listen again, on the same port and certificate authority."""
-        directory = None if self.settings.data is None else self.settings.data / "pki"
-        server = web.Server(self._serve, handler_cancellation=True, access_log=None, keepalive_timeout=120.0)
-        self._runner = web.ServerRunner(server)
-        await self._runner.setup()
-        context = self._ssl_context(directory) if self.settings.tls else None
-        bound = _bind(self.settings.host, self.settings.port)
-        await web.SockSite(self._runner, bound, ssl_context=context, backlog=1024).start()
+        await self._listen(int(self.url.rpartition(":")[2]))
 
     def kubeconfig(self, path: Path | str | None = None, *, user: str = "", namespace: str = "") -> str:
         """A kubeconfig for the administrator, or for a service account when `user` is its "namespace:name".
@@ -222,6 +224,10 @@ class Server:
     # -- one request
 
     async def _serve(self, http: web.BaseRequest) -> web.StreamResponse:
+        if self._closing:
+            response = self._refused(StatusError(503, "ServiceUnavailable", "the server is shutting down"))
+            response.force_close()
+            return response
         started = time.perf_counter()
         info = request.parse(http.method, http.path, http.query)
         user = ""
