@@ -189,6 +189,7 @@ class Cache(Generic[T]):
         """Runs the cache in the background; returns once it is synced, or once the server has said that there is
         nothing to see (not served, not allowed): then `problem` tells, and the cache goes on asking."""
         if self._task is None:
+            self._answered.clear()
             self._task = asyncio.create_task(self._run(), name=f"watch {self.api_version} {self.kind}")
         await self._answered.wait()
 
@@ -199,6 +200,7 @@ class Cache(Generic[T]):
             with suppress(asyncio.CancelledError):
                 await task
         self._synced.clear()
+        self._answered.set()  # Nobody is left waiting for a start that won't come.
 
     @property
     def synced(self) -> bool:

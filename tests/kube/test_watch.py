@@ -180,3 +180,17 @@ async def test_a_failing_callback_harms_nobody(api: FakeApi, client: Client, cap
     assert seen == [("added", "a")]
     assert "a callback failed" in caplog.text
     await cache.stop()
+
+
+async def test_a_stop_ends_a_start_that_is_under_way(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never(_: Any) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Cache, "_run", never)
+    cache: Cache[Any] = Cache(client, "v1", "ConfigMap")
+    start = asyncio.create_task(cache.start())
+    await asyncio.sleep(0)
+    await cache.stop()
+    async with asyncio.timeout(1):
+        await start
+    assert not cache.synced
