@@ -5,21 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 
-import re2
+from shared.text import regex
 
 Pattern = Callable[[str], bool]
-
-_OPTIONS = re2.Options()
-_OPTIONS.log_errors = False
 
 
 @lru_cache(maxsize=4096)
 def _compile(pattern: str) -> tuple[Pattern | None, str]:
     try:
-        found = re2.compile(pattern, _OPTIONS)
-    except re2.error as error:
-        text = error.args[0]
-        return None, text.decode() if isinstance(text, bytes) else str(text)
+        found = regex.compile(pattern)
+    except regex.PatternError as error:
+        return None, str(error)
     return lambda text: found.search(text) is not None, ""
 
 
