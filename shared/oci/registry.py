@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import os
 import re
 import ssl
 from collections.abc import AsyncIterator, Mapping
@@ -369,7 +370,8 @@ def _translated(error: Exception, url: str) -> OCIError:
         case aiohttp.ClientProxyConnectionError() | aiohttp.ClientHttpProxyError():
             return OCIError(f"the proxy can't be used for {host}")
         case aiohttp.ClientConnectorError():
-            return OCIError(f"dial tcp {host}: connect: {(error.os_error.strerror or 'failed').lower()}")
+            reason = os.strerror(error.os_error.errno).lower() if error.os_error.errno else "failed"
+            return OCIError(f"dial tcp {host}: connect: {reason}")
         case TimeoutError():
             return OCIError(f"{host} did not answer in time")
         case _:

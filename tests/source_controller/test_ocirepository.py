@@ -1,0 +1,119 @@
+"""An OCIRepository's artifact follows its image; what goes wrong with registries says what to fix."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import tarfile
+
+import pytest
+
+from tests.kit.registry import FLUX_CONTENT, Registry, tar_gz
+from tests.source_controller.conftest import condition
+
+KIND = "OCIRepository"
+
+
+@pytest.fixture
+def registry():
+    with Registry() as made:
+        yield made
+
+
+def spec(registry, tag="v1", **more):
+    return {"url": registry.url("app"), "insecure": True, "ref": {"tag": tag}, **more}
+
+
+def docker_config(host, user, password):
+    auth = base64.b64encode(f"{user}:{password}".encode()).decode()
+    return {".dockerconfigjson": json.dumps({"auths": {host: {"auth": auth}}})}
+
+
+async def failed(world, reason, name="s"):
+    return condition(await world.failed(name, reason, KIND), "Ready", "message")
+
+
+async def test_an_image_becomes_an_artifact_that_latest_leads_to(controller, registry):
+    pushed = registry.push("app", "v1", [(FLUX_CONTENT, tar_gz({"a.yaml": "a: 1"}, links={"link": "a.yaml"}))])
+    await controller.put("s", spec(registry), KIND)
+    source = await controller.ready("s", pushed, KIND)
+    file = controller.stored(source)
+    artifact = source["status"]["artifact"]
+    assert artifact["digest"] == f"sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}"
+    with tarfile.open(file) as archive:
+        assert [member.name for member in archive if member.isfile()] == ["a.yaml"], "links are left out"
+    assert source["status"]["url"].endswith("/latest.tar.gz")
+    assert (file.parent / "latest.tar.gz").resolve() == file.resolve()
+
+
+async def test_an_unchanged_digest_costs_one_request(controller, registry):
+    registry.push_files("app", "v1", {"a": "1"})
+    await controller.put("s", spec(registry), KIND)
+    await controller.ready("s", kind=KIND)
+    registry.requests.clear()
+    token = await controller.ask("s", KIND)
+    await controller.until("s", lambda obj: obj["status"].get("lastHandledReconcileAt") == token, KIND)
+    assert [path for path, _ in registry.requests] == ["/v2/app/manifests/v1"]
+
+
+async def test_a_chart_tag_stands_for_its_version(controller, registry):
+    chart = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
+    for tag in ("1.0.0", "1.1.0_build.2"):
+        registry.push("app", tag, [(chart, tar_gz({"app/Chart.yaml": tag}))])
+    selector = {"mediaType": chart, "operation": "copy"}
+    await controller.put("s", spec(registry, ref={"semver": ">=1.0.0"}, layerSelector=selector), KIND)
+    await controller.ready("s", "1.1.0_build.2@sha256:", KIND)
+
+
+async def test_pull_secrets_of_a_service_account_log_in(controller, registry):
+    pushed = registry.push_files("app", "v1", {"a": "1"})
+    registry.require("app", "ada", "s3cret", token=True)
+    await controller.secret("pull", docker_config(registry.host, "ada", "s3cret"))
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "robot", "namespace": "default"}}
+    await controller.kube.apply({**account, "imagePullSecrets": [{"name": "pull"}]}, field_manager="test")
+    await controller.put("s", spec(registry, serviceAccountName="robot"), KIND)
+    await controller.ready("s", pushed, KIND)
+
+
+async def test_failures_name_what_to_fix(controller, registry):
+    registry.push_files("app", "v1", {"a": "1"})
+    registry.push("app", "broken", [(FLUX_CONTENT, b"no tarball")])
+    registry.push("app", "empty", [])
+    registry.push_files("private", "v1", {"a": "1"})
+    registry.require("private", "ada", "s3cret")
+    await controller.secret("empty", {"x": "y"})
+    await controller.secret("wrong", docker_config(registry.host, "ada", "wr0ng-password"))
+    private = {**spec(registry), "url": registry.url("private")}
+    cases = {
+        "tag": (spec(registry, "v9"), "OCIArtifactPullFailed", "/v2/app/manifests/v9: 404"),
+        "range": (spec(registry, ref={"semver": ">=9.0.0"}), "ReadOperationFailed", "no match found for semver: >=9"),
+        "no-range": (spec(registry, ref={"semver": "nonsense"}), "ReadOperationFailed", "nonsense"),
+        "filter": (spec(registry, ref={"semver": "*", "semverFilter": "("}), "ReadOperationFailed", "("),
+        "layer": (spec(registry, "empty"), "OCIArtifactLayerOperationFailed", "no layers found"),
+        "archive": (spec(registry, "broken"), "OCIArtifactLayerOperationFailed", "failed to extract layer contents"),
+        "key": (spec(registry, secretRef={"name": "empty"}), "AuthenticationFailed", "'.dockerconfigjson' is missing"),
+        "cert": (spec(registry, certSecretRef={"name": "empty"}), "AuthenticationFailed", "neither 'ca.crt' nor"),
+        "proxy": (spec(registry, proxySecretRef={"name": "empty"}), "AuthenticationFailed", "'address' is missing"),
+        "account": (spec(registry, serviceAccountName="absent"), "AuthenticationFailed", '"absent" not found'),
+        "who": (private, "OCIArtifactPullFailed", "credentials are needed"),
+        "wrong": ({**private, "secretRef": {"name": "wrong"}}, "OCIArtifactPullFailed", "credentials are refused"),
+    }
+    for name, (wanted, _, _) in cases.items():
+        await controller.put(name, wanted, KIND)
+    for name, (_, reason, text) in cases.items():
+        message = await failed(controller, reason, name)
+        assert text in message, name
+        assert "wr0ng" not in message
+
+
+@pytest.mark.parametrize("change", [{"url": "oci://ghcr.io/org/app:v1"}, {"ref": {"digest": "sha256:1"}}])
+async def test_what_only_an_edit_can_help_stalls(controller, registry, change):
+    await controller.put("s", {**spec(registry), **change}, KIND)
+    source = await controller.failed("s", "URLInvalid", KIND)
+    assert condition(source, "Stalled") == "True"
+
+
+async def test_what_is_not_built_says_so(controller, registry):
+    await controller.put("s", spec(registry, verify={"provider": "notation"}, provider="aws"), KIND)
+    assert "spec.provider 'aws', spec.verify" in await failed(controller, "NotImplemented")
