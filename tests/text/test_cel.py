@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 
 from shared.text import cel
 
+VECTORS = Path(__file__).parents[2].parent / "shared" / "contract" / "vectors.json"
 APP = {
     "metadata": {"name": "app", "generation": 3, "labels": {"tier": "web", "a/b": "c"}},
     "spec": {
@@ -215,3 +218,20 @@ def test_properties_have_a_name_that_can_be_written(name: str, field: str | None
 def test_any_text_gives_a_value_or_a_cel_error(expression: str):
     with contextlib.suppress(cel.CELError):
         cel.compile(expression).evaluate({"a": {"b": [1]}, "x": "y"})
+
+
+@pytest.mark.skipif(not VECTORS.exists(), reason="the contract is not beside the repository")
+def test_expressions_of_the_contract_are_taken_or_refused_as_upstream_does():
+    vectors = json.loads(VECTORS.read_text())
+    case = vectors["commitStatusID"]
+    bindings = {
+        "event": vectors["notifierRequests"]["events"]["info"],
+        "provider": {"metadata": {"name": case["provider"], "uid": case["default"]["providerUID"]}},
+        "alert": {"metadata": {"name": case["alert"]}},
+    }
+    for expected in case["expressions"]:
+        try:
+            found = cel.compile(expected["expr"], variables=bindings, result="string").evaluate(bindings)
+        except cel.CELError as error:
+            found = f"failed to compile expression: {error}"
+        assert found == expected.get("value", expected.get("error")), expected
