@@ -80,18 +80,27 @@ def _build(spec: KustomizationSpec, root: Path, path: str, given: Mapping[str, s
             ignore_missing_components=spec.ignore_missing_components,
             build_metadata=spec.build_metadata,
         )
+    except kustomize.Undecodable as error:
+        problems = "\n".join(f"failed to decode Kubernetes YAML from {problem}" for problem in error.problems)
+        raise Failed("BuildFailed", problems) from error
     except kustomize.BuildError as error:
         raise Failed("BuildFailed", f"failed to generate kustomization.yaml: {error}") from error
     try:
         manifests = kustomize.build(tree, path, kustomize.BuildOptions.flux(), kustomization=kustomization).values
     except kustomize.BuildError as error:
-        raise Failed("BuildFailed", f"kustomize build failed: {error}") from error
+        raise Failed("BuildFailed", f"kustomize build failed: {_explained(error)}") from error
     manifests = variables.filled_in(manifests, given, strict=strict)
     if spec.common_metadata is not None:
         for manifest in manifests:
             _add_common(manifest, spec.common_metadata.labels, spec.common_metadata.annotations)
     _refuse_encrypted(manifests)
     return Built(manifests)
+
+
+def _explained(error: kustomize.BuildError) -> str:
+    """The problems of a build, with the step that upstream names for what can't be loaded."""
+    loading = any(problem.field.startswith(("resources", "components", "bases")) for problem in error.problems)
+    return f"accumulating resources: {error}" if loading else str(error)
 
 
 def _add_common(manifest: Manifest, labels: Mapping[str, str], annotations: Mapping[str, str]) -> None:
@@ -111,5 +120,8 @@ def _refuse_encrypted(manifests: list[Manifest]) -> None:
     if encrypted:
         raise Failed(
             "ReconciliationFailed",
-            "\n".join(f"{name} is SOPS encrypted, configuring decryption is required for it" for name in encrypted),
+            "\n".join(
+                f"{name} is SOPS encrypted, configuring decryption is required for this secret to be reconciled"
+                for name in encrypted
+            ),
         )

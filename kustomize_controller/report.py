@@ -1,5 +1,4 @@
-"""What an attempt did to the cluster, told once: with its success, before it when that takes long, or with a failure.
-"""
+"""What an attempt did to the cluster, told once: with its success; before, when that takes long; or with a failure."""
 
 from __future__ import annotations
 

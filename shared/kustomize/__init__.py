@@ -6,7 +6,7 @@ It reads only through the tree and the ports that the caller gives, and ends in 
 """
 
 from .build import Build, BuildOptions, build
-from .errors import BuildError, NotFound, Problem, Refused
+from .errors import BuildError, NotFound, Problem, Refused, Undecodable
 from .generate import generate, scan
 from .helm import ChartRequest, Helm
 from .remote import Remote, Repository
@@ -28,6 +28,7 @@ __all__ = [
     "Repository",
     "Resource",
     "Tree",
+    "Undecodable",
     "build",
     "generate",
     "scan",

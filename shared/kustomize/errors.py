@@ -41,6 +41,10 @@ class BuildError(ValueError):
         return type(self)(*placed)
 
 
+class Undecodable(BuildError):
+    """Files below a directory that hold no Kubernetes objects, though their names say they do."""
+
+
 class NotFound(BuildError):
     """A path that leads to no file or directory."""
 

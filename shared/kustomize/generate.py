@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from . import parse
-from .errors import BuildError, NotFound, Problem, Refused
+from .errors import BuildError, NotFound, Problem, Refused, Undecodable
 from .fields import Reader
 from .kustomization import FIELDS, FILE_NAMES, KUSTOMIZATION, VERSIONS, Kustomization, first_document
 from .schema import Schema
@@ -111,13 +111,13 @@ def _lay_over_image(images: list[dict[str, Any]], image: Mapping[str, Any]) -> N
 def scan(tree: Tree, root: str) -> list[str]:
     """All manifests below a directory, as a kustomization there would list them; a directory with one is one entry.
 
-    Raises BuildError that lists every YAML file that holds no Kubernetes objects.
+    Raises Undecodable that lists every YAML file that holds no Kubernetes objects.
     """
     found: list[str] = []
     problems: list[Problem] = []
     _scan(tree, root, root, found, problems, Schema())
     if problems:
-        raise BuildError(*problems)
+        raise Undecodable(*problems)
     return found
 
 
@@ -138,10 +138,7 @@ def _scan(tree: Tree, root: str, at: str, found: list[str], problems: list[Probl
             try:
                 parse.resources(tree.read(real), schema, file=path.lstrip("/"))
             except BuildError as error:
-                problems.extend(
-                    Problem(f"failed to decode Kubernetes YAML: {p.message}", p.file, p.line, p.field)
-                    for p in error.problems
-                )
+                problems.extend(error.problems)
             else:
                 found.append(listed)
 

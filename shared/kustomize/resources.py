@@ -47,7 +47,12 @@ class Resources:
             first = ids[key]
             where = f"; the other one is in {first.files[0]}" if first.files else ""
             raise BuildError(
-                Problem(f"{key} is there twice{where}: remove one of them", item.file, item.line, "resources")
+                Problem(
+                    f"may not add resource with an already registered id: {key}{where}: remove one of them",
+                    item.file,
+                    item.line,
+                    "resources",
+                )
             )
         ids[key] = item
         self.items.append(item)

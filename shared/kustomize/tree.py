@@ -63,7 +63,7 @@ class DiskTree:
         self.max_file = max_file
 
     def _host(self, path: str) -> str:
-        return self.root + path if path != "/" else self.root
+        return self.root.rstrip("/") + path if path != "/" else self.root
 
     def inner(self, host: str) -> str | None:
         """The path inside the tree of an absolute path of this machine; None when it is elsewhere."""
@@ -77,7 +77,7 @@ class DiskTree:
             real = os.path.realpath(self._host(path), strict=True)
         except (OSError, ValueError) as error:
             inside = self.inner(path)
-            if inside is not None:
+            if inside is not None and inside != path:
                 return self.resolve(inside)
             raise NotFound(f"no such file or directory: {path.lstrip('/') or '.'}") from error
         found = self.inner(real)

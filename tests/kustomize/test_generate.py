@@ -29,7 +29,7 @@ def test_without_a_kustomization_all_manifests_are_listed():
 
 def test_a_yaml_file_without_kubernetes_objects_is_an_error_that_names_it():
     tree = MemoryTree({"a.yaml": "just: data\n", "b.yaml": "- 1\n", "c.yaml": CONFIG_MAP.format(name="c")})
-    with pytest.raises(BuildError, match="failed to decode Kubernetes YAML") as caught:
+    with pytest.raises(kustomize.Undecodable, match="the object has no kind") as caught:
         kustomize.generate(tree)
     assert [p.file for p in caught.value.problems] == ["a.yaml", "b.yaml"]
 
