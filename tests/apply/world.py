@@ -198,6 +198,27 @@ class World:
 
         await self.until(is_seen)
 
+    async def tenant(self, *verbs: str, resources: tuple[str, ...] = ("configmaps",)) -> Client:
+        """A client that may do only this in the namespace, and nothing elsewhere."""
+        rbac, user = "rbac.authorization.k8s.io", f"tenant-of-{self.namespace}"
+        metadata = {"name": "tenant", "namespace": self.namespace}
+        rule = {"apiGroups": ["", "apps"], "resources": list(resources), "verbs": list(verbs)}
+        role = {"apiVersion": f"{rbac}/v1", "kind": "Role", "metadata": metadata, "rules": [rule]}
+        binding = {
+            "apiVersion": f"{rbac}/v1",
+            "kind": "RoleBinding",
+            "metadata": metadata,
+            "subjects": [{"kind": "User", "name": user, "apiGroup": rbac}],
+            "roleRef": {"kind": "Role", "name": "tenant", "apiGroup": rbac},
+        }
+        await self.client.create(role)
+        await self.client.create(binding)
+        tenant = self.client.impersonate(user)
+        async with asyncio.timeout(5):
+            while not await tenant.review_access(verbs[0], "v1", "ConfigMap", self.namespace):
+                await asyncio.sleep(0.05)
+        return tenant
+
     def again(self) -> apply.Ledger:
         """A new process: what was known is not known any more."""
         self.ledger = apply.Ledger(self.client, field_manager=MANAGER)
