@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+
+import copy
 from typing import Any
 
 from kubeapi.resources import Registry, Resource
@@ -30,6 +32,8 @@ def convert(manifest: Manifest, resource: Resource) -> Manifest:
     elif resource.storage == ("autoscaling", "horizontalpodautoscalers"):
         manifest = _autoscaler_to_v1(manifest) if resource.version == "v1" else _autoscaler_to_v2(manifest)
     manifest["apiVersion"] = resource.api_version
+    if resource.custom:
+        manifest = resource.definition.versions[resource.version].convert(manifest)
     return manifest
 
 
@@ -43,14 +47,16 @@ def to_storage(manifest: Manifest, resource: Resource, registry: Registry) -> Ma
     if target is None:
         # The storage version isn't served: only its name differs.
         return {**manifest, "apiVersion": f"{group}/{version}" if group else version}
-    return convert(dict(manifest), target)
+    return convert(copy.deepcopy(manifest) if resource.custom else dict(manifest), target)
 
 
 def _event_to_new(event: Manifest) -> Manifest:
     out = {key: value for key, value in event.items() if key not in _EVENT_FIELDS.values()}
     for new, core in _EVENT_FIELDS.items():
-        if core in event:
+        if core in event and event[core] != "":
             out[new] = event[core]
+    if out.get("reportingInstance") == "":
+        del out["reportingInstance"]
     return out
 
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from kubeapi import strategies
 from kubeapi.clock import stamp
 from kubeapi.errors import (
@@ -76,7 +78,7 @@ def create(
     cluster: Cluster, resource: Resource, namespace: str, manifest: Manifest, options: Options, *, applied: bool = False
 ) -> Manifest:
     """Store a new object and give it as stored. The manifest is taken over."""
-    manifest = _read(resource, manifest, options, merged=applied)
+    manifest = _read(resource, manifest, options, validation.MERGED if applied else None)
     metadata = _require_metadata(manifest)
     _require_namespace(resource, metadata, namespace)
     if metadata.get("resourceVersion"):
@@ -93,22 +95,21 @@ def create(
         "uid",
     ):
         metadata.pop(key, None)
-    owned = metadata.pop("managedFields", None)
-    strategies.prepare_create(resource, manifest)
     now = cluster.clock.now()
-    metadata["uid"] = str(uuid.uuid4())
-    metadata["creationTimestamp"] = stamp(now)
-    if strategies.has_generation(resource):
-        metadata["generation"] = 1
-    _admit(cluster, resource, manifest, None, options)
-    metadata = manifest["metadata"]
-    if applied:
-        metadata["managedFields"] = owned
-    else:
+    if not applied:
         manifest = fields.updated(
             None, manifest, options.field_manager, schema=resource.schema, now=now, subresource=options.subresource
         )
         metadata = manifest["metadata"]
+    # Nobody owns what the server itself sets from here on.
+    strategies.prepare_create(resource, manifest)
+    metadata["uid"] = str(uuid.uuid4())
+    metadata["creationTimestamp"] = stamp(now)
+    if strategies.has_generation(resource):
+        metadata["generation"] = 1
+    validation.prepare(resource, manifest, None, stamp(now))
+    _admit(cluster, resource, manifest, None, options)
+    metadata = manifest["metadata"]
     name = metadata["name"]
     existing = cluster.store.get(resource.storage, namespace, name)
     if existing is not None:
@@ -151,7 +152,7 @@ def update(
             )
             raise invalid(resource.group, resource.kind, name, [cause])
         metadata["resourceVersion"] = live["metadata"]["resourceVersion"]
-    return replace_live(cluster, resource, live, manifest, options, verb="update"), False
+    return replace_live(cluster, resource, live, manifest, options), False
 
 
 def patch(
@@ -187,21 +188,17 @@ def patch(
     if not isinstance(changed, dict) or not isinstance(changed.get("metadata"), dict):
         raise bad_request("the patch leaves no object: metadata is gone")
     _require_same(resource, live, changed)
-    return replace_live(cluster, resource, live, changed, options, verb="patch"), False
+    shown = fields.shown(body) if kind == "strategic" else orjson.dumps(changed).decode()
+    return replace_live(cluster, resource, live, changed, options, shown=lambda: shown), False
 
 
 def _require_same(resource: Resource, live: Manifest, changed: Manifest) -> None:
     for key in ("apiVersion", "kind"):
         if changed.get(key) != live[key]:
             raise bad_request(f"a patch may not change {key} from {live[key]!r} to {changed.get(key)!r}")
-    name = live["metadata"]["name"]
-    if changed["metadata"].get("name") != name:
-        cause = Cause(
-            "FieldValueInvalid",
-            f'Invalid value: "{changed["metadata"].get("name")}": field is immutable',
-            "metadata.name",
-        )
-        raise invalid(resource.group, resource.kind, name, [cause])
+    name, given = live["metadata"]["name"], changed["metadata"].get("name")
+    if given != name:
+        raise bad_request(f"the name of the object ({given}) does not match the name on the URL ({name})")
 
 
 def _apply(
@@ -215,14 +212,15 @@ def _apply(
 ) -> tuple[Manifest, bool]:
     if not isinstance(applied, dict):
         raise bad_request("the body of an apply patch must be an object")
-    _require_kind(resource, applied)
+    if applied.get("apiVersion") != resource.api_version or applied.get("kind") != resource.kind:
+        group, _, version = str(applied.get("apiVersion") or "").rpartition("/")
+        raise bad_request(f"invalid object type: {group}/{version}, Kind={applied.get('kind') or ''}")
     metadata = _require_metadata(applied)
-    _require_namespace(resource, metadata, namespace)
-    if metadata.get("name", name) != name:
-        raise bad_request(f"name in the body ({metadata['name']}) does not match the name on the URL ({name})")
-    metadata["name"] = name
-    if metadata.get("managedFields"):
-        raise bad_request("metadata.managedFields must be nil")
+    given = metadata.get("name") or ""
+    if not isinstance(given, str) or (given and given != name):
+        raise bad_request(f"the name of the object ({given}) does not match the name on the URL ({name})")
+    if metadata.get("namespace"):
+        _require_namespace(resource, metadata, namespace)
     if live is None and options.subresource:
         raise not_found(resource.group, resource.plural, name)
     wanted = metadata.get("resourceVersion")
@@ -242,10 +240,13 @@ def _apply(
         api_version=resource.api_version,
     )
     if live is None:
+        if not given:
+            problem = "name must be provided"
+            raise bad_request(f"the name of the object ({name} based on URL) was undeterminable: {problem}")
         return create(cluster, resource, namespace, merged, options, applied=True), True
     if wanted:
         merged["metadata"]["resourceVersion"] = wanted
-    return replace_live(cluster, resource, live, merged, options, verb="patch", applied=True), False
+    return replace_live(cluster, resource, live, merged, options, applied=True), False
 
 
 def replace_live(
@@ -255,12 +256,12 @@ def replace_live(
     manifest: Manifest,
     options: Options,
     *,
-    verb: str = "update",
+    shown: Callable[[], str] | None = None,
     applied: bool = False,
 ) -> Manifest:
     """Put `manifest` in the place of `live`, as far as this kind of request may; a deletion that waited only for the
-    finalizers that are now gone happens."""
-    manifest = _read(resource, manifest, options, merged=applied, patched=verb == "patch")
+    finalizers that are now gone happens. `shown` says how an error shows the patch that made the manifest."""
+    manifest = _read(resource, manifest, options, validation.MERGED if applied else shown)
     name = live["metadata"]["name"]
     old = live["metadata"]
     version = manifest["metadata"].get("resourceVersion")
@@ -270,6 +271,11 @@ def replace_live(
     if uid and uid != old.get("uid"):
         problem = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {old.get('uid')}"
         raise conflict(resource.group, resource.plural, name, problem)
+    now = cluster.clock.now()
+    if not applied:
+        manifest = fields.updated(
+            live, manifest, options.field_manager, schema=resource.schema, now=now, subresource=options.subresource
+        )
     manifest = strategies.prepare_update(resource, manifest, live, options.subresource)
     metadata = manifest["metadata"] = dict(manifest["metadata"])
     for key in ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"):
@@ -284,21 +290,10 @@ def replace_live(
     if "deletionTimestamp" in old:
         _require_no_new_finalizers(resource, old, metadata)
 
-    owned = metadata.get("managedFields")
+    if not options.subresource:
+        validation.prepare(resource, manifest, live, stamp(now))
     _admit(cluster, resource, manifest, live, options)
     metadata = manifest["metadata"]
-    if applied:
-        metadata["managedFields"] = owned
-    else:
-        manifest = fields.updated(
-            live,
-            manifest,
-            options.field_manager,
-            schema=resource.schema,
-            now=cluster.clock.now(),
-            subresource=options.subresource,
-        )
-        metadata = manifest["metadata"]
     if strategies.changes_generation(resource, manifest, live):
         metadata["generation"] = old.get("generation", 0) + 1
     if same(manifest, live):
@@ -367,13 +362,9 @@ def _same_metadata(new: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
     )
 
 
-def _read(
-    resource: Resource, manifest: Manifest, options: Options, *, merged: bool = False, patched: bool = False
-) -> Manifest:
-    """A body, or what a patch made of the live object, as the server holds it. What server-side apply merged has been
-    held to its schema before."""
-    strictness = "Ignore" if merged else options.field_validation
-    manifest, warnings = validation.read(resource, manifest, field_validation=strictness, patched=patched)
+def _read(resource: Resource, manifest: Manifest, options: Options, patch: Any) -> Manifest:
+    """A body, or what a patch made of the live object, as the server holds it."""
+    manifest, warnings = validation.read(resource, manifest, field_validation=options.field_validation, patch=patch)
     options.warnings.extend(warnings)
     return manifest
 
@@ -400,29 +391,6 @@ def _require_namespace(resource: Resource, metadata: Manifest, namespace: str) -
         metadata["namespace"] = namespace
     else:
         metadata.pop("namespace", None)
-
-
-def _require_kind(resource: Resource, manifest: Mapping[str, Any]) -> None:
-    """400 unless the body is of the kind and version that the path says."""
-    if not manifest.get("kind"):
-        raise bad_request(f"Object 'Kind' is missing in '{_shown(manifest)}'")
-    if not manifest.get("apiVersion"):
-        raise bad_request(f"Object 'apiVersion' is missing in '{_shown(manifest)}'")
-    if manifest["apiVersion"] != resource.api_version or manifest["kind"] != resource.kind:
-        version = str(manifest["apiVersion"]).rpartition("/")[2]
-        if manifest["kind"] != resource.kind:
-            raise bad_request(
-                f'{manifest["kind"]} in version "{version}" cannot be handled as a {resource.kind}: '
-                f"the object provided is unrecognized (must be of type {resource.kind})"
-            )
-        raise bad_request(
-            f"the API version in the data ({manifest['apiVersion']}) does not match the expected API version "
-            f"({resource.api_version})"
-        )
-
-
-def _shown(manifest: Mapping[str, Any]) -> str:
-    return str(dict(manifest))[:200]
 
 
 # -- deletion

@@ -13,7 +13,7 @@ from kubeapi.crd import embedded, lists, prune, rules, values
 from kubeapi.crd.correlate import Correlation
 from kubeapi.crd.structural import Node, for_merging
 from kubeapi.errors import Cause
-from kubeapi.resources import Resource
+from kubeapi.resources import Resource, version_order
 from kubeapi.validation import causes, metadata, names
 from shared import schema
 
@@ -64,6 +64,13 @@ class Version:
         unknown += sorted(strange)
         self.default(manifest)
         return manifest, unknown
+
+    def convert(self, manifest: Manifest) -> Manifest:
+        """An object of another version as this one has it: without what it doesn't know, with its defaults; in place."""
+        prune.prune(manifest, self.root)
+        prune.drop_nulls(manifest, self.root)
+        self.default(manifest)
+        return manifest
 
     def default(self, manifest: Manifest) -> None:
         """Fill in the schema's defaults, in place."""
@@ -192,7 +199,7 @@ class Definition:
                 scale=(one.get("subresources") or {}).get("scale"),
                 definition=self,
                 selectable_fields=tuple(field["jsonPath"].lstrip(".") for field in one.get("selectableFields") or ()),
-                deprecation_warning=_deprecation(group, listed["kind"], one),
+                deprecation_warning=_deprecation(group, listed["kind"], one, spec["versions"]),
             )
             for one in spec["versions"]
             if one.get("served")
@@ -203,7 +210,13 @@ class Definition:
         return cls(manifest)
 
 
-def _deprecation(group: str, kind: str, version: Mapping[str, Any]) -> str:
+def _deprecation(group: str, kind: str, version: Mapping[str, Any], versions: list[Mapping[str, Any]]) -> str:
+    """What requests in a version that is going are warned of."""
     if not version.get("deprecated"):
         return ""
-    return str(version.get("deprecationWarning") or f"{group}/{version['name']} {kind} is deprecated")
+    if version.get("deprecationWarning"):
+        return str(version["deprecationWarning"])
+    current = [one["name"] for one in versions if one.get("served") and not one.get("deprecated")]
+    best = min(current, key=version_order, default=version["name"])
+    instead = f"; use {group}/{best} {kind}" if version_order(best) < version_order(version["name"]) else ""
+    return f"{group}/{version['name']} {kind} is deprecated{instead}"

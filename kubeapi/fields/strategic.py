@@ -10,7 +10,7 @@ from typing import Any
 
 from kubeapi.errors import StatusError, bad_request
 from kubeapi.fields.patches import DoesNotApply
-from kubeapi.fields.typed import _plain as plain
+from kubeapi.fields.typed import plain
 from kubeapi.fields.typed import equal
 from shared.schema import Schema
 

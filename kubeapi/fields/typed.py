@@ -87,14 +87,15 @@ def _scalar_problem(value: Any, scalar: str) -> str:
 
 def show(value: Any) -> str:
     """A value as a message about its type shows it: Go's %v of a structured-merge value."""
-    return f"&{{{_plain(value)}}}"
+    return f"&{{{plain(value)}}}"
 
 
-def _plain(value: Any) -> str:
+def plain(value: Any) -> str:
+    """A value as Go's %v prints it."""
     if isinstance(value, dict):
-        return "map[" + " ".join(f"{key}:{_plain(value[key])}" for key in sorted(value)) + "]"
+        return "map[" + " ".join(f"{key}:{plain(value[key])}" for key in sorted(value)) + "]"
     if isinstance(value, list):
-        return "[" + " ".join(map(_plain, value)) + "]"
+        return "[" + " ".join(map(plain, value)) + "]"
     if isinstance(value, bool):
         return "true" if value else "false"
     return "<nil>" if value is None else str(value)

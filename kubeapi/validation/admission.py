@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
-
-import orjson
 
 from kubeapi.errors import StatusError, bad_request, invalid
 from kubeapi.resources import Resource
-from kubeapi.validation import causes, wire
+from kubeapi.validation import causes, metadata, names, wire
+from kubeapi.validation import prepare as preparation
 from kubeapi.validation.defaults import DEFAULTS
-from kubeapi.validation.metadata import finalizer_warnings
+from kubeapi.validation.kinds import definitions, pods, registry
 
 Manifest = dict[str, Any]
 
+MERGED = "merged"
+"""In the place of a patch: the object is what server-side apply merged."""
+
 
 def read(
-    resource: Resource, manifest: Manifest, *, field_validation: str = "Ignore", patched: bool = False
+    resource: Resource,
+    manifest: Manifest,
+    *,
+    field_validation: str = "Ignore",
+    patch: Any = None,
 ) -> tuple[Manifest, list[str]]:
     """The object as the server holds it, and warnings. `manifest` is taken over.
 
-    400 (422 when it is the result of a patch, `patched`) for values of a wrong type and, with field_validation Strict,
-    for unknown fields; with Warn they are warned of.
+    `patch` is None for a body, MERGED, or says how the patch that made the object is shown (a function). 400 for values
+    of a wrong type and, with field_validation Strict, for unknown fields; 422 when a patch led to them, 500 when
+    server-side apply did. With Warn, unknown fields are warned of.
     """
-    before = orjson.dumps(manifest).decode() if patched and field_validation == "Strict" else ""
     try:
         if resource.custom:
             manifest, unknown = resource.definition.versions[resource.version].read(manifest)
@@ -32,30 +40,116 @@ def read(
         else:
             return manifest, []
     except wire.DecodeProblem as problem:
-        raise _unreadable(resource, manifest, str(problem), patched, before) from None
-    if not unknown or field_validation == "Ignore":
+        raise _unreadable(resource, manifest, str(problem), patch) from None
+    if not unknown or field_validation == "Ignore" or patch == MERGED:
         return manifest, []
     texts = [f'unknown field "{path}"' for path in unknown]
     if field_validation == "Warn":
         return manifest, texts
-    raise _unreadable(resource, manifest, f"strict decoding error: {', '.join(texts)}", patched, before)
+    raise _unreadable(resource, manifest, f"strict decoding error: {', '.join(texts)}", patch)
 
 
-def _unreadable(resource: Resource, manifest: Manifest, problem: str, patched: bool, before: str) -> StatusError:
-    if patched:
-        body = before or orjson.dumps(manifest).decode()
+def _unreadable(resource: Resource, manifest: Manifest, problem: str, patch: Any) -> StatusError:
+    if patch == MERGED:
+        version = f"{resource.group}/{resource.version}, Kind={resource.kind}"
+        meta = manifest.get("metadata") or {}
+        named = f"{meta.get('namespace') or ''}/{meta.get('name') or ''}; {version}"
+        detail = f"error decoding from json: {problem}" if "base64" in problem else problem
+        return StatusError(
+            500,
+            "",
+            f"failed to convert new object ({named}) to proper version: "
+            f"unable to convert unstructured object to {version}: {detail}",
+        )
+    if patch is not None:
+        body = patch()
+        if body.startswith("map["):
+            # A strategic merge works on values, not on text: its problems have other words.
+            wanted = re.search(r"of type (\S+)$", problem)
+            problem = f"unrecognized type: {wanted[1]}" if wanted else problem
         return invalid("", "", "", [causes.invalid("patch", body, problem)])
     kind, version = manifest.get("kind", resource.kind), resource.version
     return bad_request(f'{kind} in version "{version}" cannot be handled as a {resource.kind}: {problem}')
 
 
+def prepare(resource: Resource, manifest: Manifest, old: Manifest | None, now: str) -> None:
+    """What the server puts into an object itself, after its fields have owners; in place. `now` is a timestamp."""
+    if resource.custom:
+        if old is None:
+            resource.definition.versions[resource.version].default(manifest)
+        return
+    preparation.prepare((resource.group, resource.kind), manifest, old, now)
+
+
 def check(resource: Resource, manifest: Manifest, old: Manifest | None, *, subresource: str = "") -> list[str]:
     """Refuse (422) an object that breaks a rule of its kind; gives warnings."""
-    if not resource.custom:
-        return []
-    found = resource.definition.versions[resource.version].check(manifest, old, subresource)
+    if resource.custom:
+        found = resource.definition.versions[resource.version].check(manifest, old, subresource)
+    else:
+        found = _check_built_in(resource, manifest, old, subresource)
     if found:
         raise invalid(resource.group, resource.kind, manifest["metadata"].get("name", ""), found)
-    if subresource == "status":
+    if subresource:
         return []
-    return finalizer_warnings(manifest["metadata"], old["metadata"] if old is not None else None)
+    if resource.custom:
+        return metadata.finalizer_warnings(manifest["metadata"], old["metadata"] if old is not None else None)
+    return _warnings(resource, manifest)
+
+
+def _check_built_in(
+    resource: Resource, manifest: Manifest, old: Manifest | None, subresource: str
+) -> list[causes.Cause]:
+    key = (resource.group, resource.kind)
+    meta = manifest["metadata"]
+    if old is None:
+        found = metadata.new(meta, registry.NAMES.get(key, names.subdomain), resource.namespaced)
+    else:
+        found = metadata.changed(meta, old["metadata"])
+    if subresource:
+        return found + _check_status(manifest, old) if subresource == "status" else found
+    rule: Callable[[Mapping[str, Any], Mapping[str, Any] | None], list[causes.Cause]] | None
+    rule = definitions.check if key == definitions.KIND else registry.CHECKS.get(key)
+    if rule is not None:
+        found += rule(manifest, old)
+    return found
+
+
+_COUNTS = (
+    "observedGeneration",
+    "replicas",
+    "updatedReplicas",
+    "readyReplicas",
+    "availableReplicas",
+    "unavailableReplicas",
+    "fullyLabeledReplicas",
+    "currentReplicas",
+    "active",
+    "succeeded",
+    "failed",
+    "currentNumberScheduled",
+    "numberMisscheduled",
+    "desiredNumberScheduled",
+    "numberReady",
+)
+
+
+def _check_status(manifest: Manifest, old: Manifest | None) -> list[causes.Cause]:
+    """The counts of a workload's status."""
+    status = manifest.get("status")
+    if not isinstance(status, dict):
+        return []
+    return [
+        causes.invalid(f"status.{key}", status[key], "must be greater than or equal to 0")
+        for key in _COUNTS
+        if isinstance(status.get(key), int) and status[key] < 0
+    ]
+
+
+def _warnings(resource: Resource, manifest: Manifest) -> list[str]:
+    path = registry.TEMPLATES.get((resource.group, resource.kind))
+    if path is None:
+        return []
+    spec: Any = manifest
+    for key in path:
+        spec = (spec or {}).get(key)
+    return pods.warnings(spec or {}, ".".join(path))

@@ -37,9 +37,13 @@ def quote(text: str) -> str:
     return '"' + "".join(out) + '"'
 
 
+class Ordered(dict[str, Any]):
+    """A value whose fields a message shows in the order of the server's own type instead of the alphabet's."""
+
+
 def marshal(value: Any) -> str:
-    """A value as Go's encoding/json writes it: keys sorted, angle brackets escaped."""
-    text = json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+    """A value as Go's encoding/json writes it: keys sorted unless Ordered, angle brackets escaped."""
+    text = json.dumps(value, separators=(",", ":"), sort_keys=not isinstance(value, Ordered), ensure_ascii=False)
     for char, escape in _GO_ESCAPES.items():
         if char in text:
             text = text.replace(char, escape)

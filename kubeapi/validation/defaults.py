@@ -6,6 +6,7 @@ An empty string, a zero in an optional field and an absent field are one and the
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Callable
 from typing import Any
@@ -112,13 +113,8 @@ def service(one: Struct) -> None:
 
 
 def secret(one: Struct) -> None:
-    one.setdefault("type", "Opaque")
-
-
-def secret_string_data(one: Struct) -> None:
     """stringData is for writing only: what it has goes over data."""
-    import base64
-
+    one.setdefault("type", "Opaque")
     texts = one.pop("stringData", None)
     if texts:
         data = one.setdefault("data", {})
@@ -181,6 +177,8 @@ def daemon_set(one: Struct) -> None:
         rolling.setdefault("maxUnavailable", 1)
         rolling.setdefault("maxSurge", 0)
     spec.setdefault("revisionHistoryLimit", 10)
+    # The server keeps this annotation as a number; "0" until it counts.
+    one["metadata"].setdefault("annotations", {}).setdefault("deprecated.daemonset.template.generation", "0")
 
 
 def stateful_set(one: Struct) -> None:
@@ -192,7 +190,6 @@ def stateful_set(one: Struct) -> None:
         strategy.setdefault("rollingUpdate", {})
     if strategy["type"] == "RollingUpdate" and "rollingUpdate" in strategy:
         strategy["rollingUpdate"].setdefault("partition", 0)
-        strategy["rollingUpdate"].setdefault("maxUnavailable", 1)
     retention = spec.setdefault("persistentVolumeClaimRetentionPolicy", {})
     retention.setdefault("whenDeleted", "Retain")
     retention.setdefault("whenScaled", "Retain")

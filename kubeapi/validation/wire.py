@@ -233,7 +233,7 @@ def _map(field: Schema, where: str) -> Reader:
             elif is_quantity:
                 out[key] = _milli_quantity(child)
             else:
-                out[key] = read_value({} if child is None else child, f"{path}.{key}", reading)
+                out[key] = read_value({} if child is None else child, f"{path}[{key}]", reading)
         return out
 
     return of_map

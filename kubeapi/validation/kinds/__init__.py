@@ -1,0 +1,1 @@
+"""The rules of built-in kinds, a module a subject."""

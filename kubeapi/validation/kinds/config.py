@@ -1,0 +1,151 @@
+"""ConfigMaps, Secrets, ServiceAccounts, Namespaces, quotas and limits."""
+
+from __future__ import annotations
+
+import binascii
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from kubeapi.errors import Cause
+from kubeapi.validation import causes, fields, names, quantity
+from kubeapi.validation.kinds import containers
+
+Struct = Mapping[str, Any]
+
+_LIMIT = 1024 * 1024
+"""Bytes of all values of a ConfigMap or Secret, at most."""
+_KEYS = {
+    "kubernetes.io/tls": ("tls.crt", "tls.key"),
+    "kubernetes.io/ssh-auth": ("ssh-privatekey",),
+    "kubernetes.io/dockercfg": (".dockercfg",),
+    "kubernetes.io/dockerconfigjson": (".dockerconfigjson",),
+}
+_ACCOUNT = "kubernetes.io/service-account.name"
+_FROZEN = "field is immutable when `immutable` is set"
+
+
+def config_map(manifest: Struct, old: Struct | None) -> list[Cause]:
+    data, binary = manifest.get("data") or {}, manifest.get("binaryData") or {}
+    found: list[Cause] = []
+    size = 0
+    for key, value in data.items():
+        found += [causes.invalid(f"data[{key}]", key, problem) for problem in names.config_key(key)]
+        if key in binary:
+            found.append(causes.invalid(f"data[{key}]", key, "duplicate of key present in binaryData"))
+        size += len(value.encode())
+    for key, value in binary.items():
+        found += [causes.invalid(f"binaryData[{key}]", key, problem) for problem in names.config_key(key)]
+        size += len(value) * 3 // 4
+    if size > _LIMIT:
+        found.append(causes.too_long("[]", _LIMIT))
+    if old is not None and old.get("immutable"):
+        if not manifest.get("immutable"):
+            found.append(causes.forbidden("immutable", _FROZEN))
+        found += [
+            causes.forbidden(key, _FROZEN)
+            for key in ("data", "binaryData")
+            if (manifest.get(key) or {}) != (old.get(key) or {})
+        ]
+    return found
+
+
+def secret(manifest: Struct, old: Struct | None) -> list[Cause]:
+    data, kind = manifest.get("data") or {}, manifest.get("type") or ""
+    found: list[Cause] = []
+    if old is not None:
+        if kind != (old.get("type") or ""):
+            found.append(causes.immutable("type", kind))
+        if old.get("immutable"):
+            if not manifest.get("immutable"):
+                found.append(causes.forbidden("immutable", _FROZEN))
+            if data != (old.get("data") or {}):
+                found.append(causes.forbidden("data", _FROZEN))
+    size = 0
+    for key, value in data.items():
+        found += [causes.invalid(f"data[{key}]", key, problem) for problem in names.config_key(key)]
+        size += len(value) * 3 // 4
+    if size > _LIMIT:
+        found.append(causes.too_long("data", _LIMIT))
+    for key in _KEYS.get(kind, ()):
+        if key not in data:
+            found.append(causes.required(f"data[{key}]"))
+        elif key.startswith(".docker"):
+            found += _is_json(data[key], f"data[{key}]")
+    if kind == "kubernetes.io/basic-auth" and not ("username" in data or "password" in data):
+        found += [causes.required("data[username]"), causes.required("data[password]")]
+    if kind == "kubernetes.io/service-account-token" and not (
+        (manifest["metadata"].get("annotations") or {}).get(_ACCOUNT)
+    ):
+        found.append(causes.required(f"metadata.annotations[{_ACCOUNT}]"))
+    return found
+
+
+def _is_json(value: str, path: str) -> list[Cause]:
+    hidden = "<secret contents redacted>"
+    try:
+        text = binascii.a2b_base64(value).decode()
+    except (ValueError, UnicodeDecodeError):
+        text = ""
+    try:
+        json.loads(text)
+    except ValueError as error:
+        at = getattr(error, "pos", 0)
+        shown = f"'{text[at]}'" if at < len(text) else ""
+        problem = f"invalid character {shown} looking for beginning of value" if shown else "unexpected end of JSON input"
+        return [causes.invalid(path, hidden, problem)]
+    return []
+
+
+def resource_quota(manifest: Struct, old: Struct | None) -> list[Cause]:
+    found: list[Cause] = []
+    for name, text in ((manifest.get("spec") or {}).get("hard") or {}).items():
+        path = f"spec.hard[{name}]"
+        found += [causes.invalid(path, name, problem) for problem in names.qualified(name)]
+        if text.startswith("-"):
+            found.append(causes.invalid(path, text, "must be greater than or equal to 0"))
+    return found
+
+
+def limit_range(manifest: Struct, old: Struct | None) -> list[Cause]:
+    found: list[Cause] = []
+    seen: set[str] = set()
+    for index, one in enumerate((manifest.get("spec") or {}).get("limits") or ()):
+        path, kind = f"spec.limits[{index}]", one.get("type") or ""
+        if kind in seen:
+            found.append(causes.duplicate(f"{path}.type", kind))
+        seen.add(kind)
+        least, most = one.get("min") or {}, one.get("max") or {}
+        for name, text in least.items():
+            limit = most.get(name)
+            if limit is not None and quantity.parse(text)[0] > quantity.parse(limit)[0]:
+                detail = f"min value {text} is greater than max value {limit}"
+                found.append(causes.invalid(f"{path}.min[{name}]", text, detail))
+        for name, text in (one.get("default") or {}).items():
+            limit = most.get(name)
+            if limit is not None and quantity.parse(text)[0] > quantity.parse(limit)[0]:
+                detail = f"default value {text} is greater than max value {limit}"
+                found.append(causes.invalid(f"{path}.default[{name}]", limit, detail))
+    return found
+
+
+def endpoints(manifest: Struct, old: Struct | None) -> list[Cause]:
+    found: list[Cause] = []
+    for index, one in enumerate(manifest.get("subsets") or ()):
+        path = f"subsets[{index}]"
+        if not one.get("addresses") and not one.get("notReadyAddresses"):
+            found.append(causes.required(path, "must specify `addresses` or `notReadyAddresses`"))
+        for key in ("addresses", "notReadyAddresses"):
+            for position, address in enumerate(one.get(key) or ()):
+                found += fields.address(address.get("ip") or "", f"{path}.{key}[{position}].ip")
+        for position, port in enumerate(one.get("ports") or ()):
+            found += fields.port(port.get("port") or 0, f"{path}.ports[{position}].port")
+            protocol = port.get("protocol")
+            known = ("SCTP", "TCP", "UDP")
+            found += fields.one_of(protocol, known, f"{path}.ports[{position}].protocol", needed=True)
+    return found
+
+
+def pod_resources(value: Struct, path: str) -> list[Cause]:
+    """Limits and requests, outside of a container."""
+    return containers.resources(value, path)

@@ -1,0 +1,78 @@
+"""What the server itself puts into a built-in object before it is checked and stored; nobody owns these fields.
+
+On a create it works after the fields' owners are written down; objects are changed in place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+Manifest = dict[str, Any]
+Prepare = Callable[[Manifest, Manifest | None, str], None]
+
+GENERATION = "deprecated.daemonset.template.generation"
+_UID, _NAME = "batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-name"
+_OLD_UID, _OLD_NAME = "controller-uid", "job-name"
+
+
+def prepare(kind: tuple[str, str], manifest: Manifest, old: Manifest | None, now: str) -> None:
+    """Bring an object of a built-in kind (group, kind) into the shape that is stored."""
+    found = _KINDS.get(kind)
+    if found is not None:
+        found(manifest, old, now)
+
+
+def _job(manifest: Manifest, old: Manifest | None, now: str) -> None:
+    """A new Job selects its pods by its own uid, unless it says that it has a selector of its own."""
+    spec = manifest["spec"]
+    if old is not None or spec.get("manualSelector"):
+        return
+    metadata = manifest["metadata"]
+    template = spec["template"] = dict(spec.get("template") or {})
+    below = template["metadata"] = dict(template.get("metadata") or {})
+    labels = below["labels"] = dict(below.get("labels") or {})
+    uid, name = metadata["uid"], metadata.get("name") or ""
+    for key, value in ((_OLD_NAME, name), (_NAME, name), (_OLD_UID, uid), (_UID, uid)):
+        labels.setdefault(key, value)
+    selector = spec["selector"] = dict(spec.get("selector") or {})
+    chosen = selector["matchLabels"] = dict(selector.get("matchLabels") or {})
+    chosen.setdefault(_UID, labels[_UID])
+    if not metadata.get("labels"):
+        metadata["labels"] = dict(labels)
+
+
+def _daemon_set(manifest: Manifest, old: Manifest | None, now: str) -> None:
+    """A DaemonSet's annotation counts the changes of its template."""
+    before = _generation(old) if old is not None else 0
+    if old is None:
+        count = max(1, _generation(manifest))
+    else:
+        count = before + (manifest["spec"].get("template") != old["spec"].get("template"))
+    metadata = manifest["metadata"]
+    metadata["annotations"] = {**(metadata.get("annotations") or {}), GENERATION: str(count)}
+
+
+def _generation(manifest: Manifest) -> int:
+    text = (manifest["metadata"].get("annotations") or {}).get(GENERATION, "")
+    return int(text) if text.isdecimal() and len(text) < 19 else 0
+
+
+def _volume(manifest: Manifest, old: Manifest | None, now: str) -> None:
+    if old is None:
+        manifest["status"] = {**(manifest.get("status") or {}), "lastPhaseTransitionTime": now}
+
+
+def _rules(manifest: Manifest, old: Manifest | None, now: str) -> None:
+    """An empty list of rules is stored as none."""
+    if not manifest.get("rules"):
+        manifest["rules"] = None
+
+
+_KINDS: dict[tuple[str, str], Prepare] = {
+    ("batch", "Job"): _job,
+    ("apps", "DaemonSet"): _daemon_set,
+    ("", "PersistentVolume"): _volume,
+    ("rbac.authorization.k8s.io", "Role"): _rules,
+    ("rbac.authorization.k8s.io", "ClusterRole"): _rules,
+}
