@@ -3,8 +3,9 @@
     GET or HEAD /<path> or /<digest>/<path> → a regular file below the root, whole or in ranges, with an ETag
 
 What always holds: nothing outside the root is reachable, by `..`, by an absolute path or by a symbolic link; unfinished
-files and directories are not there (404); opening and sending files never blocks the event loop. Files never change
-under an address (see store.py), so an ETag stays true for as long as the file is there.
+files and directories are not there (404), except that `/` says that the server works; opening and sending files never
+blocks the event loop. Files never change under an address (see store.py), so an ETag stays true for as long as the file
+is there.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ class FileServer:
         await self._runner.cleanup()
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
+        if not request.match_info["path"]:
+            return web.Response(text="artifacts are served here\n")  # what the readiness probe of a Deployment asks
         file = await asyncio.to_thread(self._find, request.match_info["path"])
         if file is None:
             raise web.HTTPNotFound(text="no such artifact\n")

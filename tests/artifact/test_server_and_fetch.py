@@ -105,6 +105,10 @@ async def test_the_server_knows_ranges_etags_and_head(world):
         assert response.status == 405
 
 
+async def test_a_probe_of_the_root_sees_that_the_server_works(world):
+    assert await world.status("/") == 200
+
+
 async def test_nothing_else_is_served(world):
     artifact = await world.publish({"a": "1"})
     folder = world.root / "data" / OWNER.directory
@@ -116,7 +120,7 @@ async def test_nothing_else_is_served(world):
     there = f"/{OWNER.directory}"
     assert await world.status(f"{there}/latest.tar.gz") == 200
     for path in (
-        "/../secret", "/%2e%2e/secret", "/..%2fsecret", "//etc/passwd", "/%2fetc/passwd", "/", there, there + "/",
+        "/../secret", "/%2e%2e/secret", "/..%2fsecret", "//etc/passwd", "/%2fetc/passwd", there, there + "/",
         f"{there}/.part-1", f"{there}/out", f"{there}/dir/passwd", f"{there}/absent", "/%00", f"{there}/r1.tar.gz/x",
         f"/sha256:00/{OWNER.directory}/r1.tar.gz", "/sha256:00/", "/:/..", f"/x:../..{there}/r1.tar.gz",
         "/" + "a" * 5000, "/..%5csecret",
