@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import orjson
 
+from shared import schema
 from shared.apply.fields import Fields, find_item, item_keys
 
 _NOT_OWNED = frozenset({"apiVersion", "kind", "status"})
@@ -43,6 +45,15 @@ _SUFFIX = {
 _QUANTITY_MAPS = frozenset({"limits", "requests", "capacity", "hard", "overhead"})
 _QUANTITY_FIELDS = frozenset({"sizeLimit", "divisor", "averageValue"})
 """Where a value is a quantity: below these maps, and these fields. Elsewhere "1" and "1000m" are two strings."""
+_DEFAULTS: Mapping[str, Any] = {
+    "protocol": "TCP",  # of ports
+    "apiVersion": "v1",  # of references to fields, and of claims
+    "apiGroup": "rbac.authorization.k8s.io",  # of the subjects of role bindings
+    "kind": "PersistentVolumeClaim",
+    "volumeMode": "Filesystem",
+    "status": {"phase": "Pending"},  # of claims, in the templates of stateful sets
+}
+_NONE: Mapping[str, Any] = {}
 
 
 def first_difference(desired: Mapping[str, Any], live: Mapping[str, Any], ours: Fields) -> str | None:
@@ -54,65 +65,72 @@ def first_difference(desired: Mapping[str, Any], live: Mapping[str, Any], ours: 
     if not metadata:
         del wanted["metadata"]
     owned = {key: value for key, value in ours.items() if key != "f:status"}
-    return _map(wanted, live, owned, "", quantity=False)
+    is_built_in = schema.lookup(str(desired.get("apiVersion")), str(desired.get("kind"))) is not None
+    return _Comparison(_DEFAULTS if is_built_in else {}).of_map(wanted, live, owned, "", quantity=False)
 
 
-def _value(desired: Any, live: Any, owned: Any, path: str, *, quantity: bool) -> str | None:
-    if desired is None and live is None:
-        return None
-    children = [key for key in owned if key != "."] if isinstance(owned, dict) else []
-    if isinstance(desired, dict) and isinstance(live, dict) and children:
-        return _map(desired, live, owned, path, quantity=quantity)
-    if isinstance(desired, list) and isinstance(live, list) and children:
-        return _list(desired, live, owned, path)
-    return None if same(desired, live, quantity=quantity) else path
+@dataclass(frozen=True, slots=True)
+class _Comparison:
+    defaults: Mapping[str, Any]
+    """What the server fills in where desired says nothing, within values that are owned as a whole. Empty for custom
+    resources: nothing is known of theirs, and to them an empty value may not be the same as none."""
 
+    def of_value(self, desired: Any, live: Any, owned: Any, path: str, *, quantity: bool) -> str | None:
+        if desired is None and live is None:
+            return None
+        children = [key for key in owned if key != "."] if isinstance(owned, dict) else []
+        if isinstance(desired, dict) and isinstance(live, dict) and children:
+            return self.of_map(desired, live, owned, path, quantity=quantity)
+        if isinstance(desired, list) and isinstance(live, list) and children:
+            return self.of_list(desired, live, owned, path)
+        return None if same(desired, live, quantity=quantity, defaults=self.defaults) else path
 
-def _map(
-    desired: Mapping[str, Any], live: Mapping[str, Any], owned: Fields, path: str, *, quantity: bool
-) -> str | None:
-    named = {key[2:] for key in owned if key.startswith("f:")}
-    for key, value in desired.items():
-        here = f"{path}.{key}"
-        if key not in live:
-            if value is not None and value != {} and value != []:
+    def of_map(
+        self, desired: Mapping[str, Any], live: Mapping[str, Any], owned: Fields, path: str, *, quantity: bool
+    ) -> str | None:
+        named = {key[2:] for key in owned if key.startswith("f:")}
+        for key, value in desired.items():
+            here = f"{path}.{key}"
+            if key not in live:
+                if not _is_empty(value):
+                    return here
+                if key in named or value is None or self.defaults:
+                    continue
                 return here
-            if key in named:
+            if key not in named:
+                if self.defaults and _is_empty(value) and _is_empty(live[key]):
+                    continue
+                return here
+            is_quantity = key in _QUANTITY_MAPS if isinstance(value, dict) else quantity or key in _QUANTITY_FIELDS
+            found = self.of_value(value, live[key], owned[f"f:{key}"], here, quantity=is_quantity)
+            if found is not None:
+                return found
+        gone = sorted(named - desired.keys())
+        return f"{path}.{gone[0]}" if gone else None
+
+    def of_list(self, desired: list[Any], live: list[Any], owned: Fields, path: str) -> str | None:
+        """Items by their keys, or by their value; an order that differs makes no difference to an apply."""
+        left = {key for key in owned if key != "."}
+        for index, item in enumerate(desired):
+            here = f"{path}[{index}]"
+            key = _owned_item(item, left)
+            if key is None:
+                return here
+            left.discard(key)
+            keys = item_keys(key)
+            if keys is None:
+                if item not in live:
+                    return here
                 continue
-            return here if value is not None else None
-        if key not in named:
-            return here
-        is_quantity = key in _QUANTITY_MAPS if isinstance(value, dict) else quantity or key in _QUANTITY_FIELDS
-        found = _value(value, live[key], owned[f"f:{key}"], here, quantity=is_quantity)
-        if found is not None:
-            return found
-    gone = sorted(named - desired.keys())
-    return f"{path}.{gone[0]}" if gone else None
-
-
-def _list(desired: list[Any], live: list[Any], owned: Fields, path: str) -> str | None:
-    """Items by their keys, or by their value; an order that differs makes no difference to an apply."""
-    left = {key for key in owned if key != "."}
-    for index, item in enumerate(desired):
-        here = f"{path}[{index}]"
-        key = _owned_item(item, left)
-        if key is None:
-            return here
-        left.discard(key)
-        keys = item_keys(key)
-        if keys is None:
-            if item not in live:
+            there = find_item(live, keys)
+            if there is None:
                 return here
-            continue
-        there = find_item(live, keys)
-        if there is None:
-            return here
-        # Keys that have a default are owned although desired may leave them to it.
-        spelled = {name: child for name, child in owned[key].items() if not _is_defaulted(name, keys, item)}
-        found = _value(item, there, spelled, here, quantity=False)
-        if found is not None:
-            return found
-    return f"{path}[{sorted(left)[0]}]" if left else None
+            # Keys that have a default are owned although desired may leave them to it.
+            spelled = {name: child for name, child in owned[key].items() if not _is_defaulted(name, keys, item)}
+            found = self.of_value(item, there, spelled, here, quantity=False)
+            if found is not None:
+                return found
+        return f"{path}[{sorted(left)[0]}]" if left else None
 
 
 def _owned_item(item: Any, owned: set[str]) -> str | None:
@@ -142,17 +160,19 @@ def _is_defaulted(name: str, keys: Mapping[str, Any], item: Mapping[str, Any]) -
     return name.startswith("f:") and name[2:] in keys and name[2:] not in item
 
 
-def same(one: Any, other: Any, *, quantity: bool = False) -> bool:
-    """Equal in what they say: numbers by value, quantities where they stand, absent and empty alike."""
+def same(one: Any, other: Any, *, quantity: bool = False, defaults: Mapping[str, Any] = _NONE) -> bool:
+    """Equal in what they say: numbers by value, quantities where they stand, absent and empty alike, and what `one`
+    leaves to the defaults."""
     if isinstance(one, dict) and isinstance(other, dict):
         for key in one.keys() | other.keys():
-            mine, theirs = one.get(key), other.get(key)
+            mine, theirs = one.get(key, defaults.get(key) if key in other else None), other.get(key)
             deeper = key in _QUANTITY_MAPS if isinstance(mine, dict) else quantity or key in _QUANTITY_FIELDS
-            if not same(mine, theirs, quantity=deeper):
+            if not same(mine, theirs, quantity=deeper, defaults=defaults):
                 return False
         return True
     if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(same(a, b, quantity=quantity) for a, b in zip(one, other, strict=True))
+        pairs = zip(one, other, strict=False)
+        return len(one) == len(other) and all(same(a, b, quantity=quantity, defaults=defaults) for a, b in pairs)
     if _is_empty(one) and _is_empty(other):
         return True
     if isinstance(one, bool) or isinstance(other, bool):
