@@ -148,6 +148,12 @@ class Authorizer:
             self._rules[key] = known
         return known
 
+    def role_exists(self, reference: Rule, namespace: str) -> bool:
+        """Whether what a roleRef names is there."""
+        kind, name = reference.get("kind"), str(reference.get("name") or "")
+        place = ("roles", namespace) if kind == "Role" else ("clusterroles", "")
+        return self.cluster.store.get((GROUP, place[0]), place[1], name) is not None
+
     def require(self, user: User, asked: Attributes) -> None:
         """403 unless the user may."""
         allowed, _ = self.decide(user, asked)

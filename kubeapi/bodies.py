@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -45,7 +44,8 @@ def decode_patch(data: bytes, content_type: str) -> tuple[str, Any]:
     media = media_type(content_type)
     kind = PATCHES.get(media)
     if kind is None:
-        raise unsupported_media_type(media, tuple(PATCHES))
+        accepted = ", ".join(PATCHES)
+        raise StatusError(415, "UnsupportedMediaType", f"415: Unsupported Media Type: a patch is one of {accepted}")
     value = _parse(data, is_yaml=kind == "apply")
     if kind == "json":
         if not isinstance(value, list):
@@ -71,8 +71,11 @@ def _kind(value: Any) -> str:
     return {list: "an array", str: "a string", type(None): "null"}.get(type(value), "a scalar")
 
 
-def require_kind(manifest: Mapping[str, Any], api_version: str, kind: str) -> None:
-    """400 unless the body says it is of the expected kind."""
+def require_kind(manifest: dict[str, Any], api_version: str, kind: str, *, built_in: bool = True) -> None:
+    """400 unless the body is of the expected kind. A body of a built-in kind need not say what it is."""
+    if built_in:
+        manifest["apiVersion"] = manifest.get("apiVersion") or api_version
+        manifest["kind"] = manifest.get("kind") or kind
     if not manifest.get("kind"):
         raise bad_request(f"Object 'Kind' is missing in '{orjson.dumps(manifest).decode()[:300]}'")
     if not manifest.get("apiVersion"):

@@ -20,7 +20,8 @@ _SCALE = SubresourceKind("autoscaling", "v1", "Scale", ("get", "patch", "update"
 
 
 def _hash(resource: Resource) -> str:
-    text = f"{resource.storage}/{resource.storage_version or resource.version}/{resource.kind}"
+    group = resource.storage[0]
+    text = f"{group}/{resource.storage_version or resource.version}/{resource.kind}"
     return base64.b64encode(hashlib.sha256(text.encode()).digest()[:8]).decode()
 
 

@@ -23,6 +23,18 @@ class Cause:
         return f"{self.field}: {self.message}" if self.field else self.message
 
 
+_WITH_DETAILS = (
+    "NotFound",
+    "AlreadyExists",
+    "Conflict",
+    "Invalid",
+    "Forbidden",
+    "MethodNotAllowed",
+    "NotAcceptable",
+)
+"""Reasons whose Status has details, be they empty."""
+
+
 class StatusError(Exception):
     """A refusal: HTTP code, machine-readable reason, message, and details as in metav1.Status."""
 
@@ -73,7 +85,7 @@ class StatusError(Exception):
         }
         if self.reason:
             body["reason"] = self.reason
-        if details or self.reason in ("NotFound", "AlreadyExists", "Conflict", "Invalid", "Forbidden"):
+        if details or self.reason in _WITH_DETAILS:
             body["details"] = details
         body["code"] = self.code
         return body
@@ -131,6 +143,11 @@ def unauthorized() -> StatusError:
     return StatusError(401, "Unauthorized", "Unauthorized")
 
 
+def no_such_resource() -> StatusError:
+    """404 of a path below a served version that leads nowhere."""
+    return StatusError(404, "NotFound", "the server could not find the requested resource")
+
+
 def method_not_allowed() -> StatusError:
     return StatusError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
 
@@ -145,8 +162,7 @@ def unsupported_media_type(content_type: str, accepted: Sequence[str]) -> Status
 
 
 def not_acceptable(accepted: Sequence[str]) -> StatusError:
-    message = f"only the following media types are accepted: {', '.join(accepted)}"
-    return StatusError(406, "NotAcceptable", message)
+    return StatusError(406, "NotAcceptable", f"406: Not Acceptable\n\nAvailable representations: {', '.join(accepted)}")
 
 
 def expired(message: str) -> StatusError:

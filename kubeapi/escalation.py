@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kubeapi.authorization import GROUP, Attributes, Authorizer
-from kubeapi.errors import forbidden
+from kubeapi.errors import forbidden, not_found
 from kubeapi.identity import MASTERS, User
 from kubeapi.resources import Resource
 from kubeapi.writes import Options
@@ -38,6 +38,10 @@ class Escalation:
                 if same:
                     return
             reference = manifest.get("roleRef") or {}
+            if not self.authorizer.role_exists(reference, namespace) and not self._may_bind(
+                options.user, reference, namespace
+            ):
+                raise not_found(resource.group, resource.plural, str(reference.get("name") or ""))
             rules = list(self.authorizer.role_rules(reference.get("kind", ""), reference.get("name", ""), namespace))
             self._require(resource, manifest, options.user, rules, namespace, "bind", reference)
 
@@ -54,15 +58,22 @@ class Escalation:
         missing = self.authorizer.uncovered(user, rules, namespace)
         if not missing:
             return
-        plural = resource.plural
         if verb == "bind":
-            plural = "roles" if target.get("kind") == "Role" else "clusterroles"
-        asked = Attributes(verb, GROUP, "v1", plural, "", namespace, str(target.get("name") or ""))
-        if self.authorizer.decide(user, asked)[0]:
-            return
+            if self._may_bind(user, target, namespace):
+                return
+        else:
+            name = str(target.get("name") or "")
+            asked = Attributes(verb, GROUP, "v1", resource.plural, "", namespace, name)
+            if self.authorizer.decide(user, asked)[0]:
+                return
         groups = " ".join(f'"{group}"' for group in user.groups)
         problem = (
             f'user "{user.name}" (groups=[{groups}]) is attempting to grant RBAC permissions not currently held:\n'
             + "\n".join(missing)
         )
         raise forbidden(resource.group, resource.plural, str(manifest["metadata"].get("name") or ""), problem)
+
+    def _may_bind(self, user: User, reference: Manifest, namespace: str) -> bool:
+        plural = "roles" if reference.get("kind") == "Role" else "clusterroles"
+        asked = Attributes("bind", GROUP, "v1", plural, "", namespace, str(reference.get("name") or ""))
+        return self.authorizer.decide(user, asked)[0]

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from kubeapi import bodies, present, reads, scale, writes
-from kubeapi.errors import Cause, StatusError, bad_request, invalid, method_not_allowed, not_found, not_implemented
+from kubeapi.errors import (
+    Cause,
+    StatusError,
+    bad_request,
+    invalid,
+    method_not_allowed,
+    no_such_resource,
+    not_found,
+    not_implemented,
+)
 from kubeapi.identity import User
 from kubeapi.present import Form
 from kubeapi.request import RequestInfo
@@ -73,12 +82,14 @@ class Handlers:
         info = call.info
         resource = self.cluster.registry.find(info.group, info.version, info.resource)
         if resource is None:
+            if self.cluster.registry.in_version(info.group, info.version):
+                raise no_such_resource()
             return None
         if not resource.namespaced and info.namespace and info.resource != "namespaces":
             return None
         if info.subresource:
             if info.subresource.partition("/")[0] not in resource.subresources:
-                return None
+                raise no_such_resource()
             answer = self._subresource(resource, call)
         else:
             answer = self._whole(resource, call)
@@ -89,6 +100,11 @@ class Handlers:
     def _whole(self, resource: Resource, call: Call) -> Answer:
         verb = call.info.verb
         if verb not in resource.verbs:
+            raise method_not_allowed()
+        if verb in ("update", "patch", "delete") and not call.info.name:
+            raise method_not_allowed()
+        if verb == "deletecollection" and resource.namespaced and not call.info.namespace:
+            # Nobody empties all namespaces at once.
             raise method_not_allowed()
         if resource.storage == ("", "componentstatuses"):
             raise not_implemented("componentstatuses: it has no components; ask /readyz")
@@ -146,7 +162,8 @@ class Handlers:
         try:
             timeout = float(call.query.get("timeoutSeconds") or 0)
         except ValueError:
-            raise bad_request("timeoutSeconds must be a number of seconds") from None
+            text = call.query["timeoutSeconds"]
+            raise bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax') from None
         return Answer(watch=Watch(wanted, start, form, bookmarks, timeout))
 
     # -- writing
@@ -159,12 +176,15 @@ class Handlers:
         if validation and validation not in _VALIDATIONS:
             cause = Cause(
                 "FieldValueNotSupported",
-                f'Unsupported value: "{validation}": supported values: "Ignore", "Strict", "Warn"',
+                f'Unsupported value: "{validation}": supported values: "", "Ignore", "Strict", "Warn"',
                 "fieldValidation",
             )
             raise invalid("meta.k8s.io", _options_kind(call), "", [cause])
         manager = query.get("fieldManager", "")
-        if len(manager) > 128 or not manager.isprintable():
+        if len(manager.encode()) > 128:
+            cause = Cause("FieldValueTooLong", "Too long: may not be more than 128 bytes", "fieldManager")
+            raise invalid("meta.k8s.io", _options_kind(call), "", [cause])
+        if not manager.isprintable():
             cause = Cause(
                 "FieldValueInvalid",
                 f'Invalid value: "{manager}": should only contain printable characters',
@@ -196,7 +216,7 @@ class Handlers:
         if info.name and resource.plural != "namespaces":
             raise method_not_allowed()
         manifest = bodies.decode(call.body, call.content_type)
-        bodies.require_kind(manifest, resource.api_version, resource.kind)
+        bodies.require_kind(manifest, resource.api_version, resource.kind, built_in=not resource.custom)
         options = self.options(call)
         virtual = self.subresources.virtual(resource, call, manifest)
         if virtual is not None:
@@ -210,7 +230,7 @@ class Handlers:
     def _update(self, resource: Resource, call: Call, subresource: str) -> Answer:
         form = present.negotiate(call.accept)
         manifest = bodies.decode(call.body, call.content_type)
-        bodies.require_kind(manifest, resource.api_version, resource.kind)
+        bodies.require_kind(manifest, resource.api_version, resource.kind, built_in=not resource.custom)
         options = self.options(call, subresource)
         namespace = call.info.namespace if resource.namespaced else ""
         stored, created = writes.update(self.cluster, resource, namespace, call.info.name, manifest, options)
@@ -324,7 +344,7 @@ def _dry_run(value: str, call: Call) -> bool:
     if not value:
         return False
     if value != "All":
-        cause = Cause("FieldValueNotSupported", f'Unsupported value: "{value}": supported values: "All"', "dryRun")
+        cause = Cause("FieldValueNotSupported", f'Unsupported value: ["{value}"]: supported values: "All"', "dryRun")
         kind = "DeleteOptions" if call.info.verb.startswith("delete") else _options_kind(call)
         raise invalid("meta.k8s.io", kind, "", [cause])
     return True
@@ -335,6 +355,8 @@ def delete_options(call: Call) -> writes.DeleteOptions:
     body: Manifest = {}
     if call.body.strip():
         body = bodies.decode(call.body, call.content_type)
+        if body.get("kind") not in (None, "", "DeleteOptions"):
+            raise bad_request(f'no kind "{body["kind"]}" is known that says how to delete: send DeleteOptions')
     query = call.query
     preconditions = body.get("preconditions") or {}
     grace = body.get("gracePeriodSeconds")
@@ -348,7 +370,7 @@ def delete_options(call: Call) -> writes.DeleteOptions:
     if orphan is None and query.get("orphanDependents"):
         orphan = query["orphanDependents"].lower() in ("true", "1")
     if propagation and propagation not in _PROPAGATIONS:
-        supported = '"Background", "Foreground", "Orphan"'
+        supported = '"Foreground", "Background", "Orphan", "nil"'
         cause = Cause(
             "FieldValueNotSupported",
             f'Unsupported value: "{propagation}": supported values: {supported}',

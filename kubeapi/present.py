@@ -53,14 +53,7 @@ def negotiate(accept: str, include: str = "") -> Form:
                     return Form(PARTIAL)
         elif media == "application/yaml" and not wanted:
             return Form(yaml=True)
-    raise not_acceptable(
-        [
-            "application/json",
-            "application/yaml",
-            "application/json;as=Table;v=v1;g=meta.k8s.io",
-            "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io",
-        ]
-    )
+    raise not_acceptable(ACCEPTED)
 
 
 def entry_bytes(cluster: Cluster, resource: Resource, entry: Entry, form: Form) -> bytes:

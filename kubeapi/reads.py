@@ -35,7 +35,7 @@ class Filter:
         self.text = (query.get("labelSelector", ""), query.get("fieldSelector", ""))
         self.labels = selectors.parse_labels(self.text[0])
         terms = selectors.parse_fields(
-            self.text[1], resource.storage, resource.api_version, resource.kind, resource.selectable_fields
+            self.text[1], resource.storage, resource.selectable_fields, custom=resource.custom
         )
         if name:
             terms = (*terms, selectors.FieldTerm("metadata.name", name, True))
@@ -119,14 +119,6 @@ def list_page(cluster: Cluster, resource: Resource, namespace: str, query: Mappi
 
 def _require_list_options(version: str, match: str, token: str, query: Mapping[str, str]) -> None:
     problems: list[Cause] = []
-    if "sendInitialEvents" in query:
-        problems.append(
-            Cause(
-                "FieldValueForbidden",
-                "Forbidden: sendInitialEvents is forbidden for list",
-                "sendInitialEvents",
-            )
-        )
     if match:
         if token:
             message = "Forbidden: resourceVersionMatch is forbidden when continue is provided"
@@ -140,17 +132,24 @@ def _require_list_options(version: str, match: str, token: str, query: Mapping[s
         elif match == "Exact" and version == "0":
             message = 'Forbidden: resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
             problems.append(Cause("FieldValueForbidden", message, "resourceVersionMatch"))
+    if "sendInitialEvents" in query:
+        problems.append(
+            Cause(
+                "FieldValueForbidden",
+                "Forbidden: sendInitialEvents is forbidden for list",
+                "sendInitialEvents",
+            )
+        )
     if problems:
         raise invalid("meta.k8s.io", "ListOptions", "", problems)
     if version and not version.isdigit():
-        cause = Cause(
-            "FieldValueInvalid",
-            f'Invalid value: "{version}": strconv.ParseUint: parsing "{version}": invalid syntax',
-            "resourceVersion",
-        )
-        raise invalid("", "", "", [cause])
+        raise bad_request(f"invalid resource version: {_no_version(version)}")
     if token and version not in ("", "0"):
         raise bad_request("specifying resource version is not allowed when using continue")
+
+
+def _no_version(text: str) -> str:
+    return f'resourceVersion: Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax'
 
 
 def too_large_version(asked: int, current: int) -> StatusError:
@@ -223,12 +222,7 @@ def watch_start(cluster: Cluster, wanted: Filter, query: Mapping[str, str]) -> S
     if problems:
         raise invalid("meta.k8s.io", "ListOptions", "", problems)
     if version and not version.isdigit():
-        cause = Cause(
-            "FieldValueInvalid",
-            f'Invalid value: "{version}": strconv.ParseUint: parsing "{version}": invalid syntax',
-            "resourceVersion",
-        )
-        raise invalid("", "", "", [cause])
+        raise StatusError(500, "", _no_version(version))
     store = cluster.store
     asked = int(version or 0)
     if asked > store.rv:

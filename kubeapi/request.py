@@ -28,8 +28,9 @@ class RequestInfo:
 
 
 def parse(method: str, path: str, query: Mapping[str, str]) -> RequestInfo:
-    """Read a URL; a path that is no resource path gives its HTTP method as the verb."""
+    """Read a URL, its path as it was sent; a path that is no resource path gives its HTTP method as the verb."""
     parts = [unquote(part) for part in path.strip("/").split("/")]
+    path = unquote(path)
     other = RequestInfo(method.lower(), path)
     if parts[0] == "api" and len(parts) >= 3:
         group, version, rest = "", parts[1], parts[2:]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kubeapi import selectors, writes
-from kubeapi.errors import bad_request, conflict
+from kubeapi.errors import Cause, bad_request, conflict, invalid
 from kubeapi.resources import Resource
 from kubeapi.seam import fields
 
@@ -66,7 +66,11 @@ def write(
     """Store the replicas that a Scale asks for; gives the scaled object."""
     replicas = (wanted.get("spec") or {}).get("replicas", 0)
     if not isinstance(replicas, int) or isinstance(replicas, bool) or replicas < 0:
-        raise bad_request("spec.replicas must be a whole number of 0 or more")
+        if not isinstance(replicas, int) or isinstance(replicas, bool):
+            raise bad_request("spec.replicas must be a whole number")
+        problem = f"Invalid value: {replicas}: must be greater than or equal to 0"
+        cause = Cause("FieldValueInvalid", problem, "spec.replicas")
+        raise invalid("autoscaling", "Scale", live["metadata"]["name"], [cause])
     version = (wanted.get("metadata") or {}).get("resourceVersion")
     if version and version != current["metadata"]["resourceVersion"]:
         raise conflict(resource.group, resource.plural, live["metadata"]["name"])

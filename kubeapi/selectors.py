@@ -96,6 +96,8 @@ def _parse(text: str) -> Iterable[Requirement]:
 
 def _comparison(key: str, operator: str, take: Callable[[], str], peek: Callable[[], str]) -> Requirement:
     if operator in ("=", "==", "!="):
+        if peek() in ("=", "==", "!=", ">", "<", "!", "(", ")"):
+            raise _Problem(f"found '{peek()}', expected: identifier")
         value = "" if peek() in ("", ",") else take()
         _require_value(key, value)
         return Requirement(key, "notin" if operator == "!=" else "in", (value,))
@@ -107,8 +109,9 @@ def _comparison(key: str, operator: str, take: Callable[[], str], peek: Callable
             )
         return Requirement(key, "gt" if operator == ">" else "lt", (value,))
     if operator in ("in", "notin"):
-        if take() != "(":
-            raise _Problem("found '', expected: '('")
+        opening = take()
+        if opening != "(":
+            raise _Problem(f"found '{opening}' expected: '('")
         values: list[str] = []
         while True:
             token = take()
@@ -231,7 +234,7 @@ class FieldTerm:
 
 
 def parse_fields(
-    text: str, storage: tuple[str, str], api_version: str, kind: str, extra: Iterable[str] = ()
+    text: str, storage: tuple[str, str], extra: Iterable[str] = (), *, custom: bool = False
 ) -> tuple[FieldTerm, ...]:
     """The terms of a field selector; 400 when it doesn't parse or names a field that can't be selected."""
     if not text or not text.strip():
@@ -249,19 +252,15 @@ def parse_fields(
             raise bad_request(f"invalid selector: '{text}'; can't understand '{part}'")
         path = path.strip()
         if path not in allowed:
-            raise _unsupported(path, api_version, kind)
+            raise _unsupported(path, storage, custom=custom)
         terms.append(FieldTerm(path, re.sub(r"\\([\\,=])", r"\1", value), operator != "!="))
     return tuple(terms)
 
 
-def _unsupported(path: str, api_version: str, kind: str) -> StatusError:
-    group, _, version = api_version.rpartition("/")
-    return bad_request(
-        f'Unable to find "{group + "/" if group else ""}{version}, Resource={kind}" that match label selector "", '
-        f'field selector "{path}": field label not supported: {path}'
-        if not kind
-        else f"field label not supported: {path}"
-    )
+def _unsupported(path: str, storage: tuple[str, str], *, custom: bool) -> StatusError:
+    if custom or storage in _BUILT_IN:
+        return bad_request(f"field label not supported: {path}")
+    return bad_request(f'"{path}" is not a known field selector: only "metadata.name", "metadata.namespace"')
 
 
 def fields_match(terms: Iterable[FieldTerm], manifest: Mapping[str, Any]) -> bool:

@@ -225,11 +225,11 @@ class Server:
 
     async def _serve(self, http: web.BaseRequest) -> web.StreamResponse:
         if self._closing:
-            response = self._refused(StatusError(503, "ServiceUnavailable", "the server is shutting down"))
-            response.force_close()
-            return response
+            last = self._refused(StatusError(503, "ServiceUnavailable", "the server is shutting down"))
+            last.force_close()
+            return last
         started = time.perf_counter()
-        info = request.parse(http.method, http.path, http.query)
+        info = request.parse(http.method, http.rel_url.raw_path, http.query)
         user = ""
         code = 0
         try:
@@ -329,8 +329,6 @@ class Server:
         response = web.Response(status=error.code, body=orjson.dumps(error.status()), content_type="application/json")
         if error.retry_after:
             response.headers["Retry-After"] = str(error.retry_after)
-        if error.code == 401:
-            response.headers["WWW-Authenticate"] = "Bearer"
         return response
 
     # -- paths that are no resource

@@ -211,4 +211,11 @@ def changes_generation(resource: Resource, manifest: Mapping[str, Any], live: Ma
         return any(manifest.get(key) != live.get(key) for key in keys)
     if resource.storage not in GENERATIONS:
         return False
+    if resource.storage == ("", "pods"):
+        return _but_node(manifest) != _but_node(live)
     return any(manifest.get(key) != live.get(key) for key in _WHOLE.get(resource.storage, ("spec",)))
+
+
+def _but_node(pod: Mapping[str, Any]) -> Manifest:
+    """A pod's spec without its node: binding it is no change of what it is to be."""
+    return {key: value for key, value in (pod.get("spec") or {}).items() if key != "nodeName"}

@@ -48,6 +48,7 @@ class Subresources:
             return self._access(resource, call, manifest)
         if resource.group == "authentication.k8s.io":
             if resource.kind == "SelfSubjectReview":
+                manifest.setdefault("metadata", {})["creationTimestamp"] = self.cluster.clock.stamp()
                 manifest["status"] = {"userInfo": call.user.info()}
                 return manifest
             return self._token_review(manifest)
@@ -63,6 +64,7 @@ class Subresources:
             namespace = spec.get("namespace", "")
             if not namespace:
                 raise bad_request("no namespace on request")
+            manifest["spec"] = {}
             manifest["status"] = self._rules(call.user, namespace)
             return manifest
         user = call.user
@@ -74,15 +76,19 @@ class Subresources:
                 {key: tuple(values) for key, values in (spec.get("extra") or {}).items()},
             )
             if not user.name and not user.groups:
-                message = "Invalid value: at least one of user or group must be specified"
+                message = 'Invalid value: "": at least one of user or group must be specified'
                 raise _invalid_review(resource, Cause("FieldValueInvalid", message, "spec.user"))
         wanted, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
         if (wanted is None) is (path is None):
-            message = "Invalid value: exactly one of nonResourceAttributes or resourceAttributes must be specified"
+            message = (
+                "Invalid value: null: exactly one of nonResourceAttributes or resourceAttributes must be specified"
+            )
             raise _invalid_review(resource, Cause("FieldValueInvalid", message, "spec.resourceAttributes"))
         local = resource.kind == "LocalSubjectAccessReview"
         if local and (wanted is None or wanted.get("namespace") != call.info.namespace):
-            raise bad_request("spec.resourceAttributes.namespace must match the namespace of the request")
+            given = (wanted or {}).get("namespace") or ""
+            message = f'Invalid value: "{given}": must match metadata.namespace'
+            raise _invalid_review(resource, Cause("FieldValueInvalid", message, "spec.resourceAttributes.namespace"))
         allowed, reason = self.authorizer.decide(user, _attributes(wanted, path))
         status: Manifest = {"allowed": allowed}
         if reason:
@@ -109,7 +115,7 @@ class Subresources:
             raise bad_request("token is required for TokenReview in authentication")
         user = self.authenticator.of_token(token, audiences)
         if user is None:
-            manifest["status"] = {"authenticated": False, "user": {}, "error": "invalid bearer token"}
+            manifest["status"] = {"user": {}, "error": "invalid bearer token"}
         else:
             found = audiences or [DEFAULT_AUDIENCE]
             manifest["status"] = {"authenticated": True, "user": user.info(), "audiences": found}
@@ -178,7 +184,9 @@ class Subresources:
         kind, name = reference.get("kind"), str(reference.get("name") or "")
         plurals = {"Pod": "pods", "Secret": "secrets"}
         if kind not in plurals:
-            raise bad_request(f"cannot bind token for serviceaccount to object of type {kind}")
+            api_version = reference.get("apiVersion") or ""
+            group, _, version = str(api_version).rpartition("/")
+            raise bad_request(f"cannot bind token to object of type {group}/{version}, Kind={kind}")
         entry = self.cluster.store.get(("", plurals[kind]), namespace, name)
         if entry is None:
             raise not_found("", plurals[kind], name)
@@ -248,7 +256,7 @@ def _require_create(call: Call) -> None:
 
 
 def _invalid_review(resource: Resource, cause: Cause) -> StatusError:
-    return invalid(resource.group, resource.kind, "", [cause])
+    return invalid(resource.group, "", "", [cause])
 
 
 def _attributes(wanted: Mapping[str, Any] | None, path: Mapping[str, Any] | None) -> Attributes:

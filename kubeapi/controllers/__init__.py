@@ -18,6 +18,7 @@ from kubeapi.controllers.garbage import GarbageCollector
 from kubeapi.controllers.namespaces import Namespaces
 from kubeapi.escalation import Escalation
 from kubeapi.invariants import watch as watch_invariants
+from kubeapi.workloads.accounts import PodAdmission
 from kubeapi.workloads.services import Allocator
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class Controllers:
         ]
         self._workloads = workloads
         if workloads:
+            PodAdmission(cluster)
             self._running += standins.controllers(cluster, self.garbage, delay)
         if invariants:
             watch_invariants(cluster)

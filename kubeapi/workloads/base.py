@@ -246,8 +246,12 @@ def with_condition(
     now: str,
     *,
     updates: bool = False,
+    fresh: bool = False,
 ) -> list[Manifest]:
-    """The conditions with one set; its transition time moves with its status only. `updates` keeps lastUpdateTime."""
+    """The conditions with one set; its transition time moves with its status only.
+
+    `updates` is the Deployments' way: lastUpdateTime is kept too, the same status and reason change nothing (unless it
+    is `fresh`), and what changed goes to the end."""
     new: Manifest = {"type": type_, "status": status}
     if reason:
         new["reason"] = reason
@@ -265,10 +269,11 @@ def with_condition(
         found = True
         if known.get("status") == status:
             new["lastTransitionTime"] = known.get("lastTransitionTime", now)
-            if updates and known.get("reason") == reason and known.get("message") == message:
-                new["lastUpdateTime"] = known.get("lastUpdateTime", now)
-        out.append(new)
-    return out if found else [*out, new]
+            if updates and not fresh and known.get("reason") == reason:
+                return list(conditions)
+        if not updates:
+            out.append(new)
+    return out if found and not updates else [*out, new]
 
 
 def counts(pods: list[Manifest]) -> int:

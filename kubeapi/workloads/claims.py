@@ -6,13 +6,22 @@ from typing import Any
 
 from kubeapi import writes
 from kubeapi.errors import StatusError
+from kubeapi.resources import Resource
 from kubeapi.store import Change
-from kubeapi.workloads.base import FAIL, Tools, Workload
+from kubeapi.workloads.base import FAIL, PODS, Tools, Workload
 from kubeapi.writes import DeleteOptions, Options
 
 Manifest = dict[str, Any]
 
-VOLUMES = ("", "persistentvolumes")
+PROTECTION = "kubernetes.io/pvc-protection"
+
+
+def _protect(resource: Resource, claim: Manifest, old: Manifest | None, options: Options) -> None:
+    """A new claim can't go while a pod uses it."""
+    if resource.storage == ("", "persistentvolumeclaims") and old is None and not options.subresource:
+        finalizers = claim["metadata"].get("finalizers") or []
+        if PROTECTION not in finalizers:
+            claim["metadata"]["finalizers"] = [*finalizers, PROTECTION]
 
 
 class Claims(Workload):
@@ -23,8 +32,13 @@ class Claims(Workload):
     def __init__(self, tools: Tools):
         super().__init__(tools)
         self._times: dict[str, float] = {}
+        tools.cluster.admission.on_before.append(_protect)
 
     def keys(self, change: Change) -> list[str]:
+        if change.storage == PODS:
+            # A pod that is gone may have been the last one to use a claim that is being deleted.
+            entries = self.cluster.store.entries(self.resource.storage, change.entry.namespace)
+            return [entry.key for entry in entries if entry.deleting] if change.type == "DELETED" else []
         if change.storage == self.resource.storage and change.type == "DELETED":
             self._times.pop(change.entry.uid, None)
             return [f"gone:{change.entry.uid}"]
@@ -39,7 +53,10 @@ class Claims(Workload):
 
     def reconcile(self, key: str, live: Manifest) -> None:
         metadata, spec = live["metadata"], live["spec"]
-        if "deletionTimestamp" in metadata or (live.get("status") or {}).get("phase") == "Bound":
+        if "deletionTimestamp" in metadata:
+            self._let_go(live)
+            return
+        if (live.get("status") or {}).get("phase") == "Bound":
             return
         if self.tools.annotation(live, FAIL):
             return
@@ -63,6 +80,27 @@ class Claims(Workload):
             return current
 
         writes.change(self.cluster, self.resource, metadata["namespace"], metadata["name"], bound)
+
+    def _let_go(self, live: Manifest) -> None:
+        """Take the protection from a claim that is being deleted, once no pod uses it."""
+        metadata = live["metadata"]
+        if PROTECTION not in (metadata.get("finalizers") or ()):
+            return
+        for entry in self.cluster.store.entries(PODS, metadata["namespace"]):
+            pod = entry.manifest()
+            volumes = (pod.get("spec") or {}).get("volumes") or ()
+            used = any((v.get("persistentVolumeClaim") or {}).get("claimName") == metadata["name"] for v in volumes)
+            if used and (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed"):
+                return
+
+        def unprotected(current: Manifest) -> Manifest:
+            kept = [one for one in current["metadata"]["finalizers"] if one != PROTECTION]
+            current["metadata"]["finalizers"] = kept
+            if not kept:
+                del current["metadata"]["finalizers"]
+            return current
+
+        writes.change(self.cluster, self.resource, metadata["namespace"], metadata["name"], unprotected)
 
     def _provision(self, live: Manifest, name: str, size: str, modes: list[str]) -> None:
         metadata, spec = live["metadata"], live["spec"]

@@ -16,7 +16,11 @@ Manifest = dict[str, Any]
 
 REPLICA_SETS = ("apps", "replicasets")
 REVISION = "deployment.kubernetes.io/revision"
+DESIRED = "deployment.kubernetes.io/desired-replicas"
+MAXIMUM = "deployment.kubernetes.io/max-replicas"
 HASH = "pod-template-hash"
+_OWN = (LAST_APPLIED, REVISION, DESIRED, MAXIMUM)
+"""Annotations that a set doesn't take from its Deployment."""
 
 
 class Deployments(Workload):
@@ -73,6 +77,8 @@ class Deployments(Workload):
         annotations = {k: v for k, v in (metadata.get("annotations") or {}).items() if k != LAST_APPLIED}
         annotations[REVISION] = str(revision)
         replicas = spec.get("replicas", 1)
+        annotations[DESIRED] = str(replicas)
+        annotations[MAXIMUM] = str(replicas + _surge(spec, replicas))
         old = self.tools.owned(metadata["uid"], REPLICA_SETS)
         if spec.get("strategy", {}).get("type") == "Recreate" and any(_replicas(e.manifest()) for e in old):
             replicas = 0
@@ -114,11 +120,12 @@ class Deployments(Workload):
 
     def _follow(self, live: Manifest, current: tuple[Entry, Manifest]) -> None:
         """The present set has the Deployment's annotations."""
-        wanted = {
-            k: v for k, v in (live["metadata"].get("annotations") or {}).items() if k not in (LAST_APPLIED, REVISION)
-        }
+        wanted = {k: v for k, v in (live["metadata"].get("annotations") or {}).items() if k not in _OWN}
         known = current[1]["metadata"].get("annotations") or {}
+        replicas = live["spec"].get("replicas", 1)
         kept = {k: v for k, v in known.items() if k == REVISION}
+        kept[DESIRED] = str(replicas)
+        kept[MAXIMUM] = str(replicas + _surge(live["spec"], replicas))
         if {**kept, **wanted} == known:
             return
 
@@ -199,6 +206,7 @@ class Deployments(Workload):
         ):
             if value:
                 status[name] = value
+        status["terminatingReplicas"] = sum((one.get("status") or {}).get("terminatingReplicas", 0) for _, one in every)
         before = live.get("status") or {}
         if "collisionCount" in before:
             status["collisionCount"] = before["collisionCount"]
@@ -217,17 +225,19 @@ class Deployments(Workload):
             )
         elif current is not None:
             complete = updated == wanted and replicas == wanted and ready == wanted
-            progress = self._progress(key, live, current[1]["metadata"]["name"], complete, (updated, ready))
-            conditions = with_condition(conditions, "Progressing", *progress, now, updates=True)
+            name = current[1]["metadata"]["name"]
+            value, reason, text, moves = self._progress(key, live, name, complete, (updated, ready))
+            conditions = with_condition(conditions, "Progressing", value, reason, text, now, updates=True, fresh=moves)
         status["conditions"] = conditions
         self.save_status(live, status)
 
     def _progress(
         self, key: str, live: Manifest, name: str, complete: bool, counts: tuple[int, int]
-    ) -> tuple[str, str, str]:
-        """Status, reason and message of Progressing; it fails when nothing moved for progressDeadlineSeconds."""
+    ) -> tuple[str, str, str, bool]:
+        """Status, reason and message of Progressing, and whether something moved; it fails when nothing did for
+        progressDeadlineSeconds."""
         if complete:
-            return "True", "NewReplicaSetAvailable", f'ReplicaSet "{name}" has successfully progressed.'
+            return "True", "NewReplicaSetAvailable", f'ReplicaSet "{name}" has successfully progressed.', False
         before = live.get("status") or {}
         known = condition(live, "Progressing")
         moved = (before.get("updatedReplicas", 0), before.get("readyReplicas", 0)) != counts
@@ -237,12 +247,12 @@ class Deployments(Workload):
         rolling = known is not None and known.get("reason") != "NewReplicaSetAvailable"
         if known is None or moved or not same or not rolling:
             self.queue_after(key, deadline + 1.0)
-            return "True", "ReplicaSetUpdated", text
+            return "True", "ReplicaSetUpdated", text, True
         waited = (self.cluster.clock.now() - parse(known["lastUpdateTime"])).total_seconds()
         if waited >= deadline:
-            return "False", "ProgressDeadlineExceeded", f'ReplicaSet "{name}" has timed out progressing.'
+            return "False", "ProgressDeadlineExceeded", f'ReplicaSet "{name}" has timed out progressing.', False
         self.queue_after(key, deadline - waited + 0.05)
-        return str(known["status"]), str(known["reason"]), str(known["message"])
+        return str(known["status"]), str(known["reason"]), str(known["message"]), False
 
 
 def _replicas(replica_set: Manifest) -> int:
@@ -264,6 +274,14 @@ def _allowed(spec: Manifest, wanted: int) -> int:
     if not unavailable and not _share(rolling.get("maxSurge", "25%"), wanted, math.ceil):
         return 1
     return min(unavailable, wanted)
+
+
+def _surge(spec: Manifest, wanted: int) -> int:
+    """How many pods there may be beyond those wanted, while rolling."""
+    strategy = spec.get("strategy") or {}
+    if strategy.get("type") == "Recreate":
+        return 0
+    return _share((strategy.get("rollingUpdate") or {}).get("maxSurge", "25%"), wanted, math.ceil)
 
 
 def _share(value: Any, of: int, rounded: Any) -> int:

@@ -13,6 +13,7 @@ Manifest = dict[str, Any]
 
 NODE = "kubeapi"
 ADDRESS = "127.0.0.1"
+UNSCHEDULABLE = "Unschedulable"
 
 _NEVER_STARTS = {
     "ImagePullBackOff": 'Back-off pulling image "{image}"',
@@ -59,7 +60,7 @@ class Pods(Workload):
             return
         reason = self.tools.annotation(live, FAIL)
         if not (live.get("spec") or {}).get("nodeName"):
-            self._schedule(live, reason)
+            self._schedule(live, reason if self._fits_a_node(live) else UNSCHEDULABLE)
             return
         stay = (metadata.get("annotations") or {}).get(STAY)
         if stay == "pending":
@@ -88,13 +89,21 @@ class Pods(Workload):
 
     # -- steps
 
+    def _fits_a_node(self, live: Manifest) -> bool:
+        """Whether some node has the labels that the pod's nodeSelector asks for."""
+        selector = live["spec"].get("nodeSelector") or {}
+        return not selector or any(
+            all(node.labels.get(name) == value for name, value in selector.items())
+            for node in self.cluster.store.entries(("", "nodes"))
+        )
+
     def _schedule(self, live: Manifest, reason: str) -> None:
         now = self.cluster.clock.stamp()
         status = dict(live.get("status") or {})
-        if reason == "Unschedulable":
-            message = "0/1 nodes are available: 1 node(s) didn't match what the pod asks for."
+        if reason == UNSCHEDULABLE:
+            message = "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector."
             status["conditions"] = with_condition(
-                status.get("conditions") or (), "PodScheduled", "False", "Unschedulable", message, now
+                status.get("conditions") or (), "PodScheduled", "False", UNSCHEDULABLE, message, now
             )
             status["phase"] = "Pending"
             self.save_status(live, status)
@@ -149,7 +158,7 @@ class Pods(Workload):
         conditions = with_condition(conditions, "PodReadyToStartContainers", "True", "", "", now)
         conditions = with_condition(conditions, "Initialized", "True", "", "", now)
         conditions = with_condition(conditions, "Ready", value, why, message, now)
-        status["conditions"] = with_condition(conditions, "ContainersReady", value, why, message, now)
+        status["conditions"] = _probed(with_condition(conditions, "ContainersReady", value, why, message, now))
         status.setdefault("qosClass", _quality(spec))
         return status
 
@@ -173,7 +182,7 @@ class Pods(Workload):
             container["started"] = False
         conditions = status["conditions"]
         conditions = with_condition(conditions, "Ready", "False", why, "", now)
-        status["conditions"] = with_condition(conditions, "ContainersReady", "False", why, "", now)
+        status["conditions"] = _probed(with_condition(conditions, "ContainersReady", "False", why, "", now))
         return status
 
     def _end(self, key: str, live: Manifest) -> None:
@@ -199,6 +208,11 @@ class Pods(Workload):
     def _address(self) -> str:
         self._addresses = (self._addresses + 1) % (1 << 16)
         return f"10.244.{self._addresses >> 8}.{self._addresses & 255}"
+
+
+def _probed(conditions: list[Manifest]) -> list[Manifest]:
+    """A kubelet's conditions always say that they were never probed."""
+    return [{**one, "lastProbeTime": None} for one in conditions]
 
 
 def _wish(entry: Entry) -> str | None:

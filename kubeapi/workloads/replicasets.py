@@ -34,6 +34,8 @@ class ReplicaSets(Workload):
         if ready:
             status["readyReplicas"] = ready
             status["availableReplicas"] = ready
+        if self.kind == "ReplicaSet":
+            status["terminatingReplicas"] = sum(1 for entry, _ in pods if entry.deleting)
         status["observedGeneration"] = metadata.get("generation", 0)
         known = (live.get("status") or {}).get("conditions") or []
         conditions = [c for c in known if c.get("type") != "ReplicaFailure"]
