@@ -452,14 +452,17 @@ def _delete_again(
 def _require_preconditions(resource: Resource, metadata: Mapping[str, Any], options: DeleteOptions) -> None:
     name = metadata["name"]
     if options.uid and options.uid != metadata.get("uid"):
-        problem = f"Precondition failed: UID in precondition: {options.uid}, UID in object meta: {metadata.get('uid')}"
-        raise conflict(resource.group, resource.plural, name, problem)
+        problem = (
+            f"the UID in the precondition ({options.uid}) does not match the UID in record ({metadata.get('uid')}). "
+            "The object might have been deleted and then recreated"
+        )
+        raise conflict(resource.group, resource.kind, name, problem)
     if options.resource_version and options.resource_version != metadata["resourceVersion"]:
         problem = (
-            f"Precondition failed: ResourceVersion in precondition: {options.resource_version}, "
-            f"ResourceVersion in object meta: {metadata['resourceVersion']}"
+            f"the ResourceVersion in the precondition ({options.resource_version}) does not match the ResourceVersion "
+            f"in record ({metadata['resourceVersion']}). The object might have been modified"
         )
-        raise conflict(resource.group, resource.plural, name, problem)
+        raise conflict(resource.group, resource.kind, name, problem)
 
 
 def _grace(resource: Resource, live: Mapping[str, Any], options: DeleteOptions) -> int:

@@ -107,7 +107,7 @@ async def test_a_deletion_of_another_object_than_the_one_meant_is_refused(api: A
     await api.post(PATH, owned("a"))
     body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {precondition: "12345"}}
     refused = await api.delete(f"{PATH}/a", body, expect=409)
-    assert "Precondition failed" in refused["message"]
+    assert "in the precondition (12345) does not match" in refused["message"]
     await api.get(f"{PATH}/a")
 
 
