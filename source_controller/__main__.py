@@ -6,6 +6,7 @@ Here are its flags and its wiring, nothing else.
 from __future__ import annotations
 
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from shared.artifact import digest
 from shared.artifact.server import FileServer
 from shared.artifact.store import Store, advertised
 from shared.git import remote
+from shared.git.mirrors import Mirrors
 from shared.loop import flags, process
 from shared.loop.flags import Flag
 from shared.loop.kinds import Kind
@@ -75,8 +77,10 @@ async def build(runtime: process.Runtime) -> Sequence[Kind[Any]]:
         host_key_algorithms=tuple(options.ssh_hostkey_algos),
         key_exchange_algorithms=tuple(options.ssh_kex_algos),
     )
+    mirrors = Mirrors(Path(tempfile.mkdtemp(prefix="mirrors-")))
+    runtime.services.push_async_callback(mirrors.close)
     publisher = Publisher(store)
-    return [gitrepository.kind(publisher, git), ocirepository.kind(publisher)]
+    return [gitrepository.kind(publisher, mirrors, git), ocirepository.kind(publisher)]
 
 
 def options(argv: Sequence[str] | None = None) -> Any:

@@ -15,6 +15,7 @@ from shared.api.source import GitRepository, GitRepositoryRef
 from shared.artifact.revision import of_commit
 from shared.git import remote
 from shared.git.errors import GitError
+from shared.git.mirrors import Mirrors
 from shared.git.refs import Reference
 from shared.loop.attempt import Attempt
 from shared.loop.kinds import ConfigRef, Kind, Wake
@@ -23,8 +24,8 @@ from source_controller import access, include, verify
 from source_controller.publish import FAILURES, Publisher, stored
 
 
-def kind(publisher: Publisher, git: remote.Options) -> Kind[GitRepository]:
-    """The kind, on a store and with the flags' options for connections."""
+def kind(publisher: Publisher, mirrors: Mirrors, git: remote.Options) -> Kind[GitRepository]:
+    """The kind, on a store and a cache, with the flags' options for connections."""
 
     async def reconcile(repository: GitRepository, attempt: Attempt[GitRepository]) -> Ready:
         spec, status = repository.spec, repository.status
@@ -49,9 +50,14 @@ def kind(publisher: Publisher, git: remote.Options) -> Kind[GitRepository]:
                         return _stored(repository, attempt, before, revision)
                     attempt.mark("ArtifactOutdated", True, *reason)
                     await attempt.progress(f"building artifact: {reason[1]}")
-                    commit = await session.checkout(
-                        head, root, sparse=spec.sparse_checkout, submodules=spec.recurse_submodules
-                    )
+                    async with mirrors.held(_key(repository)) as mirror:
+                        commit = await session.checkout(
+                            head,
+                            root,
+                            sparse=spec.sparse_checkout,
+                            submodules=spec.recurse_submodules,
+                            mirror=mirror,
+                        )
             await verify.require_signed(repository, commit, attempt)  # SourceVerified=False
             await include.copy(publisher.store, included, root)  # CopyFailure
             status.artifact = await publisher.tree(
@@ -64,15 +70,24 @@ def kind(publisher: Publisher, git: remote.Options) -> Kind[GitRepository]:
         status.observed_sparse_checkout = spec.sparse_checkout
         return _stored(repository, attempt, before, commit.title or commit.revision)
 
+    async def finalize(repository: GitRepository, attempt: Attempt[GitRepository]) -> None:
+        await publisher.remove(repository, attempt)
+        await mirrors.drop(_key(repository))
+
     return Kind(
         type=GitRepository,
         reconcile=reconcile,
-        finalize=publisher.remove,
+        finalize=finalize,
         abnormal=FAILURES,
         wakes=(Wake(type=GitRepository, refers=include.refers, when=include.has_new_artifact),),
         configs=configs,
         unbuilt=unbuilt,
     )
+
+
+def _key(repository: GitRepository) -> str:
+    """Whose mirror it is: this object's, of this address."""
+    return f"{repository.metadata.uid} {repository.spec.url}"
 
 
 def _stored(repository: GitRepository, attempt: Attempt[GitRepository], before: Artifact | None, commit: str) -> Ready:

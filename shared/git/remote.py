@@ -120,73 +120,101 @@ class Session:
                 refs.require_any(await self._advertised(()))
             raise
 
-    async def checkout(self, head: Head, dest: Path, *, sparse: Sequence[str] = (), submodules: bool = False) -> Commit:
+    async def checkout(
+        self,
+        head: Head,
+        dest: Path,
+        *,
+        sparse: Sequence[str] = (),
+        submodules: bool = False,
+        mirror: Path | None = None,
+    ) -> Commit:
         """Brings the files of `head` into the new directory `dest` and says which commit they are of.
 
         The commit is the newest one of the head's reference, or exactly the head's when that has none. `sparse` are
         the directories to take, all when empty. `submodules` brings these too, recursively, with the same credentials
-        where they are of the same host.
+        where they are of the same host. `mirror` is a bare repository to fetch into, made where there is none: what it
+        has is not fetched again. One that is broken is removed and done without; a single commit doesn't need it.
         """
-        await self._git("init", "-q", os.fspath(dest), cwd=self._home)
-        await command.in_thread(_write, dest / ".git/info/attributes", _ATTRIBUTES)
-        await self._fetch(head, dest)
-        commit = await self._commit(head, dest)
-        listing = await self._listing(commit.hash, dest)
-        directories = [posixpath.normpath(path) for path in sparse]
-        _require_directories(directories, sparse, listing)
-        if not directories or "." in directories:
-            await self._git("read-tree", "--reset", "-u", commit.hash, cwd=dest)
-        else:
-            await self._git(
-                "checkout", "-q", commit.hash, "--", *directories, cwd=dest, env={"GIT_LITERAL_PATHSPECS": "1"}
-            )
+        if mirror is not None and not submodules and not head.pinned:
+            try:
+                return await self._checkout(head, dest, mirror, sparse)
+            except GitError as error:
+                if type(error) is not GitError:
+                    raise
+                await command.in_thread(shutil.rmtree, mirror, True)
+                await command.in_thread(shutil.rmtree, dest, True)
+        commit = await self._checkout(head, dest, dest / ".git", sparse)
         if submodules:
             await self._submodules(commit.hash, dest)
         await command.in_thread(shutil.rmtree, dest / ".git")
         return commit
 
+    async def _checkout(self, head: Head, dest: Path, store: Path, sparse: Sequence[str]) -> Commit:
+        """Fetches into the repository at `store` and brings the files from there to `dest`."""
+        inside = store.parent == dest
+        await self._git("init", "-q", *(() if inside else ("--bare",)), os.fspath(dest if inside else store))
+        await command.in_thread(_prepare_repository, store, dest)
+        where = {"GIT_DIR": os.fspath(store)}
+        files = {**where, "GIT_WORK_TREE": os.fspath(dest), "GIT_LITERAL_PATHSPECS": "1"}
+        if not inside:
+            files["GIT_INDEX_FILE"] = os.fspath(self._home / "index")
+        await self._fetch(head, where, shallow=not inside)
+        commit = await self._commit(head, where)
+        listing = await self._listing(commit.hash, where)
+        directories = [posixpath.normpath(path) for path in sparse]
+        _require_directories(directories, sparse, listing)
+        if not directories or "." in directories:
+            await self._git("read-tree", "--reset", "-u", commit.hash, cwd=dest, env=files)
+        else:
+            await self._git("checkout", "-q", commit.hash, "--", *directories, cwd=dest, env=files)
+        return commit
+
     async def _advertised(self, patterns: Sequence[str]) -> dict[str, str]:
-        result = await self._git("ls-remote", "-q", "--", self._url, *patterns, cwd=self._home)
+        result = await self._git("ls-remote", "-q", "--", self._url, *patterns)
         return refs.parse(result.stdout.decode(errors="replace"))
 
-    async def _fetch(self, head: Head, dest: Path) -> None:
+    async def _fetch(self, head: Head, where: Mapping[str, str], *, shallow: bool) -> None:
+        """Fetches the head's commit without history or, where the server can't do that, unless `shallow`, with it."""
         fetch = ("fetch", "-q", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head")
         source = head.commit if head.pinned else head.ref
         try:
-            await self._git(*fetch, "--depth=1", "--", self._url, f"+{source}:{_HERE}", cwd=dest)
+            await self._git(*fetch, "--depth=1", "--", self._url, f"+{source}:{_HERE}", env=where)
             return
         except GitError as error:
+            if shallow:
+                raise
             whole = "dumb http transport does not support" in str(error)
             if not whole and not (head.pinned and isinstance(error, RefNotFound)):
                 raise
         # The server gives only what a reference points to, or can't cut the history: fetch all of it.
         if not head.pinned:
-            await self._git(*fetch, "--", self._url, f"+{source}:{_HERE}", cwd=dest)
+            await self._git(*fetch, "--", self._url, f"+{source}:{_HERE}", env=where)
             return
         everything = f"+{head.ref}:refs/fluvial/all" if head.ref else "+refs/heads/*:refs/fluvial/all/*"
-        await self._git(*fetch, "--", self._url, everything, cwd=dest)
-        found = await self._git("cat-file", "-e", f"{head.commit}^{{commit}}", cwd=dest, check=False)
+        await self._git(*fetch, "--", self._url, everything, env=where)
+        found = await self._git("cat-file", "-e", f"{head.commit}^{{commit}}", env=where, check=False)
         if found.status != 0:
-            where = f" in {head.ref}" if head.ref else ""
-            raise RefNotFound(f"unable to resolve commit object for '{head.commit}': object not found{where}")
-        await self._git("update-ref", _HERE, head.commit, cwd=dest)
+            among = f" in {head.ref}" if head.ref else ""
+            raise RefNotFound(f"unable to resolve commit object for '{head.commit}': object not found{among}")
+        await self._git("update-ref", _HERE, head.commit, env=where)
 
-    async def _commit(self, head: Head, dest: Path) -> Commit:
-        shown = await self._git("rev-parse", "--verify", _HERE, cwd=dest)
-        peeled = await self._git("rev-parse", "--verify", "-q", f"{_HERE}^{{commit}}", cwd=dest, check=False)
+    async def _commit(self, head: Head, where: Mapping[str, str]) -> Commit:
+        shown = await self._git("rev-parse", "--verify", _HERE, env=where)
+        peeled = await self._git("rev-parse", "--verify", "-q", f"{_HERE}^{{commit}}", env=where, check=False)
         if peeled.status != 0:
             raise RefNotFound(f"{head.ref or head.commit} is no commit")
         found, commit = shown.stdout.decode().strip(), peeled.stdout.decode().strip()
         tag = None
         if found != commit:
-            raw = (await self._git("cat-file", "tag", found, cwd=dest, output=_MEBIBYTE)).stdout
+            raw = (await self._git("cat-file", "tag", found, env=where, output=_MEBIBYTE)).stdout
             tag = Tag(head.ref.removeprefix("refs/tags/"), found, raw)
-        raw = (await self._git("cat-file", "commit", commit, cwd=dest, output=_MEBIBYTE)).stdout
+        raw = (await self._git("cat-file", "commit", commit, env=where, output=_MEBIBYTE)).stdout
         return Commit(commit, head.name, raw, tag)
 
-    async def _listing(self, commit: str, dest: Path) -> list[bytes]:
+    async def _listing(self, commit: str, where: Mapping[str, str]) -> list[bytes]:
         """The paths of the commit's files. TooLarge before anything is written when they are too many or too big."""
-        result = await self._git("ls-tree", "-r", "-l", "-z", "--full-tree", commit, cwd=dest)
+        result = await self._git("ls-tree", "-r", "-l", "-z", "--full-tree", commit, env=where)
         paths: list[bytes] = []
         total = 0
         for entry in result.stdout.split(b"\0")[:-1]:
@@ -212,7 +240,7 @@ class Session:
     async def _git(
         self,
         *arguments: str,
-        cwd: Path,
+        cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
         output: int = command.OUTPUT,
         check: bool = True,
@@ -223,7 +251,7 @@ class Session:
         try:
             return await command.run(
                 arguments,
-                cwd=cwd,
+                cwd=cwd or self._home,
                 env={**self._env, **(env or {})},
                 seconds=left,
                 output=output,
@@ -337,6 +365,8 @@ def _private(file: Path, content: str, mode: int = 0o600) -> str:
     return os.fspath(file)
 
 
-def _write(file: Path, content: str) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(content)
+def _prepare_repository(store: Path, dest: Path) -> None:
+    attributes = store / "info" / "attributes"
+    attributes.parent.mkdir(parents=True, exist_ok=True)
+    attributes.write_text(_ATTRIBUTES)
+    dest.mkdir(exist_ok=True)

@@ -6,7 +6,7 @@
 
 `server.require(repo, user, password)` wants basic auth, `require_token` a bearer token. `server.answer` may be set to a
 function of the request's path that returns a status and headers to answer instead, for failing and redirecting servers.
-`server.requests` lists what was asked, with the Authorization header.
+`server.requests` lists what was asked, with the Authorization header, `server.packs` how large the packs were.
 """
 
 from __future__ import annotations
@@ -105,6 +105,8 @@ class GitServer:
         self.cut_after: int | None = None
         """Bytes of a pack after which the connection is cut."""
         self.requests: list[tuple[str, str]] = []
+        self.packs: list[int] = []
+        """The sizes of the packs that were sent."""
 
     def __enter__(self) -> GitServer:
         self.root.mkdir(parents=True, exist_ok=True)
@@ -203,6 +205,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(payload)))
         self.end_headers()
+        if b"PACK" in payload:
+            self.owner.packs.append(len(payload))
         cut = self.owner.cut_after
         if cut is not None and b"PACK" in payload:
             self.wfile.write(payload[:cut])
