@@ -120,9 +120,9 @@ def _pgp(payload: bytes, signature: bytes, trusted: tuple[str, ...]) -> str:
         result = gpg.verify_data(str(file), payload)
     if result.valid and result.pubkey_fingerprint:
         return str(result.pubkey_fingerprint)[-16:]
-    status = str(result.status or "")
-    if status and status not in ("no public key", "signature valid", "good signature"):
-        raise SignatureError(status)
+    problem = str(result.key_status or result.status or "")
+    if problem not in ("", "no public key", "signature valid"):
+        raise SignatureError(problem)
     raise SignatureError(_NO_TRUSTED_KEY + (f" (its key is '{result.key_id}')" if result.key_id else ""))
 
 
