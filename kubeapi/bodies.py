@@ -49,9 +49,12 @@ def decode_patch(data: bytes, content_type: str) -> tuple[str, Any]:
     value = _parse(data, is_yaml=kind == "apply")
     if kind == "json":
         if not isinstance(value, list):
-            raise bad_request("error decoding patch: json: cannot unmarshal object into Go value of type []Operation")
+            raise bad_request("error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp")
     elif not isinstance(value, dict):
-        raise bad_request(f"error decoding patch: the patch must be an object, not {_kind(value)}")
+        named = {list: "array", str: "string", bool: "bool"}.get(type(value), "number")
+        raise bad_request(
+            f"error decoding patch: json: cannot unmarshal {named} into Go value of type map[string]interface {{}}"
+        )
     return kind, value
 
 

@@ -150,7 +150,7 @@ def update(
             cause = Cause(
                 "FieldValueInvalid", "Invalid value: 0: must be specified for an update", "metadata.resourceVersion"
             )
-            raise invalid(resource.group, resource.kind, name, [cause])
+            raise invalid(resource.group, resource.plural, name, [cause])
         metadata["resourceVersion"] = live["metadata"]["resourceVersion"]
     return replace_live(cluster, resource, live, manifest, options), False
 

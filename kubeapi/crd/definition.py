@@ -66,7 +66,7 @@ class Version:
         return manifest, unknown
 
     def convert(self, manifest: Manifest) -> Manifest:
-        """An object of another version as this one has it: without what it doesn't know, with its defaults; in place."""
+        """An object of another version as this one has it: without unknown fields, with defaults; in place."""
         prune.prune(manifest, self.root)
         prune.drop_nulls(manifest, self.root)
         self.default(manifest)

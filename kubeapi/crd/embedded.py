@@ -14,7 +14,8 @@ def read_metadata(value: Any) -> tuple[dict[str, Any], list[str]]:
     """Metadata as the server holds it, and the unknown fields in it. DecodeProblem when it can't be read."""
     if not isinstance(value, dict):
         raise wire.DecodeProblem(f"json: cannot unmarshal {wire.json_kind(value)} into Go value of type v1.ObjectMeta")
-    return wire.read(value, schema.schema(META), {}, "metadata")
+    read, unknown = wire.read(value, schema.schema(META), {})
+    return read, [f"metadata.{path}" for path in unknown]
 
 
 def coerce(value: Any, node: Node | None, path: str, unknown: list[str], embedded: bool) -> None:
@@ -28,7 +29,10 @@ def coerce(value: Any, node: Node | None, path: str, unknown: list[str], embedde
                 if not isinstance(child, str):
                     raise wire.DecodeProblem(f"{where}: Invalid value: {causes.show(child)}: must be a string")
             elif embedded and key == "metadata":
-                read, strange = read_metadata(child)
+                try:
+                    read, strange = read_metadata(child)
+                except wire.DecodeProblem as problem:
+                    raise wire.DecodeProblem(f"{where}: Invalid value: {causes.show(child)}: {problem}") from None
                 value[key] = read
                 unknown += [f"{path}.{one}" if path else one for one in strange]
             else:

@@ -32,20 +32,14 @@ _GO_DURATION = re.compile(r"[+-]?(0|((\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h))+
 _WORD_DURATION = re.compile(
     r"((\d+)\s*([A-Za-zµ]+))+",
 )
-_DURATION_UNITS = frozenset(
-    {
-        f"{unit}{plural}"
-        for unit in ("nanosec", "nanosecond", "nano", "microsec", "microsecond", "micro")
-        for plural in ("", "s")
-    }
-    | {
-        f"{unit}{plural}"
-        for unit in ("millisec", "millisecond", "milli", "sec", "second", "min")
-        for plural in ("", "s")
-    }
-    | {f"{unit}{plural}" for unit in ("minute", "hr", "hour", "day", "wk", "week") for plural in ("", "s")}
-    | {"ns", "us", "µs", "ms", "millis", "s", "m", "h", "d", "w"}
-)
+_UNITS = frozenset(
+    f"{unit}{plural}"
+    for unit in (
+        *("nano", "nanosec", "nanosecond", "micro", "microsec", "microsecond", "milli", "millisec", "millisecond"),
+        *("sec", "second", "min", "minute", "hr", "hour", "day", "wk", "week"),
+    )
+    for plural in ("", "s")
+) | {"ns", "us", "µs", "ms", "s", "m", "h", "d", "w"}
 _BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{4})")
 _MAC = re.compile(r"([0-9a-fA-F]{2}([:-])){5,19}[0-9a-fA-F]{2}|([0-9a-fA-F]{4}\.){2,9}[0-9a-fA-F]{4}")
 
@@ -78,7 +72,7 @@ def is_duration(text: str) -> bool:
         return True
     if _WORD_DURATION.fullmatch(text.strip()) is None:
         return False
-    return all(unit.lower() in _DURATION_UNITS for unit in re.findall(r"[A-Za-zµ]+", text))
+    return all(unit.lower() in _UNITS for unit in re.findall(r"[A-Za-zµ]+", text))
 
 
 def _is_uri(text: str) -> bool:

@@ -1,7 +1,7 @@
 """A CRD's schema of one version as a tree of nodes: what each says of a value, and what it holds below.
 
-A Node never changes. Its `has_` flags say whether anything below has defaults, rules, typed lists or embedded objects,
-so that a walk stays out of what can't concern it.
+What a node says never changes. Its `has_` flags say whether anything below has defaults, rules, typed lists or embedded
+objects, so that a walk stays out of what can't concern it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Node:
         "additional",
         "all_of",
         "any_of",
-        "checks_object",
+        "compiled",
         "default",
         "embedded",
         "enum",
@@ -86,6 +86,8 @@ class Node:
         self.list_keys: tuple[str, ...] = tuple(get("x-kubernetes-list-map-keys") or ())
         self.map_type: str = get("x-kubernetes-map-type") or ""
         self.default: Any = get("default")
+        self.compiled: Any = None
+        """What the readers of the rules made of them."""
         self.rules: tuple[Raw, ...] = tuple(get("x-kubernetes-validations") or ())
         self._read_values(raw)
         self._read_children(raw, depth + 1)

@@ -125,19 +125,25 @@ class _Check:
         kind = node.types[0] if len(node.types) == 1 else ""
         if kind == "integer":
             low, high = _RANGES.get(node.format, _RANGES["int64"])
-            if not low <= value <= high:
+            if not low <= value <= high or value != int(value):
                 named = f"with format {node.format}" if node.format else "(default format)"
                 detail = f"Checked value must be of type integer {named} in {path}"
                 found.append(causes.invalid(self.base or causes.ROOT, "", detail))
-        if node.multiple_of and value % node.multiple_of:
-            detail = f"{path} in body should be a multiple of {causes.number(node.multiple_of)}"
-            found.append(causes.invalid(self.at(path), value, detail))
-        limit = node.minimum
+        if node.multiple_of:
+            # As in a real server, whole numbers are compared with what is whole of a limit.
+            factor = _like(value, node.multiple_of)
+            if factor <= 0:
+                detail = f"factor MultipleOf declared for {path} must be positive: {causes.number(factor)}"
+                found.append(causes.invalid(self.at(path), factor, detail))
+            elif value % factor:
+                detail = f"{path} in body should be a multiple of {causes.number(factor)}"
+                found.append(causes.invalid(self.at(path), value, detail))
+        limit = None if node.minimum is None else _like(value, node.minimum)
         if limit is not None and (value <= limit if node.exclusive_minimum else value < limit):
             words = "greater than" if node.exclusive_minimum else "greater than or equal to"
             detail = f"{path} in body should be {words} {causes.number(limit)}"
             found.append(causes.invalid(self.at(path), value, detail))
-        limit = node.maximum
+        limit = None if node.maximum is None else _like(value, node.maximum)
         if limit is not None and (value >= limit if node.exclusive_maximum else value > limit):
             words = "less than" if node.exclusive_maximum else "less than or equal to"
             detail = f"{path} in body should be {words} {causes.number(limit)}"
@@ -260,6 +266,10 @@ def _kind(value: Any) -> tuple[str, str]:
     if isinstance(value, list):
         return "array", ""
     return ("integer", "int64") if isinstance(value, int) else ("number", "float64")
+
+
+def _like(value: float, limit: float) -> float:
+    return int(limit) if isinstance(value, int) else limit
 
 
 def _same(value: Any, known: Any) -> bool:

@@ -8,4 +8,14 @@ from kubeapi.fields.patches import json_patch, merge_patch
 from kubeapi.fields.strategic import strategic_patch
 from kubeapi.fields.typed import plain as shown
 
-__all__ = ["Conflict", "Invalid", "apply", "json_patch", "merge_patch", "settled", "shown", "strategic_patch", "updated"]
+__all__ = [
+    "Conflict",
+    "Invalid",
+    "apply",
+    "json_patch",
+    "merge_patch",
+    "settled",
+    "shown",
+    "strategic_patch",
+    "updated",
+]

@@ -10,8 +10,7 @@ from typing import Any
 
 from kubeapi.errors import StatusError, bad_request
 from kubeapi.fields.patches import DoesNotApply
-from kubeapi.fields.typed import plain
-from kubeapi.fields.typed import equal
+from kubeapi.fields.typed import equal, plain
 from shared.schema import Schema
 
 PATCH = "$patch"

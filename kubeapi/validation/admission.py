@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from kubeapi.errors import StatusError, bad_request, invalid
+from kubeapi.errors import Cause, StatusError, bad_request, invalid
 from kubeapi.resources import Resource
 from kubeapi.validation import causes, metadata, names, wire
 from kubeapi.validation import prepare as preparation
@@ -96,18 +96,17 @@ def check(resource: Resource, manifest: Manifest, old: Manifest | None, *, subre
     return _warnings(resource, manifest)
 
 
-def _check_built_in(
-    resource: Resource, manifest: Manifest, old: Manifest | None, subresource: str
-) -> list[causes.Cause]:
+def _check_built_in(resource: Resource, manifest: Manifest, old: Manifest | None, subresource: str) -> list[Cause]:
     key = (resource.group, resource.kind)
     meta = manifest["metadata"]
     if old is None:
         found = metadata.new(meta, registry.NAMES.get(key, names.subdomain), resource.namespaced)
     else:
         found = metadata.changed(meta, old["metadata"])
+    found += metadata.standard_finalizers(meta.get("finalizers"), "metadata.finalizers")
     if subresource:
         return found + _check_status(manifest, old) if subresource == "status" else found
-    rule: Callable[[Mapping[str, Any], Mapping[str, Any] | None], list[causes.Cause]] | None
+    rule: Callable[[Mapping[str, Any], Mapping[str, Any] | None], list[Cause]] | None
     rule = definitions.check if key == definitions.KIND else registry.CHECKS.get(key)
     if rule is not None:
         found += rule(manifest, old)
@@ -133,16 +132,33 @@ _COUNTS = (
 )
 
 
-def _check_status(manifest: Manifest, old: Manifest | None) -> list[causes.Cause]:
+def _check_status(manifest: Manifest, old: Manifest | None) -> list[Cause]:
     """The counts of a workload's status."""
     status = manifest.get("status")
     if not isinstance(status, dict):
         return []
-    return [
+    found = [
         causes.invalid(f"status.{key}", status[key], "must be greater than or equal to 0")
         for key in _COUNTS
         if isinstance(status.get(key), int) and status[key] < 0
     ]
+    if manifest["kind"] in ("Deployment", "ReplicaSet"):
+        total = status.get("replicas", 0)
+        for key in ("updatedReplicas", "readyReplicas", "availableReplicas", "fullyLabeledReplicas"):
+            count = status.get(key, 0)
+            if count > total and (key in status or key in _ALWAYS[manifest["kind"]]):
+                found.append(causes.invalid(f"status.{key}", count, "cannot be greater than status.replicas"))
+        ready, available = status.get("readyReplicas", 0), status.get("availableReplicas", 0)
+        if available > ready:
+            found.append(causes.invalid("status.availableReplicas", available, "cannot be greater than readyReplicas"))
+    return found
+
+
+_ALWAYS = {
+    "Deployment": ("updatedReplicas", "readyReplicas", "availableReplicas"),
+    "ReplicaSet": ("fullyLabeledReplicas", "readyReplicas", "availableReplicas"),
+}
+"""Counts that are zero when they are absent."""
 
 
 def _warnings(resource: Resource, manifest: Manifest) -> list[str]:

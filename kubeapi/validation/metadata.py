@@ -113,6 +113,16 @@ def finalizers(value: Any, path: str) -> list[Cause]:
     return found
 
 
+def standard_finalizers(value: Any, path: str) -> list[Cause]:
+    """Finalizers of built-in kinds: those that are known, or named by a domain."""
+    detail = "name is neither a standard finalizer name nor is it fully qualified"
+    return [
+        causes.invalid(f"{path}[{index}]", one, detail)
+        for index, one in enumerate(value or ())
+        if "/" not in one and one not in (ORPHAN, FOREGROUND, "kubernetes")
+    ]
+
+
 def finalizer_warnings(metadata: Manifest, old: Manifest | None) -> list[str]:
     """What a client that adds finalizers to a custom resource is warned of."""
     before = set((old or {}).get("finalizers") or ())

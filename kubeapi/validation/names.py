@@ -31,8 +31,8 @@ _has_letter = re.compile("[a-z]").search
 EMPTY = "must be non-empty"
 
 
-def too_long(limit: int) -> str:
-    return f"must be no more than {limit} bytes"
+def too_long(limit: int, unit: str = "characters") -> str:
+    return f"must be no more than {limit} {unit}"
 
 
 def mismatch(rule: str, pattern: str, *examples: str) -> str:
@@ -115,7 +115,7 @@ def qualified(text: str) -> Problems:
     if not name:
         problems.append(f"name part {EMPTY}")
     elif len(name) > 63:
-        problems.append(f"name part {too_long(63)}")
+        problems.append(f"name part {too_long(63, 'bytes')}")
     if not _is_key(name):
         problems.append("name part " + mismatch(rule, _KEY, "MyName", "my.name", "123-abc"))
     return tuple(problems)
@@ -123,7 +123,7 @@ def qualified(text: str) -> Problems:
 
 @lru_cache(maxsize=8192)
 def label_value(text: str) -> Problems:
-    problems = [too_long(63)] if len(text) > 63 else []
+    problems = [too_long(63, "bytes")] if len(text) > 63 else []
     if not _is_value(text):
         rule = (
             "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', "

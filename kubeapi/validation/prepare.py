@@ -12,6 +12,8 @@ Manifest = dict[str, Any]
 Prepare = Callable[[Manifest, Manifest | None, str], None]
 
 GENERATION = "deprecated.daemonset.template.generation"
+_COUNTED = ("cpu", "memory")
+_KINDS_OF = ("limits", "requests")
 _UID, _NAME = "batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-name"
 _OLD_UID, _OLD_NAME = "controller-uid", "job-name"
 
@@ -69,7 +71,68 @@ def _rules(manifest: Manifest, old: Manifest | None, now: str) -> None:
         manifest["rules"] = None
 
 
+def _pod(manifest: Manifest, old: Manifest | None, now: str) -> None:
+    if old is None:
+        manifest["status"] = {**(manifest.get("status") or {}), "qosClass": _quality(manifest.get("spec") or {})}
+
+
+def _quality(spec: Manifest) -> str:
+    """Guaranteed when every container's limits are its requests, BestEffort when there are neither."""
+    all_ = [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
+    amounts = [one.get("resources") or {} for one in all_]
+    asked = any(
+        (one.get(kind) or {}).get(name) not in (None, "0") for one in amounts for kind in _KINDS_OF for name in _COUNTED
+    )
+    if not asked:
+        return "BestEffort"
+    for one in amounts:
+        limits, requests = one.get("limits") or {}, one.get("requests") or {}
+        if any(name not in limits or requests.get(name, limits[name]) != limits[name] for name in _COUNTED):
+            return "Burstable"
+    return "Guaranteed"
+
+
+def _service(manifest: Manifest, old: Manifest | None, now: str) -> None:
+    """A Service that changes its type leaves behind what only the former type has, unless the update says otherwise."""
+    if old is None:
+        return
+    spec, before = manifest["spec"], old["spec"]
+    now_is, was = spec.get("type"), before.get("type")
+    if spec.get("clusterIP") != before.get("clusterIP") and spec.get("clusterIPs") == before.get("clusterIPs"):
+        if spec.get("clusterIP"):
+            spec["clusterIPs"] = [spec["clusterIP"]]
+        else:
+            spec.pop("clusterIPs", None)
+    if was != "ExternalName" and now_is == "ExternalName":
+        _leave(spec, before, "clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy")
+        if "clusterIP" not in spec:
+            spec.pop("clusterIPs", None)
+    elif was == "ExternalName" and now_is != "ExternalName":
+        _leave(spec, before, "externalName")
+    exposed = ("NodePort", "LoadBalancer")
+    if was in exposed and now_is not in exposed:
+        _leave(spec, before, "externalTrafficPolicy")
+        _leave_node_ports(spec, before)
+    if was == "LoadBalancer" and now_is != "LoadBalancer":
+        _leave(spec, before, "allocateLoadBalancerNodePorts", "loadBalancerClass", "healthCheckNodePort")
+
+
+def _leave(spec: Manifest, before: Manifest, *keys: str) -> None:
+    for key in keys:
+        if key in spec and spec[key] == before.get(key):
+            del spec[key]
+
+
+def _leave_node_ports(spec: Manifest, before: Manifest) -> None:
+    known = {port.get("nodePort") for port in before.get("ports") or ()}
+    given = {port.get("nodePort") for port in spec.get("ports") or ()}
+    if given == known:
+        spec["ports"] = [{key: value for key, value in port.items() if key != "nodePort"} for port in spec["ports"]]
+
+
 _KINDS: dict[tuple[str, str], Prepare] = {
+    ("", "Pod"): _pod,
+    ("", "Service"): _service,
     ("batch", "Job"): _job,
     ("apps", "DaemonSet"): _daemon_set,
     ("", "PersistentVolume"): _volume,

@@ -124,8 +124,10 @@ def _pointer(inner: Reader, absent: Any) -> Reader:
 
 def _container(inner: Reader, omits: bool) -> Reader:
     def of_container(value: Any, path: str, reading: Read) -> Any:
-        result = inner(value, path, reading) if value is not None else None
-        return result or (OMIT if omits else None)
+        if value is None:
+            return OMIT if omits else None
+        result = inner(value, path, reading)
+        return OMIT if omits and not result else result
 
     return of_container
 

@@ -21,7 +21,12 @@ _PART = _object(
     **{
         "x-kubernetes-validations": [
             {"rule": "!has(self.size) || self.size <= 400", "messageExpression": "self.name + ' is too much'"},
-            {"rule": "self.name != 'a' || !has(self.size) || self.size < 10", "message": "a is small", "reason": "FieldValueForbidden", "fieldPath": ".size"},
+            {
+                "rule": "self.name != 'a' || !has(self.size) || self.size < 10",
+                "message": "a is small",
+                "reason": "FieldValueForbidden",
+                "fieldPath": ".size",
+            },
         ]
     },
 )
@@ -35,7 +40,9 @@ _SPEC = _object(
         "when": _string(format="date-time"),
         "address": _string(format="ipv4"),
         "flag": {"type": "boolean", "default": False},
-        "name": _string(maxLength=30, **{"x-kubernetes-validations": [{"rule": "self == oldSelf", "message": "name is immutable"}]}),
+        "name": _string(
+            maxLength=30, **{"x-kubernetes-validations": [{"rule": "self == oldSelf", "message": "name is immutable"}]}
+        ),
         "tags": {"type": "array", "items": _string(maxLength=10), "maxItems": 4, "x-kubernetes-list-type": "set"},
         "parts": {
             "type": "array",
@@ -53,7 +60,11 @@ _SPEC = _object(
         "nothing": _string(nullable=True),
         "nested": _object({"name": _string(), "depth": {"type": "integer", "default": 1}}, default={"name": "n"}),
         "free": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
-        "object": {"type": "object", "x-kubernetes-embedded-resource": True, "x-kubernetes-preserve-unknown-fields": True},
+        "object": {
+            "type": "object",
+            "x-kubernetes-embedded-resource": True,
+            "x-kubernetes-preserve-unknown-fields": True,
+        },
     },
     required=["size"],
     **{
@@ -64,7 +75,11 @@ _SPEC = _object(
     },
 )
 _STATUS = _object(
-    {"phase": _string(enum=["Ready", "Set", "Lost"]), "count": {"type": "integer"}, "conditions": {"type": "array", "items": _object({"type": _string()})}}
+    {
+        "phase": _string(enum=["Ready", "Set", "Lost"]),
+        "count": {"type": "integer"},
+        "conditions": {"type": "array", "items": _object({"type": _string()})},
+    }
 )
 
 WIDGETS: Manifest = {
@@ -86,7 +101,10 @@ WIDGETS: Manifest = {
                         required=["spec"],
                         **{
                             "x-kubernetes-validations": [
-                                {"rule": "self.metadata.name.size() <= 10", "message": "the name is too long for a widget"}
+                                {
+                                    "rule": "self.metadata.name.size() <= 10",
+                                    "message": "the name is too long for a widget",
+                                }
                             ]
                         },
                     )
@@ -124,7 +142,14 @@ CLUSTER_WIDGETS: Manifest = {
                 "storage": True,
                 "schema": {
                     "openAPIV3Schema": _object(
-                        {"spec": _object({"a": {"type": "integer"}, "b": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}})}
+                        {
+                            "spec": _object(
+                                {
+                                    "a": {"type": "integer"},
+                                    "b": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+                                }
+                            )
+                        }
                     )
                 },
             }

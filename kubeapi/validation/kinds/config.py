@@ -92,7 +92,9 @@ def _is_json(value: str, path: str) -> list[Cause]:
     except ValueError as error:
         at = getattr(error, "pos", 0)
         shown = f"'{text[at]}'" if at < len(text) else ""
-        problem = f"invalid character {shown} looking for beginning of value" if shown else "unexpected end of JSON input"
+        problem = (
+            f"invalid character {shown} looking for beginning of value" if shown else "unexpected end of JSON input"
+        )
         return [causes.invalid(path, hidden, problem)]
     return []
 

@@ -18,8 +18,10 @@ _RESOURCES = ("cpu", "memory", "ephemeral-storage")
 _SOURCES = ("fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef", "fileKeyRef")
 _HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc")
 _FIELD_PATHS = frozenset(
-    "metadata.name metadata.namespace metadata.uid spec.nodeName spec.serviceAccountName status.hostIP status.hostIPs "
-    "status.podIP status.podIPs".split()
+    {
+        *("metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName", "spec.serviceAccountName"),
+        *("status.hostIP", "status.hostIPs", "status.podIP", "status.podIPs"),
+    }
 )
 _MAX_ID = 2**31 - 1
 
@@ -54,7 +56,9 @@ def check(one: Struct, path: str, volumes: Collection[str], restart: str = "Alwa
     for key in ("livenessProbe", "readinessProbe", "startupProbe"):
         if one.get(key) is not None:
             if kind == "init" and not sidecar:
-                found.append(causes.forbidden(f"{path}.{key}", "may not be set for init containers without restartPolicy=Always"))
+                found.append(
+                    causes.forbidden(f"{path}.{key}", "may not be set for init containers without restartPolicy=Always")
+                )
                 continue
             found += _probe(one[key], f"{path}.{key}")
             if key != "readinessProbe" and one[key].get("successThreshold", 1) != 1:
@@ -130,7 +134,7 @@ def _source(source: Struct, value: Any, path: str) -> list[Cause]:
     return found
 
 
-def field_reference(one: Struct, path: str, supported: Collection[str] = _FIELD_PATHS) -> list[Cause]:
+def field_reference(one: Struct, path: str, supported: frozenset[str] = _FIELD_PATHS) -> list[Cause]:
     """A reference to a field of the pod."""
     given = one.get("fieldPath") or ""
     if not one.get("apiVersion"):
@@ -142,7 +146,13 @@ def field_reference(one: Struct, path: str, supported: Collection[str] = _FIELD_
         key = key[:-2]
         rule = key.lower() if base == "metadata.annotations" else key
         return [causes.invalid(path, key, problem) for problem in names.qualified(rule)]
-    known = supported | {"metadata.labels", "metadata.annotations", "status.phase", "spec.restartPolicy", "spec.schedulerName"}
+    known = supported | {
+        "metadata.labels",
+        "metadata.annotations",
+        "status.phase",
+        "spec.restartPolicy",
+        "spec.schedulerName",
+    }
     if given not in known:
         detail = f"error converting fieldPath: field label not supported: {given}"
         return [causes.invalid(f"{path}.fieldPath", given, detail)]
@@ -222,7 +232,11 @@ def _mounts(mounts: list[Struct], volumes: Collection[str], path: str) -> list[C
             if one.get(key):
                 found += inside(one[key], f"{path}.{key}")
         if one.get("subPath") and one.get("subPathExpr"):
-            found.append(causes.invalid(f"{path}.subPathExpr", one["subPathExpr"], "subPathExpr and subPath are mutually exclusive"))
+            found.append(
+                causes.invalid(
+                    f"{path}.subPathExpr", one["subPathExpr"], "subPathExpr and subPath are mutually exclusive"
+                )
+            )
     return found
 
 
@@ -311,9 +325,7 @@ def _handler(one: Struct, path: str, known: Collection[str]) -> list[Cause]:
             found += fields.port(handler.get("port") or 0, f"{where}.port")
             if handler.get("scheme") not in ("HTTP", "HTTPS"):
                 found.append(causes.unsupported(f"{where}.scheme", handler.get("scheme") or "", ("HTTP", "HTTPS")))
-        elif key == "tcpSocket":
-            found += fields.port(handler.get("port") or 0, f"{where}.port")
-        elif key == "grpc":
+        elif key == "tcpSocket" or key == "grpc":
             found += fields.port(handler.get("port") or 0, f"{where}.port")
     return found
 

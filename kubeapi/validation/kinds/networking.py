@@ -67,12 +67,9 @@ def _path(one: Struct, path: str) -> list[Cause]:
     if kind in ("Exact", "Prefix"):
         if not given.startswith("/"):
             found.append(causes.invalid(f"{path}.path", given, "must be an absolute path"))
-        for text in _FORBIDDEN_IN_PATHS:
-            if text in given:
-                found.append(causes.invalid(f"{path}.path", given, f"must not contain '{text}'"))
-        for text in _FORBIDDEN_AT_END:
-            if given.endswith(text):
-                found.append(causes.invalid(f"{path}.path", given, f"cannot end with '{text}'"))
+        problems = [f"must not contain '{text}'" for text in _FORBIDDEN_IN_PATHS if text in given]
+        problems += [f"cannot end with '{text}'" for text in _FORBIDDEN_AT_END if given.endswith(text)]
+        found += [causes.invalid(f"{path}.path", given, problem) for problem in problems]
     elif kind == "ImplementationSpecific":
         if given and not given.startswith("/"):
             found.append(causes.invalid(f"{path}.path", given, "must be an absolute path"))

@@ -77,8 +77,8 @@ def _with_mutable_fields_of(now: Struct, before: Struct) -> dict[str, Any]:
 
 def difference(before: Any, now: Any) -> str:
     """What changed between two values, as lines with their surroundings."""
-    texts = [json.dumps(value, indent=1, sort_keys=True).splitlines() for value in (before, now)]
-    lines = [line for line in difflib.unified_diff(*texts, lineterm="") if not line.startswith(("--- ", "+++ "))]
+    old, new = (json.dumps(value, indent=1, sort_keys=True).splitlines() for value in (before, now))
+    lines = [line for line in difflib.unified_diff(old, new, lineterm="") if not line.startswith(("--- ", "+++ "))]
     return "\n".join(lines) + "\n"
 
 
@@ -126,7 +126,9 @@ def spec(value: Struct, path: str) -> list[Cause]:
         found += _host_aliases(value["hostAliases"], f"{path}.hostAliases")
     deadline = value.get("activeDeadlineSeconds")
     if deadline is not None and not 1 <= deadline <= 2**31 - 1:
-        found.append(causes.invalid(f"{path}.activeDeadlineSeconds", deadline, "must be between 1 and 2147483647, inclusive"))
+        found.append(
+            causes.invalid(f"{path}.activeDeadlineSeconds", deadline, "must be between 1 and 2147483647, inclusive")
+        )
     if value.get("hostname"):
         found += fields.named(value["hostname"], names.label, f"{path}.hostname")
     if value.get("subdomain"):
@@ -134,7 +136,9 @@ def spec(value: Struct, path: str) -> list[Cause]:
     if value.get("topologySpreadConstraints"):
         found += _spread(value["topologySpreadConstraints"], f"{path}.topologySpreadConstraints")
     if value.get("preemptionPolicy") not in (None, "Never", "PreemptLowerPriority"):
-        found.append(causes.unsupported(f"{path}.preemptionPolicy", value["preemptionPolicy"], ("Never", "PreemptLowerPriority")))
+        found.append(
+            causes.unsupported(f"{path}.preemptionPolicy", value["preemptionPolicy"], ("Never", "PreemptLowerPriority"))
+        )
     return found
 
 
@@ -143,7 +147,9 @@ def warnings(value: Struct, path: str) -> list[str]:
     out: list[str] = []
     grace = value.get("terminationGracePeriodSeconds")
     if grace is not None and grace < 0:
-        out.append(f"{path}.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1")
+        out.append(
+            f"{path}.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1"
+        )
     for index, one in enumerate(value.get("imagePullSecrets") or ()):
         if not one.get("name"):
             out.append(f'{path}.imagePullSecrets[{index}].name: invalid empty name ""')
@@ -153,9 +159,12 @@ def warnings(value: Struct, path: str) -> list[str]:
             out += _repeated_variables(one.get("env") or (), where)
             out += _repeated_ports(one.get("ports") or (), where)
             for sort in ("limits", "requests"):
-                for name, text in ((one.get("resources") or {}).get(sort) or {}).items():
-                    if name in ("memory", "ephemeral-storage") and text.endswith("m"):
-                        out.append(f'{where}.resources.{sort}[{name}]: fractional byte value "{text}" is invalid, must be an integer')
+                amounts = (one.get("resources") or {}).get(sort) or {}
+                out += [
+                    f'{where}.resources.{sort}[{name}]: fractional byte value "{text}" is invalid, must be an integer'
+                    for name, text in amounts.items()
+                    if name in ("memory", "ephemeral-storage") and text.endswith("m")
+                ]
     return out
 
 
@@ -167,7 +176,9 @@ def _repeated_variables(variables: Any, path: str) -> list[str]:
         if name in seen:
             quoted = "$(" + str(name) + ")"
             if quoted not in (one.get("value") or ""):
-                out.append(f'{path}.env[{index}]: hides previous definition of "{name}", which may be dropped when using apply')
+                out.append(
+                    f'{path}.env[{index}]: hides previous definition of "{name}", which may be dropped when using apply'
+                )
         seen.add(name)
     return out
 
@@ -192,7 +203,9 @@ def _security(one: Struct, path: str) -> list[Cause]:
     if one.get("seccompProfile"):
         found += containers.seccomp(one["seccompProfile"], f"{path}.seccompProfile")
     if one.get("fsGroupChangePolicy") not in (None, "OnRootMismatch", "Always"):
-        found.append(causes.unsupported(f"{path}.fsGroupChangePolicy", one["fsGroupChangePolicy"], ("OnRootMismatch", "Always")))
+        found.append(
+            causes.unsupported(f"{path}.fsGroupChangePolicy", one["fsGroupChangePolicy"], ("OnRootMismatch", "Always"))
+        )
     return found
 
 
@@ -285,7 +298,11 @@ def _weight(one: Struct, path: str) -> list[Cause]:
 def _node_term(term: Struct, path: str) -> list[Cause]:
     found: list[Cause] = []
     for index, one in enumerate(term.get("matchExpressions") or ()):
-        where, operator, values = f"{path}.matchExpressions[{index}]", one.get("operator") or "", one.get("values") or ()
+        where, operator, values = (
+            f"{path}.matchExpressions[{index}]",
+            one.get("operator") or "",
+            one.get("values") or (),
+        )
         if operator in ("In", "NotIn"):
             if not values:
                 detail = "must be specified when `operator` is 'In' or 'NotIn'"

@@ -24,7 +24,9 @@ def cluster_role(manifest: Struct, old: Struct | None) -> list[Cause]:
         selectors = aggregation.get("clusterRoleSelectors") or ()
         path = "aggregationRule.clusterRoleSelectors"
         if not selectors:
-            found.append(causes.required(path, "at least one clusterRoleSelector required if aggregationRule is non-nil"))
+            found.append(
+                causes.required(path, "at least one clusterRoleSelector required if aggregationRule is non-nil")
+            )
         for index, one in enumerate(selectors):
             found += fields.selector(one, f"{path}[{index}]")
     return found
@@ -109,8 +111,8 @@ def disruption_budget(manifest: Struct, old: Struct | None) -> list[Cause]:
     least, most = spec.get("minAvailable"), spec.get("maxUnavailable")
     if least is not None and most is not None:
         shown = {"MinAvailable": least, "Selector": spec.get("selector"), "MaxUnavailable": most}
-        value = causes.Ordered({**shown, "UnhealthyPodEvictionPolicy": spec.get("unhealthyPodEvictionPolicy")})
-        found.append(causes.invalid("spec", value, "minAvailable and maxUnavailable cannot be both set"))
+        whole = causes.Ordered({**shown, "UnhealthyPodEvictionPolicy": spec.get("unhealthyPodEvictionPolicy")})
+        found.append(causes.invalid("spec", whole, "minAvailable and maxUnavailable cannot be both set"))
     for key, value in (("minAvailable", least), ("maxUnavailable", most)):
         if value is not None:
             found += fields.amount(value, f"spec.{key}") + fields.at_most_all(value, f"spec.{key}")

@@ -49,7 +49,7 @@ CHECKS: dict[Key, Check] = {
 
 NAMES: dict[Key, names.Rule] = {
     ("", "Namespace"): names.label,
-    ("", "Service"): names.label_1035,
+    ("", "Service"): names.label,
     ("", "Event"): names.path_segment,
     ("events.k8s.io", "Event"): names.path_segment,
     ("apps", "StatefulSet"): names.label,

@@ -213,7 +213,9 @@ def _kept_address(spec: Struct, before: Struct) -> list[Cause]:
     new, old = spec.get("clusterIP") or "", before.get("clusterIP") or ""
     listed, known = spec.get("clusterIPs") or [], before.get("clusterIPs") or []
     if new != old:
-        return [causes.invalid("spec.clusterIPs[0]", [new] if listed[:1] != [new] else listed, "may not change once set")]
+        return [
+            causes.invalid("spec.clusterIPs[0]", [new] if listed[:1] != [new] else listed, "may not change once set")
+        ]
     if listed and known and listed[0] != known[0]:
         return [causes.invalid("spec.clusterIPs[0]", listed, "may not change once set")]
     return []

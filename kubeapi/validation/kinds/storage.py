@@ -52,10 +52,9 @@ def claim_spec(spec: Struct, path: str) -> list[Cause]:
 def _claim_changes(manifest: Struct, old: Struct) -> list[Cause]:
     spec, before = dict(manifest["spec"]), dict(old["spec"])
     found: list[Cause] = []
-    if not before.get("volumeName"):
-        # A claim may still be bound.
-        if "volumeName" in spec:
-            before["volumeName"] = spec["volumeName"]
+    # A claim may still be bound.
+    if not before.get("volumeName") and "volumeName" in spec:
+        before["volumeName"] = spec["volumeName"]
     bound = (old.get("status") or {}).get("phase") == "Bound"
     now, then = _size(spec), _size(before)
     if bound and now is not None:
@@ -110,9 +109,7 @@ def volume(manifest: Struct, old: Struct | None) -> list[Cause]:
     sources = [key for key in spec if key not in _NOT_SOURCES and isinstance(spec[key], Mapping)]
     if not sources:
         found.append(causes.required("spec", "must specify a volume type"))
-    found += [
-        causes.forbidden(f"spec.{key}", "may not specify more than 1 volume type") for key in sources[1:]
-    ]
+    found += [causes.forbidden(f"spec.{key}", "may not specify more than 1 volume type") for key in sources[1:]]
     if old is not None:
         before = {key: value for key, value in old["spec"].items() if key not in _NOT_SOURCES}
         if {key: value for key, value in spec.items() if key not in _NOT_SOURCES} != before:
@@ -124,8 +121,10 @@ def volume(manifest: Struct, old: Struct | None) -> list[Cause]:
 
 
 _NOT_SOURCES = frozenset(
-    "accessModes capacity claimRef mountOptions nodeAffinity persistentVolumeReclaimPolicy storageClassName "
-    "volumeAttributesClassName volumeMode".split()
+    {
+        *("accessModes", "capacity", "claimRef", "mountOptions", "nodeAffinity", "persistentVolumeReclaimPolicy"),
+        *("storageClassName", "volumeAttributesClassName", "volumeMode"),
+    }
 )
 
 

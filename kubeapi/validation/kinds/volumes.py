@@ -14,7 +14,9 @@ Check = Callable[[Struct, str], list[Cause]]
 
 _HOST_PATH_TYPES = ("", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket")
 _MODE = "must be a number between 0 and 0777 (octal), both inclusive"
-_DOWNWARD = frozenset({"metadata.name", "metadata.namespace", "metadata.labels", "metadata.annotations", "metadata.uid"})
+_DOWNWARD = frozenset(
+    {"metadata.name", "metadata.namespace", "metadata.labels", "metadata.annotations", "metadata.uid"}
+)
 
 
 def check(volumes: list[Struct], path: str) -> list[Cause]:
@@ -146,7 +148,9 @@ def _token(one: Struct, path: str) -> list[Cause]:
     found: list[Cause] = []
     seconds = one.get("expirationSeconds", 3600)
     if seconds < 600:
-        found.append(causes.invalid(f"{path}.expirationSeconds", seconds, "may not specify a duration less than 10 minutes"))
+        found.append(
+            causes.invalid(f"{path}.expirationSeconds", seconds, "may not specify a duration less than 10 minutes")
+        )
     elif seconds > 2**32:
         detail = "may not specify a duration larger than 2^32 seconds"
         found.append(causes.invalid(f"{path}.expirationSeconds", seconds, detail))

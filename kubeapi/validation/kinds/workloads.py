@@ -45,10 +45,16 @@ def _selected(spec: Struct, kind: str, path: str = "spec") -> list[Cause]:
         found += problems
         sound = not problems
         if fields.is_empty(selector):
-            found.append(causes.invalid(f"{path}.selector", fields.ordered_selector(selector), f"empty selector is invalid for {kind}"))
+            found.append(
+                causes.invalid(
+                    f"{path}.selector", fields.ordered_selector(selector), f"empty selector is invalid for {kind}"
+                )
+            )
             return found
         if not sound:
-            found.append(causes.invalid(f"{path}.selector", fields.ordered_selector(selector), "invalid label selector"))
+            found.append(
+                causes.invalid(f"{path}.selector", fields.ordered_selector(selector), "invalid label selector")
+            )
             return found
     labels = _labels(template)
     if not sound or not fields.matches(selector or {}, labels or {}):
@@ -78,7 +84,9 @@ def deployment(manifest: Struct, old: Struct | None) -> list[Cause]:
     if deadline is not None:
         found += fields.not_negative(deadline, "spec.progressDeadlineSeconds")
         if deadline <= spec.get("minReadySeconds", 0):
-            found.append(causes.invalid("spec.progressDeadlineSeconds", deadline, "must be greater than minReadySeconds"))
+            found.append(
+                causes.invalid("spec.progressDeadlineSeconds", deadline, "must be greater than minReadySeconds")
+            )
     if old is not None:
         found += fields.unchanged(spec, old["spec"], "spec", "selector")
     return found
@@ -227,7 +235,9 @@ def _generated_selector(manifest: Struct, spec: Struct) -> list[Cause]:
             found.append(causes.invalid(path, given, detail) if given else causes.required(path, detail))
     selector = spec.get("selector") or {}
     if selector != {"matchLabels": {"batch.kubernetes.io/controller-uid": uid}}:
-        found.append(causes.invalid("spec.selector", fields.ordered_selector(selector), "`selector` not auto-generated"))
+        found.append(
+            causes.invalid("spec.selector", fields.ordered_selector(selector), "`selector` not auto-generated")
+        )
     return found
 
 
@@ -265,8 +275,11 @@ def _job_changes(spec: Struct, before: Struct) -> list[Cause]:
         keys.insert(0, "completions")
     found += fields.unchanged(spec, before, "spec", *keys)
     now, then = spec.get("template") or {}, before.get("template") or {}
-    if now != then and not (before.get("suspend") and _same_but_scheduling(now, then)):
-        found.append(causes.immutable("spec.template", now))
+    if now != then:
+        if not before.get("suspend"):
+            found.append(causes.immutable("spec.template", now))
+        elif not _same_but_scheduling(now, then):
+            found.append(causes.immutable("spec.template.spec", now.get("spec")))
     return found
 
 
@@ -313,7 +326,13 @@ def _zone(zone: str) -> list[Cause]:
     if not zone:
         return [causes.invalid("spec.timeZone", zone, "timeZone must be nil or non-empty string")]
     if zone.lower() == "local":
-        return [causes.invalid("spec.timeZone", zone, "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones")]
+        return [
+            causes.invalid(
+                "spec.timeZone",
+                zone,
+                "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones",
+            )
+        ]
     try:
         zoneinfo.ZoneInfo(zone)
     except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError):
