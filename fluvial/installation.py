@@ -1,0 +1,164 @@
+"""A running toolkit on this machine: a cluster, the definitions of our kinds, the controllers.
+
+kubeconfig or embedded API → CRDs → source-controller, kustomize-controller → ready
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from fluvial.processes import Failed, Processes, free_ports
+from fluvial.watching import watched
+from shared.api import crd
+from shared.api.meta import Manifest
+from shared.kube import config
+from shared.kube.client import Client
+from shared.kube.errors import ApiError, ConfigError
+from shared.text import yaml
+
+NAMESPACE = "flux-system"
+"""Where the controllers look for what is theirs, and where `up` and `demo` put their objects."""
+FIELD_MANAGER = "fluvial"
+START_TIMEOUT = 60.0
+Say = Callable[[str], Any]
+
+
+@dataclass
+class Installation:
+    """What runs, and how to reach it."""
+
+    client: Client
+    kubeconfig: Path | None
+    """None when the cluster is the one that the caller's environment names."""
+    processes: Processes
+    directory: Path
+
+
+@contextlib.asynccontextmanager
+async def installed(
+    say: Say, *, kubeconfig: Path | None = None, embedded: bool = True, data: Path | None = None, port: int = 0
+) -> AsyncIterator[Installation]:
+    """Start everything, and end it when the block ends: processes are gone then, and so are the temporary files.
+
+    `say` is told of each step. With `embedded` the cluster is an embedded API on `port` (any free one by default) that
+    keeps its objects in `data`, or in memory; otherwise it is that of `kubeconfig`, or of the environment when None.
+    Raises Failed.
+    """
+    with tempfile.TemporaryDirectory(prefix="fluvial-") as temporary:
+        directory = Path(temporary)
+        processes = Processes(directory / "logs")
+        async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(processes.stop)
+            if embedded:
+                say("starting the embedded Kubernetes API")
+                kubeconfig = await _start_api(processes, directory, data, port)
+            client = _client(kubeconfig)
+            stack.push_async_callback(client.close)
+            say("applying the CustomResourceDefinitions")
+            try:
+                await _apply_definitions(client)
+                await client.apply(_namespace(), field_manager=FIELD_MANAGER)
+            except ApiError as error:
+                raise Failed(f"can't set up the cluster at {client.server}: {error}") from error
+            except TimeoutError as error:
+                raise Failed(f"the cluster at {client.server} does not serve the new kinds: {error}") from error
+            say("starting source-controller and kustomize-controller")
+            await _start_controllers(processes, directory, kubeconfig)
+            yield Installation(client, kubeconfig, processes, directory)
+
+
+async def _start_api(processes: Processes, directory: Path, data: Path | None, port: int) -> Path:
+    kubeconfig = directory / "kubeconfig"
+    command = [sys.executable, "-m", "fluvial", "kubeapi", f"--port={port}", f"--kubeconfig-out={kubeconfig}"]
+    if data is not None:
+        command.append(f"--data={data}")
+    await processes.start("kubeapi", command, _environment(None))
+    async with _in_time(processes, "the embedded API"):
+        while not kubeconfig.exists():
+            processes.require_running()
+            await asyncio.sleep(0.02)
+    return kubeconfig
+
+
+def _client(kubeconfig: Path | None) -> Client:
+    try:
+        return Client(config.load(str(kubeconfig) if kubeconfig else None), user_agent="fluvial", qps=-1)
+    except ConfigError as error:
+        raise Failed(f"no cluster to work on: {error}") from error
+
+
+def _namespace() -> Manifest:
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
+
+
+async def _apply_definitions(client: Client) -> None:
+    """Apply the definitions of our kinds and wait until they are served."""
+    manifests = [yaml.load(text) for text in crd.files().values()]
+    await asyncio.gather(*(client.apply(manifest, field_manager=FIELD_MANAGER) for manifest in manifests))
+    async with watched(client, manifests[0]["apiVersion"], manifests[0]["kind"]) as definitions:
+        for manifest in manifests:
+            await definitions.until("", manifest["metadata"]["name"], _is_established, START_TIMEOUT)
+    client.discovery.invalidate()
+
+
+def _is_established(manifest: Manifest | None) -> bool:
+    conditions = ((manifest or {}).get("status") or {}).get("conditions") or []
+    return any(one["type"] == "Established" and one["status"] == "True" for one in conditions)
+
+
+async def _start_controllers(processes: Processes, directory: Path, kubeconfig: Path | None) -> None:
+    storage = directory / "artifacts"
+    storage.mkdir()
+    files, *ports = free_ports(5)
+    served = f"127.0.0.1:{files}"
+    flags = {
+        "source": [f"--storage-path={storage}", f"--storage-addr={served}", f"--storage-adv-addr={served}"],
+        "kustomize": [],
+    }
+    health = {}
+    for index, (name, own) in enumerate(flags.items()):
+        health[name] = f"127.0.0.1:{ports[2 * index]}"
+        command = [sys.executable, "-m", f"{name}_controller", f"--health-addr={health[name]}"]
+        command += [f"--metrics-addr=127.0.0.1:{ports[2 * index + 1]}", "--log-encoding=console", *own]
+        await processes.start(f"{name}-controller", command, _environment(kubeconfig))
+    async with _in_time(processes, "a controller"), aiohttp.ClientSession() as session:
+        for address in health.values():
+            while not await _says_ready(session, address):
+                processes.require_running()
+                await asyncio.sleep(0.05)
+
+
+async def _says_ready(session: aiohttp.ClientSession, address: str) -> bool:
+    try:
+        async with session.get(f"http://{address}/readyz") as response:
+            return response.status == 200
+    except aiohttp.ClientError:
+        return False
+
+
+@contextlib.asynccontextmanager
+async def _in_time(processes: Processes, what: str) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(START_TIMEOUT):
+            yield
+    except TimeoutError as error:
+        raise Failed(f"{what} did not start within {START_TIMEOUT:.0f} s") from error
+
+
+def _environment(kubeconfig: Path | None) -> dict[str, str]:
+    root = str(Path(__file__).resolve().parents[1])
+    env = {**os.environ, "RUNTIME_NAMESPACE": NAMESPACE, "PYTHONUNBUFFERED": "1"}
+    env["PYTHONPATH"] = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
+    if kubeconfig is not None:
+        env["KUBECONFIG"] = str(kubeconfig)
+    return env

@@ -1,0 +1,126 @@
+"""A Git repository of the demo's own: a work tree to change, and a server on the loopback interface to fetch from.
+
+The machine's and the user's Git configuration play no part.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from aiohttp import web
+
+from fluvial.processes import Failed
+
+BRANCH = "main"
+BODY_LIMIT = 16 * 1024 * 1024
+_IDENTITY = {
+    "GIT_AUTHOR_NAME": "Demo",
+    "GIT_AUTHOR_EMAIL": "demo@example.com",
+    "GIT_COMMITTER_NAME": "Demo",
+    "GIT_COMMITTER_EMAIL": "demo@example.com",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": os.devnull,
+}
+
+
+class Repository:
+    """A work tree whose commits are pushed at once to where `url` serves them."""
+
+    def __init__(self, tree: Path, url: str) -> None:
+        self.tree, self.url = tree, url
+
+    async def commit(self, message: str) -> str:
+        """Commit all that was changed in the work tree, and push; the commit's SHA."""
+        await git(self.tree, "add", "--all")
+        await git(self.tree, "commit", "--quiet", f"--message={message}")
+        return await self._push()
+
+    async def revert(self) -> str:
+        """Revert the last commit, and push; the new commit's SHA."""
+        await git(self.tree, "revert", "--no-edit", "HEAD")
+        return await self._push()
+
+    async def _push(self) -> str:
+        await git(self.tree, "push", "--quiet", "origin", BRANCH)
+        return (await git(self.tree, "rev-parse", "HEAD")).strip()
+
+
+@contextlib.asynccontextmanager
+async def served(directory: Path, files: Path) -> AsyncIterator[Repository]:
+    """A repository below `directory` whose first commit is still to be made of a copy of `files`. Raises Failed."""
+    if shutil.which("git") is None:
+        raise Failed("git is not on the PATH: install it")
+    bare, tree = directory / "git" / "config.git", directory / "config"
+    bare.parent.mkdir()
+    await git(directory, "init", "--quiet", "--bare", f"--initial-branch={BRANCH}", str(bare))
+    shutil.copytree(files, tree, ignore=shutil.ignore_patterns("__pycache__"))
+    await git(tree, "init", "--quiet", f"--initial-branch={BRANCH}")
+    await git(tree, "remote", "add", "origin", str(bare))
+    app = web.Application(client_max_size=BODY_LIMIT)
+    app.router.add_route("*", "/{path:.*}", _Backend(bare.parent))
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        _, port = runner.addresses[0][:2]
+        yield Repository(tree, f"http://127.0.0.1:{port}/config.git")
+    finally:
+        await runner.cleanup()
+
+
+class _Backend:
+    """Git's own HTTP server program, for reading only."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    async def __call__(self, request: web.Request) -> web.Response:
+        env = {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "GIT_PROJECT_ROOT": str(self._root),
+            "GIT_HTTP_EXPORT_ALL": "1",
+            "PATH_INFO": request.path,
+            "QUERY_STRING": request.query_string,
+            "REQUEST_METHOD": request.method,
+            "CONTENT_TYPE": request.headers.get("Content-Type", ""),
+            "GIT_PROTOCOL": request.headers.get("Git-Protocol", ""),
+            "HTTP_CONTENT_ENCODING": request.headers.get("Content-Encoding", ""),
+            **_IDENTITY,
+        }
+        body = await request.read()
+        env["CONTENT_LENGTH"] = str(len(body))
+        process = await asyncio.create_subprocess_exec(
+            "git",
+            "http-backend",
+            env=env,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        answer, _ = await process.communicate(body)
+        head, _, payload = answer.partition(b"\r\n\r\n")
+        headers = dict(line.split(": ", 1) for line in head.decode("latin-1").split("\r\n") if ": " in line)
+        status = int(headers.pop("Status", "200").split()[0])
+        return web.Response(status=status, headers=headers, body=payload)
+
+
+async def git(directory: Path, *arguments: str) -> str:
+    """Run git in a directory; what it prints. Failed with what it says otherwise."""
+    process = await asyncio.create_subprocess_exec(
+        "git",
+        *arguments,
+        cwd=directory,
+        env={**{k: v for k, v in os.environ.items() if not k.startswith("GIT_")}, **_IDENTITY},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    if process.returncode:
+        raise Failed(f"git {arguments[0]} failed: {err.decode(errors='replace').strip()}")
+    return out.decode()
