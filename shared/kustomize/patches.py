@@ -18,28 +18,29 @@ from .transformers import Transformer
 Read = Callable[[str], bytes]
 
 
-def patch(args: Mapping[str, Any], read: Read, schema: Schema) -> Transformer:
+def patch(args: Mapping[str, Any], read: Read, schema: Schema, *, relabel: Callable[[str], str] = str) -> Transformer:
     """One entry of `patches`. It is read now and applied later."""
     inline, path = args.get("patch", "").strip(), args.get("path", "")
     if not inline and not path:
         raise BuildError("a patch needs `path` or `patch`")
     if inline and path:
         raise BuildError("a patch has either `path` or `patch`, not both")
-    content = _text(read(path), path) if path else inline
+    file = relabel(path) if path else ""
+    content = _text(read(path), file) if path else inline
     target = Selector.of(args["target"]) if "target" in args else None
     try:
-        merges = parse.resources(content, schema, file=path)
+        merges = parse.resources(content, schema, file=file)
     except BuildError as error:
         try:
             operations = jsonpatch.parse(content)
         except BuildError as other:
-            raise (other if content.lstrip()[:1] in ("[", "-") else error).at(file=path) from error
-        return _json(operations, target, path)
+            raise (other if content.lstrip()[:1] in ("[", "-") else error).at(file=file) from error
+        return _json(operations, target, file)
     options = args.get("options") or {}
     for item in merges:
         item.allow_name_change = options.get("allowNameChange", False)
         item.allow_kind_change = options.get("allowKindChange", False)
-    return _merges(merges, target, path)
+    return _merges(merges, target, file)
 
 
 def _text(content: bytes, path: str) -> str:
@@ -152,7 +153,7 @@ def strategic_merges(
     return transform
 
 
-def json_patch(args: Mapping[str, Any], read: Read) -> Transformer:
+def json_patch(args: Mapping[str, Any], read: Read, *, relabel: Callable[[str], str] = str) -> Transformer:
     """One entry of `patchesJson6902` (field `patch`) or a PatchJson6902Transformer (field `jsonOp`)."""
     target, path = args.get("target"), args.get("path", "")
     operations = args.get("jsonOp") or args.get("patch") or ""
@@ -162,13 +163,14 @@ def json_patch(args: Mapping[str, Any], read: Read) -> Transformer:
         raise BuildError("a JSON patch needs `path` or `patch`")
     if path and operations:
         raise BuildError("a JSON patch has either `path` or `patch`, not both")
-    content = _text(read(path), path) if path else operations
+    file = relabel(path) if path else ""
+    content = _text(read(path), file) if path else operations
     if not content:
-        raise BuildError("the JSON patch is empty").at(file=path)
+        raise BuildError("the JSON patch is empty").at(file=file)
     parsed = jsonpatch.parse(content)
     if not parsed:
-        raise BuildError("the JSON patch has no operations").at(file=path)
-    return _json(parsed, Selector.of(target), path, remember=False)
+        raise BuildError("the JSON patch has no operations").at(file=file)
+    return _json(parsed, Selector.of(target), file, remember=False)
 
 
 def _json(

@@ -182,7 +182,7 @@ _TRANSFORMERS: dict[str, tuple[Shape, _Make]] = {
     ),
     "PatchJson6902Transformer": (
         Struct({"target": SELECTOR, "path": TEXT, "jsonOp": TEXT}),
-        lambda args, context: patches.json_patch(args, context.loader.read),
+        lambda args, context: patches.json_patch(args, context.loader.read, relabel=context.loader.label),
     ),
     "PatchStrategicMergeTransformer": (
         Struct({"paths": TEXTS, "patches": TEXT}),
@@ -190,7 +190,10 @@ _TRANSFORMERS: dict[str, tuple[Shape, _Make]] = {
             args.get("paths", ()), context.loader.read, context.schema, inline=args.get("patches", "")
         ),
     ),
-    "PatchTransformer": (PATCH, lambda args, context: patches.patch(args, context.loader.read, context.schema)),
+    "PatchTransformer": (
+        PATCH,
+        lambda args, context: patches.patch(args, context.loader.read, context.schema, relabel=context.loader.label),
+    ),
     "PrefixTransformer": (
         Struct({"prefix": TEXT, "fieldSpecs": _SPECS}),
         lambda args, _: transformers.prefix(args.get("prefix", ""), _required_specs(args)),

@@ -311,7 +311,11 @@ class Target:
                 partial(patches.strategic_merges, merges, read, schema, relabel=self.loader.label),
             )
         for index, args in enumerate(data.get("patches", ())):
-            yield f"patches[{index}]", "PatchTransformer", partial(patches.patch, args, read, schema)
+            yield (
+                f"patches[{index}]",
+                "PatchTransformer",
+                partial(patches.patch, args, read, schema, relabel=self.loader.label),
+            )
         if name := data.get("namespace"):
             yield "namespace", "NamespaceTransformer", partial(transformers.namespace, name, specs.namespace)
         if text := data.get("namePrefix"):
@@ -327,7 +331,11 @@ class Target:
             make = partial(transformers.entries, entries, specs.common_annotations)
             yield "commonAnnotations", "AnnotationsTransformer", make
         for index, args in enumerate(data.get("patchesJson6902", ())):
-            yield f"patchesJson6902[{index}]", "PatchJson6902Transformer", partial(patches.json_patch, args, read)
+            yield (
+                f"patchesJson6902[{index}]",
+                "PatchJson6902Transformer",
+                partial(patches.json_patch, args, read, relabel=self.loader.label),
+            )
         for index, args in enumerate(data.get("replicas", ())):
             make = partial(transformers.replicas, args, specs.replicas)
             yield f"replicas[{index}]", "ReplicaCountTransformer", make
