@@ -12,7 +12,6 @@ from shared.api.meta import (
     NO_SUBSTITUTION,
     READY,
     STATUS,
-    Condition,
     Int64,
     Interval,
     LocalObjectReference,
@@ -20,6 +19,7 @@ from shared.api.meta import (
     Resource,
     ResourceKind,
     Rule,
+    Status,
     Time,
     schema,
 )
@@ -202,16 +202,11 @@ class UpgradeRemediation(Part, kw_only=True):
     """rollback (meant when unset) goes back to the last good release, uninstall removes the release."""
 
 
-class Install(Part, kw_only=True):
-    """How the release is installed."""
+class ChartAction(Part, kw_only=True):
+    """How the objects of a chart are brought into the cluster."""
 
     timeout: Interval | None = None
     """How long one operation may take, such as a hook's Job; spec.timeout when unset."""
-    strategy: InstallStrategy | None = None
-    """What to do on failure; RemediateOnFailure when unset, or RetryOnFailure where the controller runs with the
-    DefaultToRetryOnFailure feature."""
-    remediation: InstallRemediation | None = None
-    """How a failure is made undone; not at all when unset."""
     disable_take_ownership: bool = False
     """Fail when an object of the chart exists and belongs to something else, instead of taking it over."""
     disable_wait: bool = False
@@ -224,6 +219,16 @@ class Install(Part, kw_only=True):
     """Don't check the rendered objects against the cluster's OpenAPI schema."""
     disable_schema_validation: bool = False
     """Don't check the values against the chart's values.schema.json."""
+
+
+class Install(ChartAction, kw_only=True):
+    """How the release is installed."""
+
+    strategy: InstallStrategy | None = None
+    """What to do on failure; RemediateOnFailure when unset, or RetryOnFailure where the controller runs with the
+    DefaultToRetryOnFailure feature."""
+    remediation: InstallRemediation | None = None
+    """How a failure is made undone; not at all when unset."""
     replace: bool = False
     """Use the name of a release again that was uninstalled and whose history was kept."""
     skip_crds: bool = field(default=False, name="skipCRDs")
@@ -237,28 +242,14 @@ class Install(Part, kw_only=True):
     """Apply on the server; true when unset, or false where the controller runs with the UseHelm3Defaults feature."""
 
 
-class Upgrade(Part, kw_only=True):
+class Upgrade(ChartAction, kw_only=True):
     """How the release is upgraded."""
 
-    timeout: Interval | None = None
-    """How long one operation may take, such as a hook's Job; spec.timeout when unset."""
     strategy: UpgradeStrategy | None = None
     """What to do on failure; RemediateOnFailure when unset, or RetryOnFailure where the controller runs with the
     DefaultToRetryOnFailure feature."""
     remediation: UpgradeRemediation | None = None
     """How a failure is made undone; not at all when unset."""
-    disable_take_ownership: bool = False
-    """Fail when an object of the chart exists and belongs to something else, instead of taking it over."""
-    disable_wait: bool = False
-    """Don't wait until the objects are ready."""
-    disable_wait_for_jobs: bool = False
-    """Don't wait until Jobs have finished."""
-    disable_hooks: bool = False
-    """Don't run the chart's hooks."""
-    disable_open_api_validation: bool = field(default=False, name="disableOpenAPIValidation")
-    """Don't check the rendered objects against the cluster's OpenAPI schema."""
-    disable_schema_validation: bool = False
-    """Don't check the values against the chart's values.schema.json."""
     force: bool = False
     """Replace an object that can't be changed in place. Not looked at with server-side apply, which always takes the
     fields over."""
@@ -493,19 +484,15 @@ class Snapshot(Part, kw_only=True):
     """The digest of the OCI artifact that the chart came in."""
 
 
-class HelmReleaseStatus(Part, kw_only=True):
+class HelmReleaseStatus(Status, kw_only=True):
     """How the release stands."""
 
-    observed_generation: Int64 = 0
-    """The metadata.generation that was last handled."""
     observed_post_renderers_digest: str | None = None
     """A checksum over spec.postRenderers of the last success."""
     observed_common_metadata_digest: str | None = None
     """A checksum over spec.commonMetadata of the last success."""
     last_attempted_generation: Int64 = 0
     """The metadata.generation that was last tried."""
-    conditions: list[Condition] = []
-    """What is known of the object now."""
     helm_chart: str | None = None
     """The HelmChart that was made, as namespace/name."""
     storage_namespace: Name63 | None = None
@@ -534,8 +521,6 @@ class HelmReleaseStatus(Part, kw_only=True):
     """Deprecated: a checksum over the values, in the form that came before lastAttemptedConfigDigest."""
     last_release_revision: int = 0
     """Deprecated: the revision of the last release; history says it."""
-    last_handled_reconcile_at: str | None = None
-    """The value of the annotation reconcile.fluxcd.io/requestedAt that was last acted on."""
     last_handled_force_at: str | None = None
     """The value of the annotation reconcile.fluxcd.io/forceAt that was last acted on."""
     last_handled_reset_at: str | None = None

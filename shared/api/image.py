@@ -13,14 +13,13 @@ from shared.api.meta import (
     READY,
     STATUS,
     Column,
-    Condition,
-    Int64,
     Interval,
     LocalObjectReference,
     Part,
     Resource,
     ResourceKind,
     Rule,
+    Status,
     Time,
     Timeout,
     schema,
@@ -81,21 +80,15 @@ class ScanResult(Part, kw_only=True):
     """Ten tags for people to look at: the last ones of the alphabet. Not the newest."""
 
 
-class ImageRepositoryStatus(Part, kw_only=True):
+class ImageRepositoryStatus(Status, kw_only=True):
     """What was last found."""
 
-    conditions: list[Condition] = []
-    """What is known of the object now."""
-    observed_generation: Int64 = 0
-    """The metadata.generation that was last handled."""
     canonical_image_name: str | None = None
     """The repository's full name: docker.io/library/alpine for alpine."""
     last_scan_result: ScanResult | None = None
     """What the last scan found."""
     observed_exclusion_list: list[str] = []
     """The spec.exclusionList of the last scan."""
-    last_handled_reconcile_at: str | None = None
-    """The value of the annotation reconcile.fluxcd.io/requestedAt that was last acted on."""
 
 
 class ImageRepository(Resource, kw_only=True):
@@ -208,19 +201,13 @@ class ImagePolicySpec(Part, kw_only=True):
     """Stop picking. What was picked stays."""
 
 
-class ImagePolicyStatus(Part, kw_only=True):
+class ImagePolicyStatus(Status, kw_only=True):
     """What was last picked."""
 
     latest_ref: ImageRef | None = None
     """The image that was picked."""
     observed_previous_ref: ImageRef | None = None
     """The image that was picked before it."""
-    observed_generation: Int64 = 0
-    """The metadata.generation that was last handled."""
-    conditions: list[Condition] = []
-    """What is known of the object now."""
-    last_handled_reconcile_at: str | None = None
-    """The value of the annotation reconcile.fluxcd.io/requestedAt that was last acted on."""
 
 
 class ImagePolicy(Resource, kw_only=True):
@@ -354,7 +341,7 @@ class ImageUpdateAutomationSpec(Part, kw_only=True):
     """Stop writing. What runs already goes on to its end."""
 
 
-class ImageUpdateAutomationStatus(Part, kw_only=True):
+class ImageUpdateAutomationStatus(Status, kw_only=True):
     """What was last written."""
 
     last_automation_run_time: Time | None = None
@@ -363,16 +350,10 @@ class ImageUpdateAutomationStatus(Part, kw_only=True):
     """The SHA of the last commit that was pushed."""
     last_push_time: Time | None = None
     """When it was pushed."""
-    observed_generation: Int64 = 0
-    """The metadata.generation that was last handled."""
-    conditions: list[Condition] = []
-    """What is known of the object now."""
     observed_policies: dict[str, ImageRef] = {}
     """The picked images of the last run, by the name of the policy."""
     observed_source_revision: str | None = None
     """The revision of the repository in the last run."""
-    last_handled_reconcile_at: str | None = None
-    """The value of the annotation reconcile.fluxcd.io/requestedAt that was last acted on."""
 
 
 class ImageUpdateAutomation(Resource, kw_only=True):

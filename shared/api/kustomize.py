@@ -12,13 +12,13 @@ from shared.api.meta import (
     NO_SUBSTITUTION,
     READY,
     STATUS,
-    Condition,
     Int64,
     Interval,
     LocalObjectReference,
     Part,
     Resource,
     ResourceKind,
+    Status,
     Time,
     schema,
 )
@@ -181,15 +181,9 @@ class Snapshot(Part, kw_only=True):
     """More of the content, such as its revision."""
 
 
-class KustomizationStatus(Part, kw_only=True):
+class KustomizationStatus(Status, kw_only=True):
     """What was last applied."""
 
-    last_handled_reconcile_at: str | None = None
-    """The value of the annotation reconcile.fluxcd.io/requestedAt that was last acted on."""
-    observed_generation: Int64 = 0
-    """The metadata.generation that was last handled."""
-    conditions: list[Condition] = []
-    """What is known of the object now."""
     last_applied_revision: str | None = None
     """The revision of the source that was last applied, and found healthy where that was asked for."""
     last_applied_origin_revision: str | None = None

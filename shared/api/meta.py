@@ -184,6 +184,22 @@ class Condition(Part, kw_only=True):
     """The metadata.generation that this was said of. Lower than the object's own means: said of an older spec."""
 
 
+class Reported(Part, kw_only=True):
+    """What every status says, whatever the kind."""
+
+    conditions: list[Condition] = []
+    """What is known of the object now."""
+    last_handled_reconcile_at: str | None = None
+    """The value of the annotation reconcile.fluxcd.io/requestedAt that was last acted on."""
+
+
+class Status(Reported, kw_only=True):
+    """The status of a kind that says which spec it is of."""
+
+    observed_generation: Int64 = 0
+    """The metadata.generation that was last handled."""
+
+
 class LocalObjectReference(Part, kw_only=True):
     """An object in the same namespace."""
 

@@ -12,14 +12,13 @@ from shared.api.meta import (
     NO_SUBSTITUTION,
     READY,
     STATUS,
-    Condition,
-    Int64,
     Interval,
     LocalObjectReference,
     Part,
     Resource,
     ResourceKind,
     Rule,
+    Status,
     Timeout,
     schema,
 )
@@ -313,17 +312,11 @@ class ReceiverSpec(Part, kw_only=True):
     """Act on no webhook."""
 
 
-class ReceiverStatus(Part, kw_only=True):
+class ReceiverStatus(Status, kw_only=True):
     """Where webhooks are taken."""
 
-    last_handled_reconcile_at: str | None = None
-    """The value of the annotation reconcile.fluxcd.io/requestedAt that was last acted on."""
-    conditions: list[Condition] = []
-    """What is known of the object now."""
     webhook_path: str | None = None
     """The path to send webhooks to: /hook/ and a hash over token, name and namespace."""
-    observed_generation: Int64 = 0
-    """The metadata.generation that was last handled."""
 
 
 class Receiver(Resource, kw_only=True):

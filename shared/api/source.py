@@ -15,13 +15,14 @@ from shared.api.meta import (
     Artifact,
     Column,
     Condition,
-    Int64,
     Interval,
     LocalObjectReference,
     Part,
+    Reported,
     Resource,
     ResourceKind,
     Rule,
+    Status,
     Timeout,
     schema,
 )
@@ -122,13 +123,9 @@ class GitRepositorySpec(Part, kw_only=True):
     """The directories to check out; all when empty. A directory that isn't in the repository is an error."""
 
 
-class GitRepositoryStatus(Part, kw_only=True):
+class GitRepositoryStatus(Status, kw_only=True):
     """What was last seen and stored."""
 
-    observed_generation: Int64 = 0
-    """The metadata.generation that was last handled."""
-    conditions: list[Condition] = []
-    """What is known of the object now."""
     artifact: Artifact | None = None
     """The artifact of the last revision that was fetched and passed all checks."""
     included_artifacts: list[Artifact] = []
@@ -143,8 +140,6 @@ class GitRepositoryStatus(Part, kw_only=True):
     """The spec.sparseCheckout that the artifact was made with."""
     source_verification_mode: str | None = None
     """The spec.verify.mode that the artifact passed; unset when nothing was verified."""
-    last_handled_reconcile_at: str | None = None
-    """The value of the annotation reconcile.fluxcd.io/requestedAt that was last acted on."""
 
 
 class GitRepository(Resource, kw_only=True):
@@ -244,13 +239,9 @@ class OCIRepositorySpec(Part, kw_only=True):
     """Stop looking for new images. The artifact stays."""
 
 
-class OCIRepositoryStatus(Part, kw_only=True):
+class OCIRepositoryStatus(Status, kw_only=True):
     """What was last seen and stored."""
 
-    observed_generation: Int64 = 0
-    """The metadata.generation that was last handled."""
-    conditions: list[Condition] = []
-    """What is known of the object now."""
     url: str | None = None
     """A link to the newest artifact on the file server."""
     artifact: Artifact | None = None
@@ -259,8 +250,6 @@ class OCIRepositoryStatus(Part, kw_only=True):
     """The spec.ignore that the artifact was made with."""
     observed_layer_selector: OCILayerSelector | None = None
     """The spec.layerSelector that the artifact was made with."""
-    last_handled_reconcile_at: str | None = None
-    """The value of the annotation reconcile.fluxcd.io/requestedAt that was last acted on."""
 
 
 class OCIRepository(Resource, kw_only=True):
@@ -312,19 +301,13 @@ class HelmRepositorySpec(Part, kw_only=True):
     """Stop fetching the index. The artifact stays."""
 
 
-class HelmRepositoryStatus(Part, kw_only=True):
+class HelmRepositoryStatus(Status, kw_only=True):
     """What was last seen and stored."""
 
-    observed_generation: Int64 = 0
-    """The metadata.generation that was last handled."""
-    conditions: list[Condition] = []
-    """What is known of the object now."""
     url: str | None = None
     """A link to the newest index on the file server."""
     artifact: Artifact | None = None
     """The last index that was fetched and could be read."""
-    last_handled_reconcile_at: str | None = None
-    """The value of the annotation reconcile.fluxcd.io/requestedAt that was last acted on."""
 
 
 class HelmRepository(Resource, kw_only=True):
@@ -392,25 +375,19 @@ class HelmChartSpec(Part, kw_only=True):
     """The signatures to require. For charts from a registry only."""
 
 
-class HelmChartStatus(Part, kw_only=True):
+class HelmChartStatus(Status, kw_only=True):
     """What was last seen and stored."""
 
-    observed_generation: Int64 = 0
-    """The metadata.generation that was last handled."""
     observed_source_artifact_revision: str | None = None
     """The revision of the source's artifact that the chart was taken from."""
     observed_chart_name: str | None = None
     """The name in Chart.yaml of the last chart that was stored."""
     observed_values_files: list[str] = []
     """The values files that the artifact was made with; missing ones that were left out are not among them."""
-    conditions: list[Condition] = []
-    """What is known of the object now."""
     url: str | None = None
     """A link to the newest chart on the file server."""
     artifact: Artifact | None = None
     """The last chart that was fetched or packaged and passed all checks."""
-    last_handled_reconcile_at: str | None = None
-    """The value of the annotation reconcile.fluxcd.io/requestedAt that was last acted on."""
 
 
 class HelmChart(Resource, kw_only=True):
@@ -525,21 +502,15 @@ class BucketSpec(Part, kw_only=True):
     """Stop looking for changed objects. The artifact stays."""
 
 
-class BucketStatus(Part, kw_only=True):
+class BucketStatus(Status, kw_only=True):
     """What was last seen and stored."""
 
-    observed_generation: Int64 = 0
-    """The metadata.generation that was last handled."""
-    conditions: list[Condition] = []
-    """What is known of the object now."""
     url: str | None = None
     """A link to the newest artifact on the file server."""
     artifact: Artifact | None = None
     """The artifact of the objects as they were last fetched."""
     observed_ignore: str | None = None
     """The spec.ignore that the artifact was made with."""
-    last_handled_reconcile_at: str | None = None
-    """The value of the annotation reconcile.fluxcd.io/requestedAt that was last acted on."""
 
 
 class Bucket(Resource, kw_only=True):
@@ -686,17 +657,13 @@ class GeneratorInventoryEntry(Part, kw_only=True):
     """The name of its stored file."""
 
 
-class ArtifactGeneratorStatus(Part, kw_only=True):
+class ArtifactGeneratorStatus(Reported, kw_only=True):
     """What was last made."""
 
-    conditions: list[Condition] = []
-    """What is known of the object now."""
     inventory: list[GeneratorInventoryEntry] = []
     """The ExternalArtifacts that were made and are still wanted."""
     observed_sources_digest: str | None = None
     """A digest over the revisions of all sources: nothing is made while it stays the same."""
-    last_handled_reconcile_at: str | None = None
-    """The value of the annotation reconcile.fluxcd.io/requestedAt that was last acted on."""
 
 
 class ArtifactGenerator(Resource, kw_only=True):
