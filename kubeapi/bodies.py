@@ -49,7 +49,9 @@ def decode_patch(data: bytes, content_type: str) -> tuple[str, Any]:
     value = _parse(data, is_yaml=kind == "apply")
     if kind == "json":
         if not isinstance(value, list):
-            raise bad_request("error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp")
+            raise bad_request(
+                "error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp"
+            )
     elif not isinstance(value, dict):
         named = {list: "array", str: "string", bool: "bool"}.get(type(value), "number")
         raise bad_request(

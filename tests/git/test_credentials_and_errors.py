@@ -80,7 +80,8 @@ def test_an_encrypted_key_is_recognised(tmp_path):
     ("printed", "message", "kind"),
     [
         ("fatal: Authentication failed for 'http://x/'", "authentication required", AuthenticationFailed),
-        ("fatal: unable to access 'https://x/': The requested URL returned error: 502", "unexpected status code 502", GitError),
+        ("fatal: unable to access 'https://x/': The requested URL returned error: 502",
+         "unexpected status code 502", GitError),
         ("fatal: unable to access 'https://x/': server certificate verification failed. CAfile: none CRLfile: none",
          "tls: failed to verify certificate: x509: certificate signed by unknown authority", GitError),
         ("ssh: connect to host h port 22: No route to host\r\nfatal: Could not read from remote repository.",
