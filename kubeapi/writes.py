@@ -224,8 +224,9 @@ def _apply(
     if live is None and options.subresource:
         raise not_found(resource.group, resource.plural, name)
     wanted = metadata.get("resourceVersion")
-    if live is None and wanted:
-        raise conflict(resource.group, resource.plural, name)
+    if live is None and wanted:  # a real server lets an object be made whatever version was asked for
+        applied = {**applied, "metadata": {k: v for k, v in metadata.items() if k != "resourceVersion"}}
+        wanted = None
     if live is None and metadata.get("uid"):
         problem = f"Precondition failed: UID in precondition: {metadata['uid']}, UID in object meta: "
         raise conflict(resource.group, resource.plural, name, problem)
