@@ -20,6 +20,10 @@ class Watched:
         self._changed = asyncio.Event()
         cache.on_change(self._note)
 
+    def on_change(self, callback: Callable[[Change[Manifest]], None]) -> None:
+        """Call back for every object there is, and with every change from now on."""
+        self._cache.on_change(callback, replay=True)
+
     def get(self, namespace: str, name: str) -> Manifest | None:
         """An object as it is known now."""
         return self._cache.get(namespace, name)

@@ -8,6 +8,7 @@ whatever fails in between, nothing lives that the status doesn't know.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -26,6 +27,9 @@ from shared.loop.attempt import Attempt
 from shared.loop.kinds import Kind, Ref, Wake
 from shared.loop.verdict import Ready
 
+CATCH_UP = 0.05
+"""Seconds by which a reconciliation that was asked for, and finds all known, lets the watches catch up: whoever changed
+something and then asked must find it corrected, and the request can be faster than the news of the change."""
 SHORTEST_TIMEOUT = 30.0
 """Seconds; a shorter `timeout` counts as this."""
 
@@ -54,6 +58,9 @@ class Kustomizations:
         revision = source.artifact.revision
         inputs = memory.inputs(ks, source, given)
         built = self._memory.recall(ks, inputs)
+        if built is not None and attempt.requested:
+            async with attempt.resting():
+                await asyncio.sleep(CATCH_UP)
         if built is None:
             built = await self._build(ks, attempt, source, given)  # ArtifactFailed, BuildFailed
             self._memory.keep(ks, inputs, built)
