@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import os
 import re
 import ssl
 from collections.abc import AsyncIterator, Mapping
@@ -23,6 +22,8 @@ from urllib.parse import quote, urljoin, urlsplit
 import aiohttp
 from yarl import URL
 
+from shared.artifact import http
+from shared.artifact.http import HttpError
 from shared.oci.credentials import ANONYMOUS, Credentials
 from shared.oci.errors import AuthenticationFailed, InvalidReference, NotFound, OCIError, TooLarge
 from shared.oci.reference import DIGEST, Repository, require_digest
@@ -36,7 +37,6 @@ _MANIFEST_LIMIT = 4 << 20
 _TAGS_LIMIT = 1_000_000
 _PAGES_LIMIT = 10_000
 _REDIRECTS = 5
-_BLOCK = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ class Registry:
     async def _get(self, path: str, accept: str, *, method: str = "GET") -> AsyncIterator[aiohttp.ClientResponse]:
         """The registry's good answer; logs in when asked to, follows redirects without credentials."""
         url = urljoin(self._base, path)
-        if _origin(url) != _origin(self._base):
+        if http.origin(url) != http.origin(self._base):
             raise OCIError("the registry sends to another host for its next page")
         for again in (True, False):
             response = await self._sent(method, url, accept)
@@ -186,14 +186,10 @@ class Registry:
             if response.status not in (301, 302, 303, 307, 308):
                 return response
             response.release()
-            after = urljoin(url, response.headers.get("Location", ""))
-            if urlsplit(after).scheme not in ("http", "https") or (
-                url.startswith("https:") and not after.startswith("https:")
-            ):
-                raise OCIError(f"the registry redirects from {_origin(url)} to {_origin(after)}, which is refused")
-            if _origin(after) != _origin(url):
-                headers.pop("Authorization", None)
-            url = after
+            try:
+                url = http.redirected(url, response.headers.get("Location", ""), headers)
+            except HttpError as error:
+                raise OCIError(str(error)) from error
         raise OCIError("the registry redirects too often")
 
     async def _login(self, response: aiohttp.ClientResponse) -> bool:
@@ -333,10 +329,10 @@ async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
 
 async def _blocks(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
     try:
-        async for block in response.content.iter_chunked(_BLOCK):
+        async for block in http.blocks(response):
             yield block
-    except (aiohttp.ClientError, OSError, TimeoutError) as error:
-        raise _translated(error, str(response.url)) from error
+    except HttpError as error:
+        raise OCIError(str(error)) from error
 
 
 def _next(response: aiohttp.ClientResponse) -> str | None:
@@ -352,27 +348,7 @@ def _parameters(challenge: str) -> dict[str, str]:
     }
 
 
-def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-
-
 def _translated(error: Exception, url: str) -> OCIError:
-    host = urlsplit(url).netloc.rpartition("@")[2]
-    match error:
-        case aiohttp.ClientConnectorCertificateError():
-            return OCIError(
-                f"tls: failed to verify certificate of {host}: {error.certificate_error}; "
-                "name a Secret with its ca.crt in spec.certSecretRef"
-            )
-        case aiohttp.ClientConnectorDNSError():
-            return OCIError(f"lookup {host}: no such host")
-        case aiohttp.ClientProxyConnectionError() | aiohttp.ClientHttpProxyError():
-            return OCIError(f"the proxy can't be used for {host}")
-        case aiohttp.ClientConnectorError():
-            reason = os.strerror(error.os_error.errno).lower() if error.os_error.errno else "failed"
-            return OCIError(f"dial tcp {host}: connect: {reason}")
-        case TimeoutError():
-            return OCIError(f"{host} did not answer in time")
-        case _:
-            return OCIError(f"{host} cut the connection or answered what is no HTTP: {type(error).__name__}")
+    hint = "; name a Secret with its ca.crt in spec.certSecretRef"
+    is_certificate = isinstance(error, aiohttp.ClientConnectorCertificateError)
+    return OCIError(http.explained(error, url) + (hint if is_certificate else ""))

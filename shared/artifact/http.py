@@ -1,0 +1,173 @@
+"""HTTP: ask a server that others own, bounded in size and time.
+
+    URL + headers → Answer, or bytes into a file
+
+What always holds: an Authorization header stays with the host it is for, also along redirects; https never becomes
+http; an HttpError's message names the host and carries no secret.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import BinaryIO
+from urllib.parse import urljoin, urlsplit
+
+import aiohttp
+from yarl import URL
+
+_BLOCK = 1 << 18
+_REDIRECTS = 5
+_ERROR_BODY = 1 << 16
+_UNKNOWN_AUTHORITY = {18, 19, 20, 21}
+"""OpenSSL's verify codes that mean: nobody who is trusted signed this."""
+
+
+class HttpError(Exception):
+    """The server can't be reached, cuts the connection, or sends too much."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a server said."""
+
+    status: int
+    reason: str
+    headers: Mapping[str, str]
+    body: bytes
+    """Of a download only what an error says."""
+
+    @property
+    def is_good(self) -> bool:
+        return 200 <= self.status < 300
+
+
+class Http:
+    """Connections with the same TLS settings and proxy; made by `open_`."""
+
+    def __init__(self, session: aiohttp.ClientSession, proxy: str) -> None:
+        self._session, self._proxy = session, proxy or None
+
+    async def get(self, url: str, *, headers: Mapping[str, str] | None = None, limit: int = 1 << 26) -> Answer:
+        """The answer, whatever its status. HttpError when its body is larger than `limit` bytes."""
+        response = await self._sent("GET", url, headers or {})
+        try:
+            return _answer(response, await _body(response, limit))
+        finally:
+            response.release()
+
+    async def download(
+        self, url: str, out: BinaryIO, *, headers: Mapping[str, str] | None = None, limit: int = 1 << 30
+    ) -> Answer:
+        """Writes the body of a good answer to `out`."""
+        response = await self._sent("GET", url, headers or {})
+        try:
+            if response.status >= 300:
+                return _answer(response, await _body(response, _ERROR_BODY))
+            size = 0
+            async for block in blocks(response):
+                size += len(block)
+                if size > limit:
+                    raise HttpError(f"what {_host(url)} sends is larger than {limit} bytes")
+                await asyncio.to_thread(out.write, block)
+            return _answer(response, b"")
+        finally:
+            response.release()
+
+    async def _sent(self, method: str, url: str, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
+        sent = dict(headers)
+        for _ in range(_REDIRECTS):
+            try:
+                response = await self._session.request(
+                    method, URL(url, encoded=True), headers=sent, allow_redirects=False, proxy=self._proxy
+                )
+            except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+                raise HttpError(explained(error, url)) from error
+            if response.status not in (301, 302, 303, 307, 308):
+                return response
+            response.release()
+            url = redirected(url, response.headers.get("Location", ""), sent)
+        raise HttpError(f"{_host(url)} redirects too often")
+
+
+@asynccontextmanager
+async def open_(*, tls: ssl.SSLContext | None = None, proxy: str = "", seconds: float = 60.0) -> AsyncIterator[Http]:
+    """Connections for the time of the block. A silence of `seconds` ends a request; bound the whole by a timeout."""
+    timeout = aiohttp.ClientTimeout(total=None, connect=seconds, sock_read=seconds)
+    connector = aiohttp.TCPConnector(ssl=tls or True, limit=16)
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=not proxy) as session:
+        yield Http(session, proxy)
+
+
+def redirected(url: str, location: str, headers: dict[str, str]) -> str:
+    """Where a redirect leads; takes credentials out of `headers` when that is another host."""
+    after = urljoin(url, location)
+    scheme = urlsplit(after).scheme
+    if scheme not in ("http", "https") or (url.startswith("https:") and scheme != "https"):
+        raise HttpError(f"the redirect from {origin(url)} to {origin(after)} is refused")
+    if origin(after) != origin(url):
+        for name in [name for name in headers if name.lower() in ("authorization", "cookie")]:
+            del headers[name]
+    return after
+
+
+def origin(url: str) -> str:
+    """Scheme, host and port."""
+    return f"{urlsplit(url).scheme}://{_host(url)}"
+
+
+async def blocks(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """The body as it comes in."""
+    try:
+        async for block in response.content.iter_chunked(_BLOCK):
+            yield block
+    except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        raise HttpError(explained(error, str(response.url))) from error
+
+
+def explained(error: Exception, url: str) -> str:
+    """What went wrong with a connection, in words that users of Flux know."""
+    host = _host(url)
+    match error:
+        case aiohttp.ClientConnectorCertificateError():
+            problem = error.certificate_error
+            code = getattr(problem, "verify_code", 0)
+            if code in _UNKNOWN_AUTHORITY:
+                reason = "certificate signed by unknown authority"
+            else:
+                reason = str(getattr(problem, "verify_message", "") or problem)
+            return f"{host}: tls: failed to verify certificate: x509: {reason}"
+        case aiohttp.ClientConnectorDNSError():
+            return f"lookup {host}: no such host"
+        case aiohttp.ClientProxyConnectionError() | aiohttp.ClientHttpProxyError():
+            return f"the proxy can't be used for {host}"
+        case aiohttp.ClientConnectorError():
+            reason = os.strerror(error.os_error.errno).lower() if error.os_error.errno else "failed"
+            return f"dial tcp {host}: connect: {reason}"
+        case TimeoutError():
+            return f"{host} did not answer in time"
+        case aiohttp.InvalidURL() | ValueError():
+            return f"'{origin(url)}' is no address"
+        case _:
+            return f"{host} cut the connection or answered what is no HTTP: {type(error).__name__}"
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).netloc.rpartition("@")[2]
+
+
+def _answer(response: aiohttp.ClientResponse, body: bytes) -> Answer:
+    return Answer(response.status, response.reason or "", response.headers, body)
+
+
+async def _body(response: aiohttp.ClientResponse, limit: int) -> bytes:
+    data = bytearray()
+    async for block in blocks(response):
+        data += block
+        if len(data) > limit:
+            raise HttpError(f"what {response.url.host} sends is larger than {limit} bytes")
+    return bytes(data)
