@@ -1,0 +1,122 @@
+"""A bare API client for the benchmark: it sends what it is told, 32 requests at a time, and watches one collection.
+
+It shares nothing with the code under test, so that the floor it measures is no image of that code.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+import time
+from collections.abc import Callable
+from typing import Any
+
+import aiohttp
+
+from tests.kit.api import Api
+
+MERGE = "application/merge-patch+json"
+APPLY = "application/apply-patch+yaml"
+JSON_PATCH = "application/json-patch+json"
+
+
+class BenchFailed(Exception):
+    """A phase could not be measured; the message says where it stood."""
+
+
+class Client:
+    """One API server, as the administrator of the kubeconfig that `api` was made from."""
+
+    def __init__(self, api: Api, session: aiohttp.ClientSession) -> None:
+        self._url, self._session = api.url, session
+        self._headers = {"Authorization": str(api.session.headers.get("Authorization", ""))}
+        ca = api.session.verify
+        self._ssl: ssl.SSLContext | bool = ssl.create_default_context(cafile=ca) if isinstance(ca, str) else bool(ca)
+        self._turn = asyncio.Semaphore(32)
+
+    async def send(
+        self, method: str, path: str, body: Any = None, *, kind: str = "application/json", user: str = "", fine: int = 0
+    ) -> Any:
+        """One call; the decoded answer. BenchFailed on a 4xx or 5xx other than `fine`."""
+        headers = {**self._headers, "Content-Type": kind, **({"Impersonate-User": user} if user else {})}
+        data = None if body is None else json.dumps(body)
+        async with (
+            self._turn,
+            self._session.request(method, self._url + path, data=data, headers=headers, ssl=self._ssl) as answer,
+        ):
+            text = await answer.text()
+            if answer.status >= 400 and answer.status != fine:
+                raise BenchFailed(f"{method} {path}: {answer.status} {text[:300]}")
+            return json.loads(text)
+
+    async def watch(self, path: str) -> Collection:
+        """List a collection and follow it from then on; close() the result."""
+        listed = await self.send("GET", path)
+        found = Collection(path)
+        for item in listed["items"]:
+            found.put(item)
+        found.task = asyncio.create_task(self._follow(found, listed["metadata"]["resourceVersion"]))
+        return found
+
+    async def _follow(self, found: Collection, version: str) -> None:
+        query = f"?watch=true&resourceVersion={version}"
+        no_end = aiohttp.ClientTimeout(total=None)
+        async with self._session.get(
+            self._url + found.path + query, headers=self._headers, ssl=self._ssl, timeout=no_end
+        ) as answer:
+            rest = b""
+            async for chunk in answer.content.iter_any():
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    change = json.loads(line)
+                    if change["type"] == "ERROR":
+                        raise BenchFailed(f"watch {found.path}: {change['object']}")
+                    found.put(change["object"], gone=change["type"] == "DELETED")
+        raise BenchFailed(f"the watch of {found.path} ended")
+
+
+class Collection:
+    """The live objects of one collection by name, as a watch tells them."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.objects: dict[str, dict[str, Any]] = {}
+        self.task: asyncio.Task[None] | None = None
+        self._changed = asyncio.Event()
+
+    def put(self, obj: dict[str, Any], *, gone: bool = False) -> None:
+        """Note one change."""
+        name = obj["metadata"]["name"]
+        if gone:
+            self.objects.pop(name, None)
+        else:
+            self.objects[name] = obj
+        self._changed.set()
+
+    async def until_all(self, count: int, holds: Callable[[dict[str, Any]], bool], what: str, timeout: float) -> None:
+        """Wait until exactly `count` objects are there and it holds of all; BenchFailed after `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        while len(self.objects) != count or not all(map(holds, self.objects.values())):
+            self._changed.clear()
+            try:
+                # Changes come in bursts: looking at all objects for each one would be quadratic.
+                await asyncio.wait_for(self._changed.wait(), max(0.0, deadline - time.monotonic()))
+                await asyncio.sleep(0.02)
+            except TimeoutError:
+                raise BenchFailed(self._explain(count, holds, what, timeout)) from None
+            if self.task and self.task.done():
+                self.task.result()
+
+    def _explain(self, count: int, holds: Callable[[dict[str, Any]], bool], what: str, timeout: float) -> str:
+        lacking = [obj for obj in self.objects.values() if not holds(obj)]
+        said = ""
+        if lacking:
+            status = lacking[0].get("status", {})
+            said = f"; {lacking[0]['metadata']['name']} says {json.dumps(status.get('conditions', status))[:800]}"
+        return f"{what}: {len(self.objects) - len(lacking)} of {count} after {timeout:.0f} s{said}"
+
+    def close(self) -> None:
+        """Stop following."""
+        if self.task:
+            self.task.cancel()
