@@ -19,7 +19,7 @@ from shared.git.mirrors import Mirrors
 from shared.loop import flags, process
 from shared.loop.flags import Flag
 from shared.loop.kinds import Kind
-from source_controller import gitrepository, ocirepository
+from source_controller import bucket, gitrepository, ocirepository
 from source_controller.publish import Publisher
 
 NAME = "source-controller"
@@ -80,7 +80,7 @@ async def build(runtime: process.Runtime) -> Sequence[Kind[Any]]:
     mirrors = Mirrors(Path(tempfile.mkdtemp(prefix="mirrors-")))
     runtime.services.push_async_callback(mirrors.close)
     publisher = Publisher(store)
-    return [gitrepository.kind(publisher, mirrors, git), ocirepository.kind(publisher)]
+    return [gitrepository.kind(publisher, mirrors, git), ocirepository.kind(publisher), bucket.kind(publisher)]
 
 
 def options(argv: Sequence[str] | None = None) -> Any:

@@ -76,11 +76,15 @@ class Publisher:
         revision: str,
         *,
         ignored: str | None = None,
+        everything: bool = False,
         metadata: Mapping[str, str] | None = None,
     ) -> Artifact:
-        """Stores the files below `root`, less what `.sourceignore` files and `ignored` leave out, as `file`."""
+        """Stores the files below `root` as `file`, less what `.sourceignore` files and `ignored` leave out.
+
+        `everything` leaves out nothing, for files that were chosen before.
+        """
         try:
-            matcher = await self.store.run(rules, root, ignored)
+            matcher = ignore.Matcher(()) if everything else await self.store.run(rules, root, ignored)
         except (OSError, ValueError) as error:
             raise Failed(
                 "SourceIgnoreError", f"failed to load source ignore patterns from repository: {error}"

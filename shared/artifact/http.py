@@ -14,7 +14,7 @@ import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, Protocol
 from urllib.parse import urljoin, urlsplit
 
 import aiohttp
@@ -25,6 +25,12 @@ _REDIRECTS = 5
 _ERROR_BODY = 1 << 16
 _UNKNOWN_AUTHORITY = {18, 19, 20, 21}
 """OpenSSL's verify codes that mean: nobody who is trusted signed this."""
+
+
+class Sink(Protocol):
+    """Where a download goes, such as a file."""
+
+    def write(self, data: bytes, /) -> Any: ...
 
 
 class HttpError(Exception):
@@ -61,7 +67,7 @@ class Http:
             response.release()
 
     async def download(
-        self, url: str, out: BinaryIO, *, headers: Mapping[str, str] | None = None, limit: int = 1 << 30
+        self, url: str, out: Sink, *, headers: Mapping[str, str] | None = None, limit: int = 1 << 30
     ) -> Answer:
         """Writes the body of a good answer to `out`."""
         response = await self._sent("GET", url, headers or {})

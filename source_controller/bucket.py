@@ -1,0 +1,237 @@
+"""Bucket: the objects of a bucket become the files of an artifact.
+
+    Secrets → object store → index of keys → objects → artifact
+
+Listing costs one request a thousand objects; objects travel only when one of them, or what is to be taken, changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import io
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePosixPath
+
+from shared.api.meta import Artifact, parse_duration
+from shared.api.source import Bucket
+from shared.git.credentials import CredentialsError as ProxyError
+from shared.git.credentials import proxy_url
+from shared.kube.errors import NotFound
+from shared.loop.attempt import Attempt
+from shared.loop.kinds import ConfigRef, Kind
+from shared.loop.verdict import Failed, Ready
+from shared.oci import tls
+from shared.oci.errors import CredentialsError
+from shared.text import ignore
+from source_controller.buckets import s3
+from source_controller.buckets.store import BucketError, NoSuchObject, ObjectStore
+from source_controller.publish import FAILURES, STORAGE_FAILED, Publisher, stored
+
+LATEST = "latest.tar.gz"
+FETCH_FAILED = "FetchFailed"
+_AT_ONCE = 16
+_IGNORE_LIMIT = 1 << 20
+
+
+def kind(publisher: Publisher) -> Kind[Bucket]:
+    """The kind, on a store."""
+
+    async def reconcile(bucket: Bucket, attempt: Attempt[Bucket]) -> Ready:
+        spec, status = bucket.spec, bucket.status
+        before = status.artifact
+        await publisher.require_stored(bucket, attempt)  # one that is gone is built again
+        keys = await find_keys(bucket, attempt)  # AuthenticationFailed
+        connection = await find_connection(bucket, attempt)
+
+        with attempt.workdir() as work:
+            root = work / "files"
+            try:
+                async with (
+                    asyncio.timeout(parse_duration(spec.timeout)),
+                    s3.open_(address(bucket), keys, **connection) as store,  # type: ignore[arg-type]
+                ):
+                    index = await find_index(bucket, store)  # BucketOperationFailed
+                    revision = revision_of(index)
+                    if not is_outdated(bucket, revision):
+                        message = f"artifact up-to-date with remote revision: '{revision}'"
+                        attempt.event("ArtifactUpToDate", message, "trace")
+                        return _stored(bucket, attempt, before, len(index))
+                    outdated = f"new upstream revision '{revision}'"
+                    attempt.mark("ArtifactOutdated", True, "NewRevision", outdated)
+                    await attempt.progress(f"building artifact: {outdated}")
+                    index = await fetch(store, index, root)
+                    revision = revision_of(index)
+            except BucketError as error:
+                raise Failed("BucketOperationFailed", str(error), condition=FETCH_FAILED) from error
+            except TimeoutError as error:
+                message = f"failed to fetch bucket '{spec.bucket_name}': timed out after {spec.timeout}"
+                raise Failed("BucketOperationFailed", message, condition=FETCH_FAILED) from error
+            status.artifact = await publisher.tree(
+                bucket, root, f"{revision.partition(':')[2]}.tar.gz", revision, everything=True
+            )  # ArchiveOperationFailed
+        await publisher.link(bucket, LATEST, attempt)
+        status.observed_ignore = spec.ignore
+        return _stored(bucket, attempt, before, len(index))
+
+    return Kind(
+        type=Bucket,
+        reconcile=reconcile,
+        finalize=publisher.remove,
+        abnormal=FAILURES,
+        configs=configs,
+        unbuilt=unbuilt,
+    )
+
+
+def address(bucket: Bucket) -> s3.Bucket:
+    """Where the bucket is. Amazon wants its name in the host, others in the path."""
+    spec = bucket.spec
+    return s3.Bucket(
+        spec.bucket_name,
+        spec.endpoint,
+        spec.region or "",
+        spec.insecure,
+        virtual_host=spec.endpoint.endswith((".amazonaws.com", ".amazonaws.com.cn")) and "." not in spec.bucket_name,
+    )
+
+
+async def find_keys(bucket: Bucket, attempt: Attempt[Bucket]) -> s3.Keys:
+    """The keys of the Secret; none without one."""
+    if bucket.spec.secret_ref is None:
+        return s3.Keys()
+    name = f"{bucket.metadata.namespace}/{bucket.spec.secret_ref.name}"
+    try:
+        data = await attempt.secret(bucket.spec.secret_ref.name)
+    except NotFound as error:
+        raise _refused(f"failed to get secret '{name}': {error}") from error
+    try:
+        access, secret = (data.get(key, b"").decode().strip() for key in ("accesskey", "secretkey"))
+    except UnicodeDecodeError as error:
+        raise _refused(f"invalid '{name}' secret data: 'accesskey' or 'secretkey' is not UTF-8 text") from error
+    if not access or not secret:
+        raise _refused(f"invalid '{name}' secret data: required fields 'accesskey' and 'secretkey'")
+    return s3.Keys(access, secret)
+
+
+async def find_connection(bucket: Bucket, attempt: Attempt[Bucket]) -> Mapping[str, object]:
+    """How to connect, by the Secrets of certificates and of the proxy."""
+    spec, namespace = bucket.spec, bucket.metadata.namespace
+    found: dict[str, object] = {"seconds": parse_duration(spec.timeout)}
+    if spec.cert_secret_ref is not None:
+        name = f"{namespace}/{spec.cert_secret_ref.name}"
+        try:
+            found["tls"] = await asyncio.to_thread(tls.context, await attempt.secret(spec.cert_secret_ref.name))
+        except (NotFound, CredentialsError) as error:
+            raise _refused(f"failed to get TLS config: secret '{name}': {error}") from error
+    if spec.proxy_secret_ref is not None:
+        name = f"{namespace}/{spec.proxy_secret_ref.name}"
+        try:
+            found["proxy"] = proxy_url(await attempt.secret(spec.proxy_secret_ref.name))
+        except (NotFound, ProxyError) as error:
+            raise _refused(f"failed to get proxy address: secret '{name}': {error}") from error
+    return found
+
+
+async def find_index(bucket: Bucket, store: ObjectStore) -> dict[str, str]:
+    """Key → ETag of the objects to take: all with the prefix, less what the rules leave out."""
+    files: dict[str, str] = {}
+    objects = await store.objects(bucket.spec.prefix or "")
+    if ignore.FILE in objects or bucket.spec.prefix:  # it counts wherever the prefix leads
+        with contextlib.suppress(NoSuchObject):
+            text = io.BytesIO()
+            await store.fetch(ignore.FILE, text)
+            if len(text.getvalue()) > _IGNORE_LIMIT:
+                raise BucketError(f"object '{ignore.FILE}' is larger than {_IGNORE_LIMIT} bytes")
+            files[""] = text.getvalue().decode(errors="replace")
+    try:
+        matcher = ignore.matcher(files, bucket.spec.ignore, defaults=False)
+    except ValueError as error:
+        message = f"failed to load source ignore patterns from bucket: {error}"
+        raise Failed("SourceIgnoreError", message, condition=STORAGE_FAILED) from error
+    return {key: etag for key, etag in objects.items() if not key.endswith("/") and not matcher.excludes(key)}
+
+
+async def fetch(store: ObjectStore, index: Mapping[str, str], root: Path) -> dict[str, str]:
+    """Brings the objects of the index below `root`; the index as it was fetched, less what is gone meanwhile."""
+    await asyncio.to_thread(root.mkdir)
+    fetched: dict[str, str] = {}
+    free = asyncio.Semaphore(_AT_ONCE)
+
+    async def bring(key: str) -> None:
+        async with free:
+            file = await asyncio.to_thread(_place, root, key)
+            try:
+                with await asyncio.to_thread(file.open, "xb") as out:
+                    fetched[key] = await store.fetch(key, out) or index[key]
+            except NoSuchObject:
+                await asyncio.to_thread(file.unlink)
+            except FileExistsError as error:
+                raise BucketError(f"object '{key}' has the path of another object") from error
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for key in index:
+                group.create_task(bring(key))
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    return fetched
+
+
+def revision_of(index: Mapping[str, str]) -> str:
+    """The digest of all keys and ETags, whatever their order."""
+    made = hashlib.sha256()
+    for key in sorted(index, key=lambda key: key.encode(errors="surrogateescape")):
+        made.update(f"{key} {index[key]}\n".encode(errors="surrogateescape"))
+    return f"sha256:{made.hexdigest()}"
+
+
+def is_outdated(bucket: Bucket, revision: str) -> bool:
+    """Must the artifact be built anew?"""
+    artifact = bucket.status.artifact
+    return artifact is None or artifact.revision != revision or bucket.status.observed_ignore != bucket.spec.ignore
+
+
+def configs(bucket: Bucket) -> Iterable[ConfigRef]:
+    """The Secrets that an object reads."""
+    spec = bucket.spec
+    named = (spec.secret_ref, spec.cert_secret_ref, spec.proxy_secret_ref)
+    return [ConfigRef("Secret", bucket.metadata.namespace or "", each.name) for each in named if each is not None]
+
+
+def unbuilt(bucket: Bucket) -> Iterable[str]:
+    """What this controller can't do for an object."""
+    spec = bucket.spec
+    if spec.provider in ("gcp", "azure"):
+        yield f"spec.provider '{spec.provider}'"
+    if spec.provider == "aws" and spec.secret_ref is None:
+        yield "spec.provider 'aws' without spec.secretRef"
+    if spec.sts is not None:
+        yield "spec.sts"
+    if spec.service_account_name:
+        yield "spec.serviceAccountName"
+
+
+def _place(root: Path, key: str) -> Path:
+    """The file for an object's key, with its directories made."""
+    parts = key.split("/")
+    if any(part in ("", ".", "..") for part in parts) or "\0" in key or "\\" in key:
+        raise BucketError(f"the key '{key[:200]}' can't be a file's path: rename it or leave it out by spec.ignore")
+    file = root.joinpath(*PurePosixPath(key).parts)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise BucketError(f"object '{key}' lies below another object") from error
+    return file
+
+
+def _refused(message: str) -> Failed:
+    return Failed("AuthenticationFailed", message, condition=FETCH_FAILED)
+
+
+def _stored(bucket: Bucket, attempt: Attempt[Bucket], before: Artifact | None, count: int) -> Ready:
+    artifact = bucket.status.artifact
+    assert artifact is not None
+    news = f"stored artifact with {count} fetched files from '{bucket.spec.bucket_name}' bucket"
+    return stored(bucket, attempt, before, f"stored artifact: revision '{artifact.revision}'", news)
