@@ -6,8 +6,9 @@ expressions.
 
 What always holds: evaluation is bounded, whatever the expression. It has at most `LENGTH` characters and 32 levels of
 nesting; its loops run 10000 times at most, all together; and it isn't begun when a value on the way could get larger
-than `GROWTH` (`cel_size`), for the library can't be interrupted. A field that isn't there is an error, `no such key`;
-`has()` and optional selection ask for it; `||` and `&&` ignore the error of one side when the other decides.
+than `GROWTH`, or more be read than `WORK` (`cel_size`), for the library can't be interrupted. A field that isn't there
+is an error, `no such key`; `has()` and optional selection ask for it; `||` and `&&` ignore the error of one side when
+the other decides.
 
 compile() either checks types, when variables are declared, or only the syntax; then names are resolved at evaluation.
 """
@@ -28,6 +29,8 @@ LENGTH = 16_384
 """The longest expression, in characters."""
 GROWTH = 128 * 1024 * 1024
 """The largest value that may come up while evaluating, in bytes, by the estimate of `cel_size`."""
+WORK = 8 * 1024 * 1024 * 1024
+"""How much may be read while evaluating, in bytes, by the estimate of `cel_size`: two seconds' worth."""
 
 _SMALL = 4 * 1024 * 1024
 """An object of the API is no larger; an expression that stays below GROWTH for it needs no look at its bindings."""
@@ -45,8 +48,8 @@ class Program:
         self.result = result
         """The static type, such as "bool", "string", "int", "list", "map"; "dyn" when it isn't known."""
         self._expression = expression
-        self._growth = cel_size.Growth(expression.serialize())
-        self._harmless = self._growth.most(_SMALL, _SMALL) <= GROWTH
+        self._tree = cel_size.Tree(expression.serialize())
+        self._harmless = self._problem(_SMALL, _SMALL) == ""
 
     def evaluate(self, bindings: Mapping[str, Any]) -> Any:
         """The value of the expression. bindings: JSON values by name. CELError when it has none.
@@ -55,9 +58,9 @@ class Program:
         timedelta (microseconds), bytes as bytes.
         """
         if not self._harmless:
-            size, longest = cel_size.measure(bindings)
-            if self._growth.most(size, longest) > GROWTH:
-                raise CELError("the expression could make a value that is too large: join less text, or loop over less")
+            problem = self._problem(*cel_size.measure(bindings))
+            if problem:
+                raise CELError(problem)
         try:
             found = self._expression.eval(data=bindings)
             value = found.plain_value()
@@ -69,6 +72,15 @@ class Program:
         if repr(found.type()) == "ERROR":
             raise CELError(_evaluation_problem(str(value)))
         return bytes(value) if isinstance(value, bytearray) else value
+
+    def _problem(self, size: int, longest: int) -> str:
+        """What is wrong with evaluating this on bindings of a size; "" when nothing is."""
+        cost = self._tree.cost(size, longest)
+        if cost.largest > GROWTH:
+            return "the expression could make a value that is too large: join less text, or loop over less"
+        if cost.work > WORK:
+            return "the expression could take too long: do less in each round of a loop, or loop over less"
+        return ""
 
 
 def compile(expression: str, *, variables: Iterable[str] | None = None, result: str | None = None) -> Program:

@@ -1,14 +1,16 @@
-"""How large can a value get while an expression is evaluated? From its syntax tree and the size of its bindings.
+"""What can evaluating an expression cost? From its syntax tree and the size of its bindings.
 
-The estimate is of bytes, roughly, and too large rather than too small: a reference to a binding counts as all of the
-bindings, a loop as if each round met the worst. It is there to tell `status.conditions.filter(c, …)` from
-`[s].map(s, s+s).map(s, s+s)…`, which doubles with every word.
+The estimate is of bytes and too large rather than too small: a field of a binding counts as all of the bindings, a loop
+as if each round met the worst. It is there to tell `status.conditions.filter(c, …)` from
+`[s].map(s, s+s).map(s, s+s)…`, which doubles with every word, and from `list.all(x, text.matches('…'))`, which reads a
+long text again and again.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 ROUNDS = 10_000
@@ -29,6 +31,19 @@ _SMALL_RESULT = frozenset(
 )
 # Functions that may put one argument many times into another.
 _PRODUCT = frozenset({"replace", "join", "format"})
+# Functions that make many small values of one large.
+_SPLITTING = frozenset({"split", "findAll"})
+_PIECE = 40
+# Functions that cost more for each byte than comparing does, and how many times as much: those that search, and those
+# that go through Python or make many values.
+_SLOW = dict.fromkeys(_WORD.findall("contains matches replace"), 10) | dict.fromkeys(
+    _WORD.findall(
+        "sum min max isSorted indexOf lastIndexOf find findAll split sets.contains sets.equivalent sets.intersects"
+    ),
+    200,
+)
+# What hardly looks at its arguments costs nothing.
+_FREE = frozenset(_WORD.findall("_&&_ _||_ !_ _?_:_ size type hasValue orValue optional.of @not_strictly_false"))
 
 # The fields of the messages of cel/expr/syntax.proto and checked.proto that matter here.
 _EXPR_OF = {b"type.googleapis.com/cel.expr.CheckedExpr": 4, b"type.googleapis.com/cel.expr.ParsedExpr": 2}
@@ -39,8 +54,18 @@ class NestingError(ValueError):
     """Loops are inside one another deeper than anyone needs."""
 
 
-class Growth:
-    """What an expression can make of bindings of a size."""
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What evaluating may take at most."""
+
+    largest: int
+    """Bytes of the largest value on the way."""
+    work: int
+    """Bytes that are read, counted as often as they are; slow reading counts more."""
+
+
+class Tree:
+    """The syntax tree of a compiled expression."""
 
     def __init__(self, serialized: bytes) -> None:
         """serialized: the compiled expression, as the library gives it."""
@@ -48,71 +73,115 @@ class Growth:
         kind, value = bytes(message[1][0]), message[2][0]
         self._root = _fields(_fields(value)[_EXPR_OF[kind]][0])
 
-    def most(self, size: int, longest: int) -> int:
-        """The size of the largest value. size: of all bindings; longest: the number of elements of the longest list."""
-        largest = inside = 0
+    def cost(self, size: int, longest: int) -> Cost:
+        """The cost of evaluating. size: of all bindings; longest: the number of elements of their longest list."""
+        estimate = _Estimate(size, longest)
+        estimate.visit(self._root, {})
+        return Cost(estimate.largest, min(_HUGE, estimate.work))
 
-        def visit(node: Message, known: Mapping[bytes, int]) -> int:
-            nonlocal largest
-            found = min(_HUGE, measured(node, known))
-            largest = max(largest, found)
-            return found
 
-        def measured(node: Message, known: Mapping[bytes, int]) -> int:
-            if _IDENT in node:
-                return known.get(_text(_fields(node[_IDENT][0]), 1), size)
-            if _SELECT in node:
-                select = _fields(node[_SELECT][0])
-                held = visit(_fields(select[1][0]), known)
-                return 1 if 3 in select else held
-            if _CALL in node:
-                return call(_fields(node[_CALL][0]), known)
-            if _LIST in node:
-                return 1 + sum(visit(_fields(item), known) for item in _fields(node[_LIST][0]).get(1, ()))
-            if _STRUCT in node:
-                entries = [_fields(entry) for entry in _fields(node[_STRUCT][0]).get(2, ())]
-                return 1 + sum(
-                    visit(_fields(entry[part][0]), known) for entry in entries for part in (3, 4) if part in entry
-                )
-            if _LOOP in node:
-                return loop(_fields(node[_LOOP][0]), known)
-            return 16 + len(node[_CONST][0]) if _CONST in node else 16
+@dataclass(frozen=True, slots=True)
+class _Variable:
+    """A name that the expression itself binds."""
 
-        def call(called: Message, known: Mapping[bytes, int]) -> int:
-            name = _text(called, 2).decode()
-            parts = [visit(_fields(part), known) for part in (*called.get(1, ()), *called.get(3, ()))]
-            if name in _SMALL_RESULT:
-                return 16
-            if name == "_?_:_":
-                return max(parts[1:])
-            if name in _PRODUCT:
-                product = 1
-                for part in parts:
-                    product = min(_HUGE, product * (part + 1))
-                return product
-            return 16 + 4 * sum(parts) if name in ("base64.encode", "strings.quote") else 16 + sum(parts)
+    size: int
+    given: bool
+    """It is part of the bindings: lists in it are no longer than theirs."""
 
-        def loop(node: Message, known: Mapping[bytes, int]) -> int:
-            nonlocal inside
-            held = visit(_fields(node[2][0]), known)
-            start = visit(_fields(node[4][0]), known)
-            rounds = min(ROUNDS, held, longest if _is_reference(_fields(node[2][0])) else held)
-            element, second, gathered = _text(node, 1), _text(node, 8), _text(node, 3)
-            step = _fields(node[6][0])
-            if _is_constant_list(_fields(node[2][0])):  # cel.bind: no round, the "gathered" value is what is bound
-                return visit(_fields(node[7][0]), {**known, gathered: start})
-            inside += 1
-            if inside > LOOPS:
-                raise NestingError(f"loops are inside one another more than {LOOPS} deep")
-            # All elements together are as large as the list: one round sees them all, the others see none.
-            once = visit(step, {**known, element: held, second: held, gathered: 0})
-            empty = visit(step, {**known, element: 0, second: 16, gathered: 0})
-            inside -= 1
-            total = min(_HUGE, start + once + rounds * empty)
-            return visit(_fields(node[7][0]), {**known, gathered: total})
 
-        visit(self._root, {})
-        return largest
+_Known = Mapping[bytes, _Variable]
+
+
+class _Estimate:
+    """One walk over a tree. visit() gives the largest size of a node's value."""
+
+    def __init__(self, size: int, longest: int) -> None:
+        self.size = size
+        self.longest = longest
+        self.largest = 0
+        self.work = 0
+        self._loops = 0
+        self._times = 1
+        """How often the place that the walk is at is evaluated."""
+
+    def visit(self, node: Message, known: _Known) -> int:
+        found = min(_HUGE, self._measured(node, known))
+        self.largest = max(self.largest, found)
+        return found
+
+    def _measured(self, node: Message, known: _Known) -> int:
+        if _IDENT in node:
+            variable = known.get(_text(_fields(node[_IDENT][0]), 1))
+            return self.size if variable is None else variable.size
+        if _SELECT in node:
+            select = _fields(node[_SELECT][0])
+            held = self.visit(_fields(select[1][0]), known)
+            return 1 if 3 in select else held
+        if _CALL in node:
+            return self._call(_fields(node[_CALL][0]), known)
+        if _LIST in node:
+            return 1 + sum(self.visit(_fields(item), known) for item in _fields(node[_LIST][0]).get(1, ()))
+        if _STRUCT in node:
+            entries = [_fields(entry) for entry in _fields(node[_STRUCT][0]).get(2, ())]
+            parts = [entry[part][0] for entry in entries for part in (3, 4) if part in entry]
+            return 1 + sum(self.visit(_fields(part), known) for part in parts)
+        if _LOOP in node:
+            return self._loop(_fields(node[_LOOP][0]), known)
+        return 16 + len(node[_CONST][0]) if _CONST in node else 16
+
+    def _call(self, called: Message, known: _Known) -> int:
+        name = _text(called, 2).decode()
+        parts = [self.visit(_fields(part), known) for part in (*called.get(1, ()), *called.get(3, ()))]
+        result = 16 + sum(parts)
+        if name in _SMALL_RESULT:
+            result = 16
+        elif name == "_?_:_":
+            result = max(parts[1:])
+        elif name in _PRODUCT:
+            result = 1
+            for part in parts:
+                result = min(_HUGE, result * (part + 1))
+        elif name in _SPLITTING:
+            result = 16 + _PIECE * sum(parts)
+        elif name in ("base64.encode", "strings.quote"):
+            result = 16 + 4 * sum(parts)
+        if name not in _FREE:
+            self.work += self._times * (sum(parts) + result) * _SLOW.get(name, 1)
+        return result
+
+    def _loop(self, node: Message, known: _Known) -> int:
+        over, step, result = (_fields(node[number][0]) for number in (2, 6, 7))
+        held, start = self.visit(over, known), self.visit(_fields(node[4][0]), known)
+        element, second, gathered = _text(node, 1), _text(node, 8), _text(node, 3)
+        if _LIST in over and 1 not in _fields(
+            over[_LIST][0]
+        ):  # cel.bind: no round, what is "gathered" is what is bound
+            return self.visit(result, {**known, gathered: _Variable(start, False)})
+        self._loops += 1
+        if self._loops > LOOPS:
+            raise NestingError(f"loops are inside one another more than {LOOPS} deep")
+        given = _is_given(over, known)
+        rounds = min(ROUNDS, held, self.longest if given else held)
+        # All elements together are as large as the list: one round sees them all, the others see none.
+        nothing = {**known, second: _Variable(16, False), gathered: _Variable(0, False)}
+        once = self.visit(step, {**nothing, element: _Variable(held, given), second: _Variable(held, given)})
+        times = self._times
+        self._times = min(ROUNDS, times * rounds)
+        empty = self.visit(step, {**nothing, element: _Variable(0, given)})
+        self._times = times
+        self._loops -= 1
+        total = min(_HUGE, start + once + rounds * empty)
+        return self.visit(result, {**known, gathered: _Variable(total, False)})
+
+
+def _is_given(node: Message, known: _Known) -> bool:
+    """A binding, or a part of one."""
+    while _SELECT in node:
+        node = _fields(_fields(node[_SELECT][0])[1][0])
+    if _IDENT not in node:
+        return False
+    variable = known.get(_text(_fields(node[_IDENT][0]), 1))
+    return variable is None or variable.given
 
 
 Message = dict[int, list[bytes]]
@@ -121,17 +190,6 @@ Message = dict[int, list[bytes]]
 
 def _text(message: Message, number: int) -> bytes:
     return message[number][0] if number in message else b""
-
-
-def _is_reference(node: Message) -> bool:
-    """A binding, or a field of one."""
-    while _SELECT in node:
-        node = _fields(_fields(node[_SELECT][0])[1][0])
-    return _IDENT in node
-
-
-def _is_constant_list(node: Message) -> bool:
-    return _LIST in node and 1 not in _fields(node[_LIST][0])
 
 
 def _fields(data: bytes) -> Message:

@@ -175,6 +175,23 @@ def test_an_expression_that_could_fill_the_memory_is_not_begun(expression: str):
         value(expression, x="x" * 100_000, l=list(range(5000)))
 
 
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "l.all(n, x.matches('(a|b)*c') || true)",
+        "l.all(n, x.split('x').size() > 0)",
+        "l.all(n, l.sum() >= 0)",
+        "l.all(n, x.contains('yz') || true)",
+        "cel.bind(p, x.split(''), p.all(c, x == x + c || true))",
+    ],
+)
+def test_an_expression_that_could_read_for_minutes_is_not_begun(expression: str):
+    started = time.monotonic()
+    with pytest.raises(cel.CELError, match="too long"):
+        value(expression, x="x" * 1_000_000, l=list(range(9000)))
+    assert time.monotonic() - started < 2
+
+
 def test_loops_end():
     started = time.monotonic()
     with pytest.raises(cel.CELError, match="loops too often"):
