@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kustomize_controller.kustomization import Kustomizations, kind
-from shared.apply import Ledger
+from shared.apply import Ledger, Owner
 from shared.artifact.fetch import Fetcher
 from shared.loop.flags import Flag, parse
 from shared.loop.kinds import Kind
@@ -65,9 +65,11 @@ async def build(runtime: Runtime) -> Sequence[Kind[Any]]:
     runtime.services.push_async_callback(fetcher.close)
     ledger = Ledger(runtime.client, field_manager=NAME, overrides=options.override_manager)
     runtime.services.push_async_callback(ledger.close)
-    kustomizations = Kustomizations(
-        ledger, fetcher, options, wake=lambda owner: runtime.wake("Kustomization", owner.namespace, owner.name)
-    )
+
+    def wake(owner: Owner, preempt: bool) -> None:
+        runtime.wake("Kustomization", owner.namespace, owner.name, preempt=preempt)
+
+    kustomizations = Kustomizations(ledger, fetcher, options, wake)
     runtime.services.push_async_callback(kustomizations.close)
     return [kind(kustomizations)]
 

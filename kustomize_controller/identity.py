@@ -35,13 +35,14 @@ class Clusters:
     Kustomizations with the same kubeconfig share a connection and a ledger, which are closed with the last of them.
     """
 
-    def __init__(self, ledger: Ledger, options: Any, on_drift: Callable[[Owner], None]) -> None:
-        """`ledger` is that of the controller's own cluster; `on_drift` is called for every cluster's objects."""
+    def __init__(self, ledger: Ledger, options: Any, on_drift: Callable[[Owner, bool], None]) -> None:
+        """`ledger` is that of the controller's own cluster; `on_drift` is called for every cluster's objects, and told
+        whether one was deleted. Then a wait for health is in vain; after an edit it may well come to its end first."""
         self._own, self._options, self._on_drift = ledger, options, on_drift
         self._remote: dict[str, Ledger] = {}
         self._used_by: dict[tuple[str, str], str] = {}
         self._closing: set[asyncio.Task[None]] = set()
-        ledger.on_drift(on_drift)
+        self._listen(ledger)
 
     async def find(self, ks: Kustomization, attempt: Attempt[Kustomization], *, must_exist: bool = False) -> Cluster:
         """The Kustomization's cluster, under the identity that it acts with. ReconciliationFailed when the kubeconfig
@@ -108,8 +109,11 @@ class Clusters:
         name = self._own.field_manager
         client = Client(connection, qps=options.kube_api_qps, burst=options.kube_api_burst, user_agent=name)
         ledger = Ledger(client, field_manager=name, overrides=options.override_manager)
-        ledger.on_drift(self._on_drift)
+        self._listen(ledger)
         return ledger
+
+    def _listen(self, ledger: Ledger) -> None:
+        ledger.on_drift(lambda owner: self._on_drift(owner, "deleted" in ledger.drifted(owner).values()))
 
     def _release(self, key: tuple[str, str]) -> None:
         digest = self._used_by.pop(key, None)

@@ -37,8 +37,9 @@ SHORTEST_TIMEOUT = 30.0
 class Kustomizations:
     """The story of all Kustomizations, with what is remembered of them between attempts."""
 
-    def __init__(self, ledger: Ledger, fetcher: Fetcher, options: Any, wake: Callable[[Owner], None]) -> None:
-        """`ledger` is that of the controller's own cluster; `wake` makes an owner's Kustomization due."""
+    def __init__(self, ledger: Ledger, fetcher: Fetcher, options: Any, wake: Callable[[Owner, bool], None]) -> None:
+        """`ledger` is that of the controller's own cluster; `wake` makes an owner's Kustomization due, and says whether
+        that ends a wait."""
         self._clusters = Clusters(ledger, options, wake)
         self._fetcher, self._options = fetcher, options
         self._memory = Memory()

@@ -48,6 +48,8 @@ class _Running:
         self.workers = asyncio.Semaphore(concurrent)
         self.attempts: dict[Key, tuple[asyncio.Task[None], Attempt[Any]]] = {}
         self.preempted: set[Key] = set()
+        self.patient: set[Key] = set()
+        """Keys that are due, but not so urgently that an attempt under way should stop waiting."""
         self.referring: dict[tuple[str, Ref], set[Key]] = defaultdict(set)
         self.configs: dict[ConfigRef, set[Key]] = defaultdict(set)
         self.refs: dict[Key, tuple[list[tuple[str, Ref]], list[ConfigRef]]] = {}
@@ -102,10 +104,15 @@ class Controller:
             return
         self._take_in(obj)
 
-    def wake(self, kind: str, namespace: str, name: str) -> None:
-        """Make an object due now, because something that it depends on changed."""
+    def wake(self, kind: str, namespace: str, name: str, *, preempt: bool = True) -> None:
+        """Make an object due now, because something that it depends on changed. Without `preempt` an attempt that
+        waits may first come to its end."""
         key = Key(kind, namespace, name)
         running = self._kinds[kind]
+        if preempt:
+            running.patient.discard(key)
+        elif not running.queue.pending(key):
+            running.patient.add(key)
         running.queue.add(key)
         self.preempt_if_due(key)
 
@@ -124,7 +131,9 @@ class Controller:
         """End the wait of an attempt whose key is due again."""
         running = self._kinds[key.kind]
         entry = running.attempts.get(key)
-        if entry is not None and entry[1].is_resting and running.queue.pending(key):
+        if entry is None or key in running.patient:
+            return
+        if entry[1].is_resting and running.queue.pending(key):
             running.preempted.add(key)
             entry[0].cancel()
 
@@ -157,7 +166,7 @@ class Controller:
             field_manager=self.name,
         )
         saved = codec.decode(type(obj), answer)
-        self._rosters[resource.kind].put(saved)
+        self._take_in(saved)  # the answer may hold somebody else's change that no watch has told of yet
         return saved
 
     async def _serve(self, running: _Running) -> None:
@@ -166,6 +175,7 @@ class Controller:
             key = await running.queue.take()
             await running.workers.acquire()
             running.queue.begin(key)
+            running.patient.discard(key)
             slot = Slot(running.workers)
             obj = self._rosters[key.kind].get(key.namespace, key.name)
             if obj is None:
@@ -289,7 +299,7 @@ class Controller:
         )
         saved = codec.decode(type(obj), answer)
         if not saved.metadata.deletion_timestamp:
-            self._rosters[resource.kind].put(saved)
+            self._take_in(saved)
         obj.metadata = saved.metadata
 
     def _observe(self, attempt: Attempt[Any], verdict: Ready | NotReady, before: str) -> None:
@@ -347,6 +357,7 @@ class Controller:
             key = Key(kind, obj.metadata.namespace or "", obj.metadata.name)
             self._index(running, obj)
             if old is None or _is_news(old, obj):
+                running.patient.discard(key)
                 running.queue.add(key)
                 self.preempt_if_due(key)
         self._wake_referring(kind, old, obj)
@@ -359,6 +370,7 @@ class Controller:
         if running is not None:
             key = Key(kind, namespace, name)
             running.queue.forget(key)
+            running.patient.discard(key)
             self._unindex(running, key)
             running.kind.forget(old)
             metrics.forget(key.kind, key.name, key.namespace)

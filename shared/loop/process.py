@@ -45,10 +45,11 @@ class Runtime:
         """Entered when the process starts to work (holds the lease) and left when it stops."""
         self.controller: Controller | None = None
 
-    def wake(self, kind: str, namespace: str, name: str) -> None:
-        """Make an object due now; for what a controller itself notices, such as drift."""
+    def wake(self, kind: str, namespace: str, name: str, *, preempt: bool = True) -> None:
+        """Make an object due now; for what a controller itself notices, such as drift. Without `preempt` an attempt
+        that waits may first come to its end."""
         if self.controller is not None:
-            self.controller.wake(kind, namespace, name)
+            self.controller.wake(kind, namespace, name, preempt=preempt)
 
     def gate(self, name: str, default: bool = False) -> bool:
         """Whether a feature gate is on."""

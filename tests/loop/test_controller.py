@@ -1,0 +1,129 @@
+"""The controller's bookkeeping: what makes a key due, and what ends a wait."""
+
+from __future__ import annotations
+
+import asyncio
+from argparse import Namespace
+from typing import Any
+
+from shared.api.kustomize import Kustomization
+from shared.loop.attempt import Attempt
+from shared.loop.controller import FINALIZER, Controller
+from shared.loop.kinds import Kind
+from shared.loop.verdict import Ready
+
+OPTIONS = Namespace(concurrent=2, min_retry_delay=0.01, max_retry_delay=1.0, interval_jitter_percentage=0)
+
+
+class Api:
+    """An API server that holds one object and merges patches into it."""
+
+    def __init__(self, manifest: dict[str, Any]) -> None:
+        self.manifest = manifest
+
+    async def patch(self, *_: object, subresource: str = "", **__: object) -> dict[str, Any]:
+        assert subresource == "status"
+        self.touch()
+        return self.manifest
+
+    def touch(self, **metadata: Any) -> None:
+        version = str(int(self.manifest["metadata"]["resourceVersion"]) + 1)
+        self.manifest = {
+            **self.manifest,
+            "metadata": {**self.manifest["metadata"], "resourceVersion": version, **metadata},
+        }
+
+
+class Silent:
+    """A recorder that nobody listens to."""
+
+    def record(self, *_: object, **__: object) -> None: ...
+
+
+def kustomization() -> dict[str, Any]:
+    return {
+        "apiVersion": Kustomization.resource.api_version,
+        "kind": "Kustomization",
+        "metadata": {
+            "name": "app",
+            "namespace": "team",
+            "uid": "1",
+            "resourceVersion": "1",
+            "generation": 1,
+            "finalizers": [FINALIZER],
+        },
+        "spec": {"interval": "1h", "prune": True, "sourceRef": {"kind": "GitRepository", "name": "repo"}},
+    }
+
+
+class Run:
+    """A controller at work on the object of an Api; `generations` lists the generation of each attempt begun."""
+
+    def __init__(self, rest: bool = False) -> None:
+        self.api = Api(kustomization())
+        self.generations: list[int] = []
+        self.begun, self.may_end = asyncio.Event(), asyncio.Event()
+        self._rest = rest
+        kind: Kind[Kustomization] = Kind(type=Kustomization, reconcile=self._reconcile, finalize=self._finalize)
+        self.controller = Controller("test", self.api, Silent(), [kind], OPTIONS)  # type: ignore[arg-type]
+
+    async def _reconcile(self, ks: Kustomization, attempt: Attempt[Kustomization]) -> Ready:
+        self.generations.append(attempt.generation)
+        self.begun.set()
+        if self._rest:
+            async with attempt.resting():
+                await self.may_end.wait()
+        else:
+            await self.may_end.wait()
+        return Ready("Done", "done")
+
+    async def _finalize(self, ks: Kustomization, attempt: Attempt[Kustomization]) -> None: ...
+
+    def deliver(self) -> None:
+        self.controller.deliver(Kustomization.resource, "MODIFIED", self.api.manifest)
+
+    async def attempts(self, count: int) -> None:
+        async with asyncio.timeout(5):
+            while len(self.generations) < count:
+                self.begun.clear()
+                await self.begun.wait()
+
+
+async def test_a_change_that_only_the_answer_to_our_own_write_tells_of_makes_the_object_due_again():
+    run = Run()
+    run.deliver()
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(run.controller.run())
+        await run.attempts(1)
+        run.api.touch(generation=2)  # an edit that the watch has not told of when the status is written
+        run.may_end.set()
+        await run.attempts(2)
+        task.cancel()
+    assert run.generations == [1, 2]
+
+
+async def test_a_wait_is_ended_by_an_urgent_change_at_once():
+    run = Run(rest=True)
+    run.deliver()
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(run.controller.run())
+        await run.attempts(1)
+        run.controller.wake("Kustomization", "team", "app")
+        await run.attempts(2)
+        task.cancel()
+    assert not run.may_end.is_set()
+
+
+async def test_a_wait_comes_to_its_end_before_a_change_that_can_wait():
+    run = Run(rest=True)
+    run.deliver()
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(run.controller.run())
+        await run.attempts(1)
+        run.controller.wake("Kustomization", "team", "app", preempt=False)
+        await asyncio.sleep(0)
+        assert len(run.generations) == 1
+        run.may_end.set()
+        await run.attempts(2)
+        task.cancel()
+    assert run.generations == [1, 1]
