@@ -133,6 +133,37 @@ def with_types(expression: str, node: Node) -> str:
     return re.sub("\0(\\d+)\0", lambda match: kept[int(match[1])], bare)
 
 
+def undefined(expression: str, node: Node, whole: bool = False) -> str:
+    """The first field that an expression names and the schema lacks, as a compiler reports it; "" when none."""
+    bare = _TEXTS.sub(lambda match: " " * len(match[0]), expression)
+    for match in _CHAIN.finditer(bare):
+        current: Node | None = node
+        position = match.start()
+        for index, name in enumerate(match[0].split(".")):
+            if index:
+                if bare[match.end() : match.end() + 1] == "(" and position + len(name) + 1 == match.end():
+                    break
+                if whole and index == 1 and name in ("apiVersion", "kind", "metadata"):
+                    break
+                if current is None or current.preserve or current.type != "object" or current.additional is not None:
+                    break
+                known = next((one for key, one in current.properties.items() if cel.field_name(key) == name), None)
+                if known is None:
+                    return _pointed(expression, position, f"undefined field '{name}'")
+                current = known
+                position += 1
+            position += len(name)
+    return ""
+
+
+def _pointed(expression: str, position: int, problem: str) -> str:
+    """A problem with the line of the expression and a mark under the place."""
+    before = expression[:position]
+    line, column = before.count("\n") + 1, position - (before.rfind("\n") + 1)
+    text = expression.splitlines()[line - 1]
+    return f"ERROR: <input>:{line}:{column + 1}: {problem}\n | {text}\n | {'.' * column}^"
+
+
 def check(value: Any, old: Any, root: Node, correlation: Correlation | None) -> list[Cause]:
     """The rules that don't hold, one cause each."""
     found: list[Cause] = []

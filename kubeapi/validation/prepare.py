@@ -130,11 +130,20 @@ def _leave_node_ports(spec: Manifest, before: Manifest) -> None:
         spec["ports"] = [{key: value for key, value in port.items() if key != "nodePort"} for port in spec["ports"]]
 
 
+def _definition(manifest: Manifest, old: Manifest | None, now: str) -> None:
+    if old is None:
+        stored = [
+            one["name"] for one in manifest["spec"].get("versions") or () if one.get("storage") and one.get("name")
+        ]
+        manifest["status"] = {**(manifest.get("status") or {}), "storedVersions": stored[:1] or None}
+
+
 _KINDS: dict[tuple[str, str], Prepare] = {
     ("", "Pod"): _pod,
     ("", "Service"): _service,
     ("batch", "Job"): _job,
     ("apps", "DaemonSet"): _daemon_set,
+    ("apiextensions.k8s.io", "CustomResourceDefinition"): _definition,
     ("", "PersistentVolume"): _volume,
     ("rbac.authorization.k8s.io", "Role"): _rules,
     ("rbac.authorization.k8s.io", "ClusterRole"): _rules,

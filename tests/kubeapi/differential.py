@@ -30,7 +30,11 @@ CUSTOM = {"Widget": ("widgets", True), "ClusterWidget": ("clusterwidgets", False
 BUILT_IN = {(one.api_version, one.kind): (one.plural, one.namespaced) for one in schema.resources()}
 _PATCHED = re.compile(r'(Invalid value: \\"\{).*?(\}\\": )')
 """The object that a patch made, in the message that refuses it."""
-_INSIDE = re.compile(r"""Invalid value: \{.*\}: (field is immutable|cannot set `allow)|(\n@@ .*)""", re.DOTALL)
+_INSIDE = re.compile(
+    r"Invalid value: \{.*\}: (field is immutable|cannot set `allow)"
+    r"|Invalid value: \[\{.*\}\]: (must have exactly)|(\n@@ .*)",
+    re.DOTALL,
+)
 """Values and differences that a real server shows as its own types are inside."""
 UID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _LIST = re.compile(r"\[(.*)\]$", re.DOTALL)
@@ -51,8 +55,8 @@ class Step:
     """Compare only code and reason: the message names what is inside of the real server, or is a matter of chance."""
 
 
-def create(manifest: Manifest, **query: str) -> Step:
-    return Step("create", manifest, query=query)
+def create(manifest: Manifest, *, loose: bool = False, **query: str) -> Step:
+    return Step("create", manifest, query=query, loose=loose)
 
 
 def update(manifest: Manifest, change: Callable[[Manifest], Any], subresource: str = "", **query: str) -> Step:
@@ -237,7 +241,8 @@ def _freed_status(body: Manifest) -> Manifest:
 
 
 def _without_inside(match: re.Match[str]) -> str:
-    return f"Invalid value: <inside>: {match[1]}" if match[1] else "<difference>"
+    kept = match[1] or match[2]
+    return f"Invalid value: <inside>: {kept}" if kept else "<difference>"
 
 
 def differences(real: Any, embedded: Any, path: str = "") -> list[str]:

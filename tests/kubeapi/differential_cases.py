@@ -110,6 +110,37 @@ def _with_uid(live: Manifest) -> Manifest:
     return {**live, "metadata": {**live["metadata"], "uid": "x"}}
 
 
+def crd(name: str, schema: Any = None, meta: Any = None, spec: Any = None, version: Any = None) -> Manifest:
+    """A CRD of plural `name`; its versions are the one with this schema unless `spec` says otherwise."""
+    schema = {"type": "object", "properties": {"spec": {"type": "object"}}} if schema is None else schema
+    one = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}, **(version or {})}
+    base = {
+        "group": "check.example.com",
+        "scope": "Namespaced",
+        "names": {"kind": name.capitalize(), "plural": name},
+        "versions": [one],
+    }
+    return of(
+        "apiextensions.k8s.io/v1",
+        "CustomResourceDefinition",
+        f"{name}.check.example.com",
+        meta=meta,
+        spec={**base, **(spec or {})},
+    )
+
+
+def spec_schema(**properties: Any) -> Manifest:
+    return {"type": "object", "properties": {"spec": {"type": "object", "properties": properties}}}
+
+
+def rule(text: str, **rest: Any) -> Manifest:
+    return {
+        "type": "object",
+        "properties": {"a": {"type": "integer"}},
+        "x-kubernetes-validations": [{"rule": text, **rest}],
+    }
+
+
 STRICT = {"fieldValidation": "Strict"}
 WIDGET = "example.com/v1"
 
@@ -1229,4 +1260,116 @@ CASES: dict[str, list[Step]] = {
             )
         ),
     ],
+    # -- definitions
+    "crd-names": [
+        create(crd("as", meta={"name": "wrong.check.example.com"})),
+        create(crd("as", spec={"names": {"kind": "As", "plural": "As"}})),
+        create(
+            crd(
+                "as",
+                spec={
+                    "names": {"kind": "A_s", "plural": "as", "singular": "A", "shortNames": ["X_"], "listKind": "A_s"}
+                },
+            )
+        ),
+        create(crd("as", spec={"group": "nodots"}, meta={"name": "as.nodots"})),
+        create(crd("as", spec={"scope": "Everywhere"})),
+        create(of("apiextensions.k8s.io/v1", "CustomResourceDefinition", "as.check.example.com", spec={})),
+    ],
+    "crd-versions": [
+        create(crd("bs", version={"storage": False})),
+        create(crd("bs", version={"name": "V_1"})),
+        create(crd("bs", version={"schema": {}})),
+        create(crd("bs", version={"deprecationWarning": "x"})),
+        create(crd("bs", spec={"versions": []})),
+        create(crd("bs", version={"colour": "red"}), **STRICT),
+        create(crd("bs", version={"additionalPrinterColumns": [{"name": "", "type": "x", "jsonPath": ""}]})),
+        create(crd("bs", version={"subresources": {"scale": {"specReplicasPath": ".x", "statusReplicasPath": ""}}})),
+        create(crd("bs", version={"selectableFields": [{"jsonPath": ".spec.none"}, {"jsonPath": ".spec"}]})),
+        create(crd("bs", spec={"preserveUnknownFields": True})),
+        create(crd("bs", spec={"conversion": {"strategy": "Webhook"}})),
+    ],
+    "crd-structural": [
+        create(crd("cs", {"properties": {"spec": {"type": "object"}}})),
+        create(crd("cs", {"type": "string"})),
+        create(crd("cs", spec_schema(a={}))),
+        create(crd("cs", spec_schema(a={"type": "array"}))),
+        create(crd("cs", spec_schema(a={"type": "array", "items": {}}))),
+        create(crd("cs", spec_schema(a={"type": "text"}))),
+        create(
+            crd(
+                "cs",
+                spec_schema(
+                    a={
+                        "type": "object",
+                        "properties": {"b": {"type": "string"}},
+                        "additionalProperties": {"type": "string"},
+                    }
+                ),
+            )
+        ),
+        create(crd("cs", spec_schema(a={"type": "string", "pattern": "("})), loose=True),
+        create(crd("cs", spec_schema(a={"type": "string", "anyOf": [{"type": "string"}]}))),
+        create(
+            crd(
+                "cs",
+                {
+                    "type": "object",
+                    "properties": {"spec": {"type": "object", "anyOf": [{"properties": {"x": {"minimum": 1}}}]}},
+                },
+            )
+        ),
+        create(
+            crd(
+                "cs",
+                {
+                    "type": "object",
+                    "properties": {"metadata": {"type": "object", "properties": {"labels": {"type": "object"}}}},
+                },
+            )
+        ),
+        create(crd("cs", spec_schema(a={"type": "object", "x-kubernetes-embedded-resource": True}))),
+        create(crd("cs", spec_schema(a={"type": "string", "x-kubernetes-list-type": "set"}))),
+        create(
+            crd(
+                "cs",
+                spec_schema(
+                    a={
+                        "type": "array",
+                        "items": {"type": "object", "properties": {"k": {"type": "string"}}},
+                        "x-kubernetes-list-type": "map",
+                        "x-kubernetes-list-map-keys": ["k", "z"],
+                    }
+                ),
+            )
+        ),
+        create(crd("cs", spec_schema(a={"type": "array", "uniqueItems": True, "items": {"type": "string"}}))),
+        create(crd("cs", spec_schema(a={"x-kubernetes-preserve-unknown-fields": False, "type": "object"}))),
+        create(crd("cs", {"type": "object", "additionalProperties": {"type": "string"}})),
+    ],
+    "crd-defaults": [
+        create(crd("ds", spec_schema(a={"type": "string", "default": 1}))),
+        create(crd("ds", spec_schema(a={"type": "object", "default": {"x": 1}}))),
+        create(crd("ds", spec_schema(a={"type": "string", "enum": ["a"], "default": "b"}))),
+    ],
+    "crd-rules": [
+        create(crd("es", spec_schema(a=rule("self.b == 1")))),
+        create(crd("es", spec_schema(a=rule("")))),
+        create(crd("es", spec_schema(a=rule("self.a ==="))), loose=True),
+        create(crd("es", spec_schema(a=rule("self.a == 1", message=" ")))),
+        create(crd("es", spec_schema(a=rule("self.a == 1", reason="Because")))),
+        create(crd("es", spec_schema(a={"type": "array", "maxItems": 5, "items": rule("self.a == oldSelf.a")}))),
+    ],
+    "crd-changes": [
+        create(crd("fs")),
+        patch("merge", crd("fs"), {"spec": {"group": "other.example.com"}}),
+        patch("merge", crd("fs"), {"spec": {"names": {"plural": "gs"}}}),
+        Step(
+            "apply",
+            crd("fs", spec_schema(a={"type": "string"})),
+            query={"fieldManager": "x", "force": "true"},
+            loose=True,
+        ),
+    ],
+    "crd-approval": [create(crd("gs", spec={"group": "x.k8s.io"}, meta={"name": "gs.x.k8s.io"}))],
 }
