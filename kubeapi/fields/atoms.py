@@ -7,6 +7,7 @@ associative (each element has a key, or is its own key: a set); maps are atomic 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from kubeapi.fields.sets import dumps
@@ -142,7 +143,16 @@ class Atom:
                 f"associative list with keys has an element that omits all key fields {names}"
                 " (and doesn't have default values for any key fields)"
             )
-        return "k:" + dumps(found)
+        try:
+            return _key(tuple(found), *found.values())
+        except TypeError:  # a key that is a list or a map
+            return "k:" + dumps(found)
+
+
+@lru_cache(maxsize=16384, typed=True)
+def _key(names: tuple[str, ...], *values: Any) -> str:
+    """The path element of these keys. Values are arguments of their own, so that the cache tells 1 from true."""
+    return "k:" + dumps(dict(zip(names, values, strict=True)))
 
 
 def _set_key(item: Any) -> str:
