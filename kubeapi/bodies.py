@@ -13,6 +13,9 @@ from shared.text import yaml
 LIMIT = 3 * 1024 * 1024
 """Bytes of a request body, at most; as etcd and a real server take."""
 
+DEPTH = 200
+"""Levels of a JSON body, at most."""
+
 PATCHES = {
     "application/json-patch+json": "json",
     "application/merge-patch+json": "merge",
@@ -62,7 +65,11 @@ def decode_patch(data: bytes, content_type: str) -> tuple[str, Any]:
 
 def _parse(data: bytes, *, is_yaml: bool) -> Any:
     try:
-        return orjson.loads(data)
+        value = orjson.loads(data)
+        # What can't be nested too deeply isn't measured: most bodies.
+        if data.count(b"{") + data.count(b"[") > DEPTH and _deeper(value, DEPTH):
+            raise bad_request(f"the body of the request is nested deeper than {DEPTH} levels")
+        return value
     except orjson.JSONDecodeError as error:
         if not is_yaml:
             raise bad_request(f"the body of the request isn't JSON: {error}") from None
@@ -70,6 +77,22 @@ def _parse(data: bytes, *, is_yaml: bool) -> Any:
         return yaml.load(data)
     except yaml.YAMLError as error:
         raise bad_request(f"error decoding YAML: {error}") from None
+
+
+def _deeper(value: Any, limit: int) -> bool:
+    """Whether a value has more than so many levels."""
+    level = [value]
+    for _ in range(limit):
+        level = [
+            child
+            for one in level
+            if isinstance(one, dict | list)
+            for child in (one.values() if isinstance(one, dict) else one)
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _kind(value: Any) -> str:

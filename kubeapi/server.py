@@ -40,6 +40,10 @@ _HEALTH = ("/healthz", "/readyz", "/livez")
 _OPEN = (*_HEALTH, "/version")
 
 
+_HEADER_LIMIT = 128 * 1024
+"""Bytes of a URL and of a header: long label selectors come in URLs."""
+
+
 class Request(NamedTuple):
     """One handled request, as `Server.requests` lists it."""
 
@@ -128,6 +132,7 @@ class Server:
             invariants=settings.invariants,
         )
         self.controllers.start()
+        await self.controllers.settle()
 
         port = await self._listen(settings.port)
         host = settings.host if settings.host not in ("0.0.0.0", "::") else "127.0.0.1"  # noqa: S104
@@ -140,7 +145,14 @@ class Server:
         context = self._ssl_context(directory) if settings.tls else None
         bound = _bind(settings.host, port)
         # aiohttp hands every request to one function: there is no routing table to go through.
-        server = web.Server(self._serve, handler_cancellation=True, access_log=None, keepalive_timeout=120.0)
+        server = web.Server(
+            self._serve,
+            handler_cancellation=True,
+            access_log=None,
+            keepalive_timeout=120.0,
+            max_line_size=_HEADER_LIMIT,
+            max_field_size=_HEADER_LIMIT,
+        )
         self._runner = web.ServerRunner(server, shutdown_timeout=2.0)
         await self._runner.setup()
         await web.SockSite(self._runner, bound, ssl_context=context, backlog=1024).start()

@@ -6,6 +6,7 @@ that caused the change has been answered for. They write through kubeapi.writes 
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from kubeapi import bootstrap
@@ -69,6 +70,13 @@ class Controllers:
         bootstrap.create(self.cluster)
         if self._workloads:
             standins.create_node(self.cluster)
+
+    async def settle(self) -> None:
+        """Wait until every controller has done what is due now: what a new cluster always has is there."""
+        while True:
+            if not any(controller.busy for controller in self._running):
+                return
+            await asyncio.sleep(0)
 
     def stop(self) -> None:
         for controller in self._running:

@@ -68,6 +68,11 @@ class Controller(Generic[Key]):
         self._queue.clear()
         self._loop = None
 
+    @property
+    def busy(self) -> bool:
+        """Whether keys wait to be acted on now."""
+        return bool(self._queue)
+
     def queue(self, key: Key) -> None:
         """Act on a key soon."""
         if self._loop is None:

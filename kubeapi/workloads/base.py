@@ -13,6 +13,7 @@ from kubeapi.controllers.queue import Controller
 from kubeapi.errors import StatusError
 from kubeapi.resources import Resource
 from kubeapi.store import Change, Entry, Storage
+from kubeapi.workloads.recorder import Recorder
 from kubeapi.writes import Options
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Tools:
         self.cluster = cluster
         self.garbage = garbage
         self.delay = delay
+        self.recorder = Recorder(cluster)
 
     def owned(self, uid: str, storage: Storage) -> list[Entry]:
         """The objects of a resource that an owner has, in key order."""
@@ -116,10 +118,10 @@ class Workload(Controller[str]):
     def reconcile(self, key: str, live: Manifest) -> None:
         raise NotImplementedError
 
-    def save_status(self, live: Manifest, status: Manifest) -> None:
-        """Write the status when it differs."""
+    def save_status(self, live: Manifest, status: Manifest) -> bool:
+        """Write the status when it differs; whether it did."""
         if status == live.get("status"):
-            return
+            return False
 
         def changed(current: Manifest) -> Manifest:
             current["status"] = status
@@ -134,6 +136,12 @@ class Workload(Controller[str]):
             changed,
             subresource="status",
         )
+        return True
+
+    def record(self, about: Manifest, reason: str, message: str, component: str = "", *, warning: bool = False) -> None:
+        """Record an Event about an object, in the name of this kind's controller unless another is named."""
+        named = component or f"{self.kind.lower()}-controller"
+        self.tools.recorder.record(about, reason, message, named, warning=warning)
 
     def create_pod(self, live: Manifest, template: Manifest, name: str = "", labels: Manifest | None = None) -> None:
         """A pod from a template, owned by `live`; named after it when no name is given."""

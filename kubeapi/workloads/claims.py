@@ -58,7 +58,9 @@ class Claims(Workload):
             return
         if (live.get("status") or {}).get("phase") == "Bound":
             return
-        if self.tools.annotation(live, FAIL):
+        wish = self.tools.annotation(live, FAIL)
+        if wish:
+            self.record(live, "ProvisioningFailed", wish, "persistentvolume-controller", warning=True)
             return
         assert self._loop is not None
         due = self._times.setdefault(metadata["uid"], self._loop.time() + self.tools.delay_of(live))

@@ -100,6 +100,8 @@ class Deployments(Workload):
         }
         resource = self.cluster.resource("apps/v1", "ReplicaSet")
         writes.create(self.cluster, resource, metadata["namespace"], manifest, Options())
+        if replicas:
+            self._record_scaling(live, f"{metadata['name']}-{short}", 0, replicas)
 
     def _set_revision(self, live: Manifest, revision: int) -> None:
         def numbered(current: Manifest) -> Manifest:
@@ -136,9 +138,14 @@ class Deployments(Workload):
         resource = self.cluster.resource("apps/v1", "ReplicaSet")
         writes.change(self.cluster, resource, current[0].namespace, current[0].name, annotated)
 
-    def _scale(self, entry: Entry, manifest: Manifest, replicas: int) -> None:
+    def _record_scaling(self, live: Manifest, name: str, before: int, after: int) -> None:
+        way = "up" if after > before else "down"
+        self.record(live, "ScalingReplicaSet", f"Scaled {way} replica set {name} from {before} to {after}")
+
+    def _scale(self, live: Manifest, entry: Entry, manifest: Manifest, replicas: int) -> None:
         if _replicas(manifest) == replicas:
             return
+        self._record_scaling(live, entry.name, _replicas(manifest), replicas)
 
         def scaled(found: Manifest) -> Manifest:
             found["spec"]["replicas"] = replicas
@@ -158,16 +165,16 @@ class Deployments(Workload):
         old = [one for one in others if _replicas(one[1]) or (one[1].get("status") or {}).get("replicas")]
         if (spec.get("strategy") or {}).get("type") == "Recreate":
             for entry, manifest in old:
-                self._scale(entry, manifest, 0)
+                self._scale(live, entry, manifest, 0)
             if not old:
-                self._scale(*current, wanted)
+                self._scale(live, *current, wanted)
             return
-        self._scale(*current, wanted)
+        self._scale(live, *current, wanted)
         ready = (current[1].get("status") or {}).get("readyReplicas", 0)
         keep = max(0, wanted - ready - _allowed(spec, wanted)) if ready < wanted else 0
         for entry, manifest in sorted(old, key=lambda one: -_revision(one[1])):
             share = min(keep, _replicas(manifest))
-            self._scale(entry, manifest, share)
+            self._scale(live, entry, manifest, share)
             keep -= share
 
     def _trim(self, live: Manifest, others: list[tuple[Entry, Manifest]]) -> None:

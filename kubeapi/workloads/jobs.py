@@ -45,7 +45,7 @@ class Jobs(Workload):
             status.setdefault("startTime", now)
             ended = self._ended(live, succeeded, failed, needed, completions, len(active), now)
             if ended is not None:
-                conditions = self._finish(conditions, ended, active, now)
+                conditions = self._finish(live, conditions, ended, active, now)
                 if ended[0] == "Complete":
                     status["completionTime"] = now
                 active = []
@@ -116,9 +116,18 @@ class Jobs(Workload):
         return None
 
     def _finish(
-        self, conditions: list[Manifest], ended: tuple[str, str, str], active: list[tuple[Entry, Manifest]], now: str
+        self,
+        live: Manifest,
+        conditions: list[Manifest],
+        ended: tuple[str, str, str],
+        active: list[tuple[Entry, Manifest]],
+        now: str,
     ) -> list[Manifest]:
         type_, reason, message = ended
+        if type_ == "Complete":
+            self.record(live, "Completed", "Job completed")
+        else:
+            self.record(live, reason, message, warning=True)
         for entry, _ in active:
             self.delete_pod(entry)
         target = "SuccessCriteriaMet" if type_ == "Complete" else "FailureTarget"

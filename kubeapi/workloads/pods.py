@@ -81,7 +81,10 @@ class Pods(Workload):
                 self._times[metadata["uid"]] = self._now() + self.tools.delay_of(live)
         elif reason and _runs_to_completion(live) and reason not in _NEVER_STARTS:
             wanted = self._completed(live, "Failed", reason)
-        self.save_status(live, wanted)
+        if self.save_status(live, wanted) and reason:
+            image = live["spec"]["containers"][0].get("image", "")
+            why = _NEVER_STARTS.get(reason, "Back-off restarting failed container").format(image=image)
+            self.record(live, "BackOff" if "BackOff" in reason else "Failed", why or reason, "kubelet", warning=True)
 
     def _now(self) -> float:
         assert self._loop is not None
@@ -106,7 +109,8 @@ class Pods(Workload):
                 status.get("conditions") or (), "PodScheduled", "False", UNSCHEDULABLE, message, now
             )
             status["phase"] = "Pending"
-            self.save_status(live, status)
+            if self.save_status(live, status):
+                self.record(live, "FailedScheduling", message, "default-scheduler", warning=True)
             return
 
         def scheduled(current: Manifest) -> Manifest:

@@ -41,6 +41,7 @@ class ReplicaSets(Workload):
         conditions = [c for c in known if c.get("type") != "ReplicaFailure"]
         if problem:
             now = self.cluster.clock.stamp()
+            self.record(live, "FailedCreate", f"Error creating: {problem}", warning=True)
             conditions = with_condition(known, "ReplicaFailure", "True", "FailedCreate", problem, now)
             self.queue_after(key, 1.0)
         if conditions:

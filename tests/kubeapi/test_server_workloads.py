@@ -261,3 +261,52 @@ async def test_what_needs_a_kubelet_says_that_there_is_none(api: Api):
     refused = await api.get(f"{CORE}/pods/{pod['metadata']['name']}/log", expect=501)
     assert refused["reason"] == "NotImplemented"
     assert "no containers run" in refused["message"]
+
+
+async def test_what_happens_to_workloads_is_told_in_events(api: Api):
+    bad = template("web", annotations={"kubeapi.fluvial.dev/fail": "ImagePullBackOff"})
+    await api.post(f"{APPS}/deployments", workload("Deployment", "web", pods=bad))
+    await api.post(f"{BATCH}/jobs", job("once"))
+
+    def told(found: dict) -> set[tuple[str, str]]:
+        return {(one["type"], one["reason"]) for one in found["items"]}
+
+    wanted = {("Normal", "ScalingReplicaSet"), ("Warning", "BackOff"), ("Normal", "Completed")}
+    await api.until(f"{CORE}/events", lambda found: wanted <= told(found))
+
+
+async def test_a_deployment_costs_a_known_number_of_writes(api: Api):
+    before = api.server.cluster.store.rv
+    await api.post(f"{APPS}/deployments", workload("Deployment", "web"))
+    await api.until(f"{APPS}/deployments/web", available)
+    # The Deployment and its revision, the set, its Event, the pod, its binding and its start, and three states each of
+    # the set and of the Deployment at most.
+    assert api.server.cluster.store.rv - before <= 13
+
+
+async def test_a_claim_in_use_is_not_deleted_under_its_pod(api: Api):
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data"}, "spec": spec}
+    await api.post(f"{CORE}/persistentvolumeclaims", claim)
+    pod = {"apiVersion": "v1", "kind": "Pod", **template("user")}
+    pod["metadata"]["name"] = "user"
+    pod["spec"]["volumes"] = [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]
+    await api.post(f"{CORE}/pods", pod)
+    await api.delete(f"{CORE}/persistentvolumeclaims/data")
+    held = await api.get(f"{CORE}/persistentvolumeclaims/data")
+    assert held["metadata"]["finalizers"] == ["kubernetes.io/pvc-protection"]
+    await api.delete(f"{CORE}/pods/user?gracePeriodSeconds=0")
+    await api.until(f"{CORE}/persistentvolumeclaims/data", lambda found: found is None)
+
+
+async def test_a_pod_runs_as_its_service_account(api: Api):
+    pod = {"apiVersion": "v1", "kind": "Pod", **template("one")}
+    pod["metadata"]["name"] = "one"
+    made = await api.post(f"{CORE}/pods", pod)
+    assert made["spec"]["serviceAccountName"] == "default"
+    mount = made["spec"]["containers"][0]["volumeMounts"][0]
+    assert mount["mountPath"] == "/var/run/secrets/kubernetes.io/serviceaccount"
+    stranger = {"apiVersion": "v1", "kind": "Pod", **template("two", serviceAccountName="nobody")}
+    stranger["metadata"]["name"] = "two"
+    refused = await api.post(f"{CORE}/pods", stranger, expect=403)
+    assert 'serviceaccount "nobody" not found' in refused["message"]
