@@ -19,7 +19,7 @@ from shared.git.mirrors import Mirrors
 from shared.loop import flags, process
 from shared.loop.flags import Flag
 from shared.loop.kinds import Kind
-from source_controller import bucket, gitrepository, ocirepository
+from source_controller import bucket, gitrepository, helmrepository, ocirepository
 from source_controller.publish import Publisher
 
 NAME = "source-controller"
@@ -50,9 +50,9 @@ FLAGS = (
     Flag("helm-cache-max-size", "int", 0, "How many Helm repository indexes to cache.", built=False),
     Flag("helm-cache-purge-interval", "duration", "1m", "How often expired indexes leave the cache.", built=False),
     Flag("helm-cache-ttl", "duration", "15m", "How long an index stays in the cache.", built=False),
-    Flag("helm-chart-file-max-size", "int", 5 << 20, "The largest file in a Helm chart, in bytes.", built=False),
-    Flag("helm-chart-max-size", "int", 10 << 20, "The largest Helm chart, in bytes.", built=False),
-    Flag("helm-index-max-size", "int", 50 << 20, "The largest index of a Helm repository, in bytes.", built=False),
+    Flag("helm-chart-file-max-size", "int", 5 << 20, "The largest file in a Helm chart, in bytes."),
+    Flag("helm-chart-max-size", "int", 10 << 20, "The largest Helm chart, in bytes."),
+    Flag("helm-index-max-size", "int", 50 << 20, "The largest index of a Helm repository, in bytes."),
 )  # fmt: skip
 
 
@@ -80,7 +80,15 @@ async def build(runtime: process.Runtime) -> Sequence[Kind[Any]]:
     mirrors = Mirrors(Path(tempfile.mkdtemp(prefix="mirrors-")))
     runtime.services.push_async_callback(mirrors.close)
     publisher = Publisher(store)
-    return [gitrepository.kind(publisher, mirrors, git), ocirepository.kind(publisher), bucket.kind(publisher)]
+    sizes = helmrepository.Sizes(
+        options.helm_index_max_size, options.helm_chart_max_size, options.helm_chart_file_max_size
+    )
+    return [
+        gitrepository.kind(publisher, mirrors, git),
+        ocirepository.kind(publisher),
+        bucket.kind(publisher),
+        helmrepository.kind(publisher, sizes),
+    ]
 
 
 def options(argv: Sequence[str] | None = None) -> Any:

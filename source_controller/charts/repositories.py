@@ -1,0 +1,193 @@
+"""Chart repositories over HTTP and in registries: find a version, fetch its package.
+
+HelmRepository + Secrets → HttpRepository or OciRepository → version → bytes of the package
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+import io
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urljoin, urlsplit
+
+from shared.api.meta import parse_duration
+from shared.api.source import HelmRepository
+from shared.artifact import http
+from shared.artifact.http import HttpError
+from shared.kube.errors import NotFound
+from shared.loop.attempt import Attempt
+from shared.loop.verdict import Failed, Stalled
+from shared.oci import credentials, reference, registry, tls
+from shared.oci.credentials import Credentials
+from shared.oci.errors import CredentialsError, InvalidReference, OCIError
+from shared.oci.registry import Transport
+from shared.text import semver
+from source_controller.charts.errors import PullFailed, ReferenceFailed
+from source_controller.charts.index import Entry
+
+HELM_CHART = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
+FETCH_FAILED = "FetchFailed"
+
+
+@dataclass(frozen=True)
+class Access:
+    """How to reach a chart repository."""
+
+    url: str
+    is_registry: bool = False
+    secret: Mapping[str, bytes] | None = None
+    tls: ssl.SSLContext | None = None
+    insecure: bool = False
+    pass_credentials: bool = False
+    seconds: float = 60.0
+
+    @property
+    def basic(self) -> str:
+        """The Authorization header; empty without credentials."""
+        data = self.secret or {}
+        if "username" not in data:
+            return ""
+        user, password = (data.get(key, b"").decode(errors="replace").strip("\r\n") for key in ("username", "password"))
+        return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+    def headers(self, url: str) -> dict[str, str]:
+        """The headers for an address: credentials stay with the repository's host unless they may be passed on."""
+        same = http.origin(url) == http.origin(self.url)
+        return {"Authorization": self.basic} if self.basic and (same or self.pass_credentials) else {}
+
+
+async def find_access(repository: HelmRepository, attempt: Attempt[HelmRepository]) -> Access:
+    """How to reach a HelmRepository, by its Secrets. Stalls with URLInvalid, fails with AuthenticationFailed."""
+    spec, namespace = repository.spec, repository.metadata.namespace or ""
+    is_registry = spec.type == "oci"
+    if is_registry != spec.url.startswith(reference.SCHEME):
+        scheme, kind = urlsplit(spec.url).scheme, spec.type or "default"
+        message = f"invalid Helm repository URL: '{scheme}' URL scheme cannot be used with '{kind}' HelmRepository type"
+        raise Stalled("URLInvalid", message, condition=FETCH_FAILED)
+    if not urlsplit(spec.url).netloc:
+        message = f"invalid Helm repository URL: '{spec.url}' has no host"
+        raise Stalled("URLInvalid", message, condition=FETCH_FAILED)
+    secret, context = None, None
+    if spec.secret_ref is not None:
+        try:
+            secret = await attempt.secret(spec.secret_ref.name, namespace)
+        except NotFound as error:
+            raise _refused(f"failed to get secret '{namespace}/{spec.secret_ref.name}': {error}") from error
+        if not is_registry and bool(secret.get("username")) != bool(secret.get("password")):
+            name = f"{namespace}/{spec.secret_ref.name}"
+            raise _refused(f"invalid '{name}' secret data: required fields 'username' and 'password'")
+    if spec.cert_secret_ref is not None:
+        name = f"{namespace}/{spec.cert_secret_ref.name}"
+        try:
+            data = await attempt.secret(spec.cert_secret_ref.name, namespace)
+            context = await asyncio.to_thread(tls.context, data)
+        except (NotFound, CredentialsError) as error:
+            raise _refused(f"failed to get TLS config: secret '{name}': {error}") from error
+    return Access(
+        spec.url,
+        is_registry,
+        secret,
+        context,
+        spec.insecure,
+        spec.pass_credentials,
+        parse_duration(spec.timeout or "60s"),
+    )
+
+
+async def fetch_index(access: Access, limit: int) -> bytes:
+    """The index as the repository serves it. HttpError says why it can't be had."""
+    parts = urlsplit(access.url)
+    url = parts._replace(path=parts.path.rstrip("/") + "/index.yaml").geturl()
+    async with asyncio.timeout(access.seconds), http.open_(tls=access.tls, seconds=access.seconds) as connection:
+        answer = await connection.get(url, headers=access.headers(url), limit=limit)
+    if not answer.is_good:
+        hint = ""
+        if answer.status in (401, 403):
+            hint = "; check the credentials in spec.secretRef" if access.basic else "; credentials go to spec.secretRef"
+        shown = parts._replace(query="", netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")
+        raise HttpError(f"failed to fetch {shown}/index.yaml : {answer.status} {answer.reason}{hint}")
+    return answer.body
+
+
+async def fetch_package(access: Access, entry: Entry, limit: int) -> bytes:
+    """The package of a version that the index lists, checked against the index' digest."""
+    if not entry.urls:
+        raise PullFailed(f"chart '{entry.name}' has no downloadable URLs")
+    url = urljoin(access.url.rstrip("/") + "/", entry.urls[0])
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise PullFailed(f"chart '{entry.name}' has the address '{entry.urls[0][:200]}', which is no http or https")
+    try:
+        async with asyncio.timeout(access.seconds), http.open_(tls=access.tls, seconds=access.seconds) as connection:
+            answer = await connection.get(url, headers=access.headers(url), limit=limit)
+    except TimeoutError as error:
+        raise PullFailed(f"timed out after {access.seconds:g} seconds") from error
+    except HttpError as error:
+        raise PullFailed(str(error)) from error
+    if not answer.is_good:
+        shown = urlsplit(url)._replace(query="").geturl()
+        raise PullFailed(f"failed to fetch {shown} : {answer.status} {answer.reason}")
+    if entry.digest and hashlib.sha256(answer.body).hexdigest() != entry.digest:
+        raise PullFailed(f"the package of chart '{entry.name}' does not match the digest in the index")
+    return answer.body
+
+
+async def pull(access: Access, chart: str, wanted: str, limit: int, known: str = "") -> tuple[str, bytes]:
+    """The highest version of a chart in a registry that is in the range, and its package; none when it is `known`."""
+    try:
+        at = reference.repository(f"{access.url.rstrip('/')}/{chart}")
+    except InvalidReference as error:
+        raise ReferenceFailed(str(error)) from error
+    try:
+        who = _login(access, at)
+        transport = Transport(access.insecure, access.tls, seconds=access.seconds, max_blob=limit)
+        async with asyncio.timeout(access.seconds), registry.open_(at, who, transport) as remote:
+            version = _highest(await remote.tags(), wanted, chart)
+            if version == known:
+                return version, b""
+            manifest = await remote.manifest(version.replace("+", "_"))
+            layer = next((each for each in manifest.layers if each.media_type == HELM_CHART), None)
+            if layer is None:
+                raise PullFailed(f"'{at}:{version}' is no Helm chart")
+            out = io.BytesIO()
+            await remote.blob(layer, out)
+            return version, out.getvalue()
+    except TimeoutError as error:
+        raise PullFailed(f"timed out after {access.seconds:g} seconds") from error
+    except (OCIError, CredentialsError) as error:
+        raise PullFailed(str(error)) from error
+
+
+def _login(access: Access, at: reference.Repository) -> Credentials:
+    return credentials.from_secret(access.secret, at) if access.secret is not None else credentials.ANONYMOUS
+
+
+def _highest(tags: list[str], wanted: str, chart: str) -> str:
+    """The version, with `+` where its tag has `_`."""
+    texts = [tag.replace("_", "+") for tag in tags]
+    if wanted in texts:
+        return wanted
+    try:
+        range_ = semver.parse_range(wanted or "*")
+    except semver.VersionError as error:
+        raise ReferenceFailed(str(error)) from error
+    found: list[semver.Version] = []
+    for text in texts:
+        with contextlib.suppress(semver.VersionError):
+            version = semver.parse(text)
+            if version in range_:
+                found.append(version)
+    if not found:
+        raise ReferenceFailed(
+            f"failed to get chart version for remote reference: could not locate a version matching provided version "
+            f"string {wanted} for '{chart}'"
+        )
+    return max(found, key=lambda version: version.key).original
+
+
+def _refused(message: str) -> Failed:
+    return Failed("AuthenticationFailed", message, condition=FETCH_FAILED)
