@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from kubeapi import bootstrap
+from kubeapi import bootstrap, unenforced
 from kubeapi import workloads as standins
 from kubeapi.controllers.accounts import Accounts
 from kubeapi.controllers.aggregation import Aggregation
@@ -46,6 +46,7 @@ class Controllers:
         self.namespaces = Namespaces(cluster)
         self.garbage = GarbageCollector(cluster)
         Escalation(cluster, authorizer)
+        unenforced.warn(cluster)
         self._running: list[Controller[Any]] = [
             self.definitions,
             self.namespaces,

@@ -14,6 +14,5 @@ async def api():
     server = await kubeapi.start(tls=False, workload_delay=0.02)
     async with aiohttp.ClientSession() as session:
         api = Api(server, session)
-        await api.until("/api/v1/namespaces/default/configmaps/kube-root-ca.crt", lambda found: found)
         yield api
     await server.stop()

@@ -151,3 +151,19 @@ async def test_what_is_not_served_is_not_found(api: Api):
         assert (await response.text()).strip() == "404 page not found"
     refused = await api.post(PATH, {"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "a"}}, expect=400)
     assert json.dumps(refused).find("Pod in version") > 0
+
+
+async def test_what_has_no_effect_here_is_stored_with_a_warning(api: Api):
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q"}, "spec": {"hard": {"pods": "1"}}}
+    async with api.raw("POST", "/api/v1/namespaces/default/resourcequotas", json=quota) as response:
+        assert response.status == 201
+        assert response.headers["Warning"] == '299 - "the embedded Kubernetes API enforces no quotas"'
+
+
+async def test_a_new_server_has_what_every_cluster_has_before_it_answers(api: Api):
+    for namespace in ("default", "kube-system", "kube-public", "kube-node-lease"):
+        await api.get(f"/api/v1/namespaces/{namespace}/serviceaccounts/default")
+        await api.get(f"/api/v1/namespaces/{namespace}/configmaps/kube-root-ca.crt")
+    await api.get("/apis/rbac.authorization.k8s.io/v1/clusterroles/cluster-admin")
+    edit = await api.get("/apis/rbac.authorization.k8s.io/v1/clusterroles/edit")
+    assert any("configmaps" in rule["resources"] and "create" in rule["verbs"] for rule in edit["rules"])

@@ -1,0 +1,45 @@
+"""Objects that are stored but have no effect here: who creates one is told so, in a warning."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kubeapi.resources import Resource
+from kubeapi.writes import Options
+
+if TYPE_CHECKING:
+    from kubeapi.cluster import Cluster
+
+Manifest = dict[str, Any]
+
+_WEBHOOKS = "the embedded Kubernetes API calls no webhooks: writes are admitted without this one"
+_POLICIES = "the embedded Kubernetes API evaluates no admission policies: writes are admitted without this one"
+_WITHOUT_EFFECT = {
+    ("admissionregistration.k8s.io", "mutatingwebhookconfigurations"): _WEBHOOKS,
+    ("admissionregistration.k8s.io", "validatingwebhookconfigurations"): _WEBHOOKS,
+    ("admissionregistration.k8s.io", "mutatingadmissionpolicybindings"): _POLICIES,
+    ("admissionregistration.k8s.io", "validatingadmissionpolicybindings"): _POLICIES,
+    ("", "resourcequotas"): "the embedded Kubernetes API enforces no quotas",
+    ("", "limitranges"): "the embedded Kubernetes API applies no limit ranges",
+}
+
+
+def warn(cluster: Cluster) -> None:
+    """Add the warnings to every creation and change of such an object."""
+    cluster.admission.on_before.append(_warn)
+
+
+def _warn(resource: Resource, manifest: Manifest, old: Manifest | None, options: Options) -> None:
+    if options.subresource:
+        return
+    warning = _WITHOUT_EFFECT.get(resource.storage)
+    spec = manifest.get("spec")
+    if isinstance(spec, dict):
+        if resource.storage == ("apiregistration.k8s.io", "apiservices") and spec.get("service"):
+            warning = "the embedded Kubernetes API passes no requests on to other API servers"
+        elif resource.storage == ("apiextensions.k8s.io", "customresourcedefinitions"):
+            conversion = spec.get("conversion")
+            if isinstance(conversion, dict) and conversion.get("strategy") == "Webhook":
+                warning = "the embedded Kubernetes API calls no conversion webhook: versions differ by apiVersion only"
+    if warning and warning not in options.warnings:
+        options.warnings.append(warning)
