@@ -6,6 +6,8 @@ import copy
 import importlib
 import re
 import tomllib
+from functools import partial
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -16,7 +18,9 @@ from shared.api.meta import Manifest
 from shared.loop import flags
 from shared.schema import lookup, normalise
 from shared.text import yaml
-from tests.deploy.built import COMMANDS, DEPLOY, ROOT, Admin, container, label, manifests, names
+from tests.deploy.built import COMMANDS, DEPLOY, ROOT, Admin, container, label, manifests, names, path
+from tests.kit import controlplane
+from tests.kit.api import Api
 
 BUILT = {name for name, target in COMMANDS.items() if name.endswith("-controller") and ".__main__:" in target}
 
@@ -36,6 +40,23 @@ async def test_an_api_server_takes_every_manifest():
         answers = {label(manifest): await admin.apply(manifest) for manifest in manifests()}
     await server.stop()
     assert {name: body for name, (status, body) in answers.items() if status not in (200, 201)} == {}
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not controlplane.available(), reason=controlplane.available().reason)
+def test_a_real_api_server_takes_every_manifest_and_runs_the_pods(tmp_path: Path):
+    with controlplane.ControlPlane.start(tmp_path) as plane:
+        for manifest in manifests():
+            where = f"{path(manifest)}?fieldManager=test&fieldValidation=Strict"
+            plane.api.request("PATCH", where, manifest, "application/apply-patch+yaml")
+        for deployment in manifests("Deployment"):
+            running = partial(_is_available, plane.api, path(deployment))
+            plane.processes.wait_until(running, label(deployment))
+
+
+def _is_available(api: Api, where: str) -> bool:
+    conditions = api.request("GET", where).get("status", {}).get("conditions", [])
+    return any(one["type"] == "Available" and one["status"] == "True" for one in conditions)
 
 
 def test_all_kinds_are_installed():
