@@ -5,11 +5,9 @@ Most selectors are plain names. They need no expression, and the RE2 library is 
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
 
 from .errors import BuildError
 
@@ -26,7 +24,8 @@ def is_plain(pattern: str) -> bool:
 
 def searcher(pattern: str) -> Test:
     """Does the pattern match somewhere in a text? BuildError when it is no RE2 expression."""
-    regex: Any = importlib.import_module("shared.text.regex")
+    from shared.text import regex
+
     try:
         compiled = regex.compile(pattern)
     except regex.PatternError as error:
