@@ -59,9 +59,9 @@ class Expressions:
             try:
                 answer = program.evaluate(manifest)
             except cel.CELError as problem:
-                return Health("Unknown", f"health check expression {name} failed: {problem}")
+                return Health("Unknown", f"{name}: failed to evaluate the CEL expression '{program.text}': {problem}")
             if not isinstance(answer, bool):
-                return Health("Unknown", f"health check expression {name} gives no boolean")
+                return Health("Unknown", f"{name}: the CEL expression '{program.text}' gives no boolean")
             if answer:
                 return Health(status, _message(manifest, f"health check expression {name} holds"))
         return Health("InProgress", _message(manifest, "no health check expression holds yet"))

@@ -168,7 +168,7 @@ _ERROR = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): ((?:(?!\n \||\nERROR: ).)*
 _EVALUATION = (
     (re.compile(r'Key not found in map : "(.*)"', re.DOTALL), "no such key: {0}"),
     (re.compile(r"Key not found in map(.*)", re.DOTALL), "no such key"),
-    (re.compile(r'No value with name "(.*)" found in Activation', re.DOTALL), "no such attribute: {0}"),
+    (re.compile(r'No value with name "(.*)" found in Activation', re.DOTALL), "no such attribute(s): {0}"),
     (re.compile(r"No matching overloads found : (.*)", re.DOTALL), "no such overload: {0}"),
     (re.compile(r"Applying SELECT to non-message type()"), "no such overload: a field of what is no object"),
     (re.compile(r"divide by zero()"), "division by zero"),

@@ -50,10 +50,9 @@ def test_the_first_expression_that_holds_decides_in_progress_before_failed_befor
 
 
 def test_an_expression_that_fails_on_the_object_makes_it_unknown():
-    assert PHASES.assess(widget()) == Health(
-        "Unknown", "health check expression inProgress failed: no such attribute: status"
-    )
-    assert PHASES.assess(widget({})).message == "health check expression inProgress failed: no such key: phase"
+    expression = "inProgress: failed to evaluate the CEL expression 'status.phase == 'Busy' || status.phase == 'All''"
+    assert PHASES.assess(widget()) == Health("Unknown", f"{expression}: no such attribute(s): status")
+    assert PHASES.assess(widget({})) == Health("Unknown", f"{expression}: no such key: phase")
 
 
 def test_an_expression_that_gives_no_boolean_makes_it_unknown():
