@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 Manifest = dict[str, Any]
 
 _GROUPS = ".toolkit.fluxcd.io"
+_SAYS = ("status", "reason", "message")
 
 
 def watch(cluster: Cluster) -> None:
@@ -24,7 +25,7 @@ def watch(cluster: Cluster) -> None:
     def check(resource: Resource, manifest: Manifest, old: Manifest, options: Options) -> None:
         if not resource.group.endswith(_GROUPS) or manifest.get("status") == old.get("status"):
             return
-        problems = broken(manifest)
+        problems = broken(manifest) + moved(manifest, old)
         if problems:
             metadata = manifest["metadata"]
             named = f"{resource.kind} {metadata.get('namespace', '')}/{metadata['name']}"
@@ -58,6 +59,26 @@ def broken(manifest: Mapping[str, Any]) -> list[str]:
         problems += [
             f"Ready and {type_} are both True" for type_ in ("Stalled", "Reconciling") if values.get(type_) == "True"
         ]
+    return problems
+
+
+def moved(manifest: Mapping[str, Any], old: Mapping[str, Any]) -> list[str]:
+    """Which invariants the step from an old status to a new one breaks."""
+    before, after = old.get("status") or {}, manifest.get("status") or {}
+    problems: list[str] = []
+    seen, now_seen = before.get("observedGeneration"), after.get("observedGeneration")
+    if isinstance(seen, int) and isinstance(now_seen, int) and now_seen < seen:
+        problems.append(f"observedGeneration goes back from {seen} to {now_seen}")
+    known = {condition.get("type"): condition for condition in before.get("conditions") or ()}
+    for condition in after.get("conditions") or ():
+        was = known.get(condition.get("type"))
+        if was is None:
+            continue
+        then, now = str(was.get("lastTransitionTime")), str(condition.get("lastTransitionTime"))
+        if all(condition.get(key) == was.get(key) for key in _SAYS) and then != now:
+            problems.append(f"condition {condition['type']} says the same as before, and its lastTransitionTime moves")
+        elif now < then:
+            problems.append(f"condition {condition['type']}: its lastTransitionTime goes back from {then} to {now}")
     return problems
 
 

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
-from kubeapi.invariants import broken
+import aiohttp
+import pytest
+import yaml
+
+import kubeapi
+from kubeapi.invariants import broken, moved
+from tests.kubeapi.server_kit import Api
 
 NOW = "2026-01-01T00:00:00Z"
 
@@ -49,3 +55,65 @@ def test_a_contradiction_is_named(manifest: dict, problem: str):
 )
 def test_what_agrees_is_fine(manifest: dict):
     assert broken(manifest) == []
+
+
+LATER = "2026-01-01T00:00:09Z"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        (holding(observed=2), holding(observed=1), "observedGeneration goes back from 2 to 1"),
+        (
+            holding(condition("Ready")),
+            holding(condition("Ready", lastTransitionTime=LATER)),
+            "condition Ready says the same as before, and its lastTransitionTime moves",
+        ),
+        (
+            holding(condition("Ready", lastTransitionTime=LATER)),
+            holding(condition("Ready", "False")),
+            f"condition Ready: its lastTransitionTime goes back from {LATER} to {NOW}",
+        ),
+    ],
+)
+def test_a_step_that_can_not_be_is_named(old: dict, new: dict, problem: str):
+    assert moved(new, old) == [problem]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (holding(condition("Ready")), holding(condition("Ready"))),
+        (holding(condition("Ready")), holding(condition("Ready", "False", lastTransitionTime=LATER))),
+        (holding(condition("Ready")), holding(condition("Ready", message="other", lastTransitionTime=LATER))),
+        (holding(), holding(condition("Ready"))),
+        (holding(observed=-1), holding(observed=2)),
+    ],
+)
+def test_a_step_that_can_be_is_fine(old: dict, new: dict):
+    assert moved(new, old) == []
+
+
+async def test_a_server_that_checks_refuses_the_write_and_says_who_made_it():
+    crd = Path(__file__).parents[2] / "deploy" / "crds"
+    manifests = [one for file in crd.glob("*kustomize*.yaml") for one in yaml.safe_load_all(file.read_text())]
+    server = await kubeapi.start(tls=False, workloads=False, invariants=True)
+    try:
+        async with aiohttp.ClientSession() as session:
+            api = Api(server, session)
+            for manifest in manifests:
+                await api.post("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", manifest)
+            path = "/apis/kustomize.toolkit.fluxcd.io/v1/namespaces/default/kustomizations"
+            await api.until(path, lambda found: found is not None)
+            spec = {"interval": "1m", "prune": True, "sourceRef": {"kind": "GitRepository", "name": "app"}}
+            api_version = "kustomize.toolkit.fluxcd.io/v1"
+            body = {"apiVersion": api_version, "kind": "Kustomization", "metadata": {"name": "app"}, "spec": spec}
+            await api.post(path, body)
+            wrong = {"status": {"conditions": [condition("Ready"), condition("Stalled")]}}
+            refused = await api.patch(f"{path}/app/status", wrong, expect=500)
+            assert "Kustomization default/app: the status written by kubernetes-admin is wrong" in refused["message"]
+            assert "Ready and Stalled are both True" in refused["message"]
+            assert "conditions" not in (await api.get(f"{path}/app")).get("status", {})
+            await api.patch(f"{path}/app/status", {"status": {"conditions": [condition("Ready")]}})
+    finally:
+        await server.stop()

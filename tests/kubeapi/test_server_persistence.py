@@ -186,3 +186,33 @@ async def test_a_write_that_can_not_be_kept_is_refused_and_changes_nothing(tmp_p
         assert "can't be kept" in refused["message"]
         assert await api.get(f"{PATH}/a") == before
     await server.stop()
+
+
+async def test_what_was_under_way_goes_on_after_a_restart(tmp_path: Path):
+    spec = {"containers": [{"name": "main", "image": "app"}]}
+    labels = {"app": "web"}
+    template = {"metadata": {"labels": labels}, "spec": spec}
+    body = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "web"},
+        "spec": {"selector": {"matchLabels": labels}, "template": template},
+    }
+    deployments = "/apis/apps/v1/namespaces/default/deployments"
+    server = await kubeapi.start(data=tmp_path, tls=False, workload_delay=3600)
+    async with aiohttp.ClientSession() as session:
+        api = Api(server, session)
+        await api.post(deployments, body)
+        await api.until("/api/v1/pods", lambda found: found["items"] and found["items"][0]["spec"].get("nodeName"))
+        held = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "held", "finalizers": ["a.io/hold"]}}
+        await api.post("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "going"}})
+        await api.post("/api/v1/namespaces/going/configmaps", held)
+        await api.delete("/api/v1/namespaces/going")
+        await server.stop()
+
+        server = await kubeapi.start(data=tmp_path, tls=False, workload_delay=0.02)
+        api = Api(server, session)
+        await api.until(f"{deployments}/web", lambda found: found["status"].get("readyReplicas") == 1)
+        await api.patch("/api/v1/namespaces/going/configmaps/held", {"metadata": {"finalizers": None}})
+        await api.until("/api/v1/namespaces/going", lambda found: found is None)
+        await server.stop()
