@@ -108,7 +108,7 @@ def _problem(
 
 def _holds(expression: str, ks: Kustomization, other: Kustomization) -> bool:
     try:
-        program = cel.compile(expression)
+        program = cel.compile(expression, variables=("self", "dep"), result="bool")
     except cel.CELError as error:
         raise Stalled(
             "InvalidCELExpression",

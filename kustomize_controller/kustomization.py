@@ -122,10 +122,13 @@ class Kustomizations:
         """Apply what was built and delete what isn't built any more. Without a request when all is as it should be."""
         recorded, desired = Inventory.from_status(ks.status.inventory), Inventory.of(built.manifests)
         stale = recorded - desired
-        ks.status.inventory = (recorded | desired).to_status()
-        if stale or not cluster.is_in_sync(built.manifests):
-            within = format_duration(timeout(ks))
-            await attempt.save(f"Detecting drift for revision {attempt.about['revision']} with a timeout of {within}")
+        revision, within = attempt.about["revision"], format_duration(timeout(ks))
+        message = f"Detecting drift for revision {revision} with a timeout of {within}"
+        if desired - recorded:
+            ks.status.inventory = (recorded | desired).to_status()
+            await attempt.save(message)
+        else:
+            await attempt.progress(message)
         changes = await cluster.apply(built.manifests, report, timeout(ks))
         left = await cluster.prune(stale, report)
         ks.status.inventory = (desired | left).to_status()

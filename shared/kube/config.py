@@ -208,6 +208,8 @@ def _tls(authority: bytes | None) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     # Clusters' own authorities often lack extensions that the strict mode of newer Pythons wants and Go does not.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    # A kubeconfig may trust the server's own certificate, or one between it and the root, as kubectl lets it.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     return context
 
 
