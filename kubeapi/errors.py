@@ -61,6 +61,8 @@ class StatusError(Exception):
         self.uid = uid
         self.causes = tuple(causes)
         self.retry_after = retry_after
+        self.warnings: list[str] = []
+        """What the client is warned of although it is refused."""
 
     def status(self) -> dict[str, Any]:
         """The metav1.Status body."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -224,7 +225,8 @@ class Handlers:
         namespace = info.namespace if resource.namespaced else ""
         if resource.namespaced and not namespace:
             raise method_not_allowed()
-        stored = writes.create(self.cluster, resource, namespace, manifest, options)
+        with _telling(options):
+            stored = writes.create(self.cluster, resource, namespace, manifest, options)
         return self._object(resource, stored, form, 201, options.warnings)
 
     def _update(self, resource: Resource, call: Call, subresource: str) -> Answer:
@@ -233,7 +235,8 @@ class Handlers:
         bodies.require_kind(manifest, resource.api_version, resource.kind, built_in=not resource.custom)
         options = self.options(call, subresource)
         namespace = call.info.namespace if resource.namespaced else ""
-        stored, created = writes.update(self.cluster, resource, namespace, call.info.name, manifest, options)
+        with _telling(options):
+            stored, created = writes.update(self.cluster, resource, namespace, call.info.name, manifest, options)
         return self._object(resource, stored, form, 201 if created else 200, options.warnings)
 
     def _patch(self, resource: Resource, call: Call, subresource: str) -> Answer:
@@ -241,7 +244,8 @@ class Handlers:
         kind, body = bodies.decode_patch(call.body, call.content_type)
         options = self.options(call, subresource, apply=kind == "apply")
         namespace = call.info.namespace if resource.namespaced else ""
-        stored, created = writes.patch(self.cluster, resource, namespace, call.info.name, kind, body, options)
+        with _telling(options):
+            stored, created = writes.patch(self.cluster, resource, namespace, call.info.name, kind, body, options)
         return self._object(resource, stored, form, 201 if created else 200, options.warnings)
 
     def _delete(self, resource: Resource, call: Call) -> Answer:
@@ -334,6 +338,16 @@ class Handlers:
 
     def _yaml(self, body: bytes) -> Answer:
         return Answer(body=present.to_yaml(body), content_type="application/yaml")
+
+
+@contextmanager
+def _telling(options: writes.Options) -> Iterator[None]:
+    """A write that is refused warns as one that isn't."""
+    try:
+        yield
+    except StatusError as error:
+        error.warnings = options.warnings
+        raise
 
 
 def _options_kind(call: Call) -> str:

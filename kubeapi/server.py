@@ -341,6 +341,8 @@ class Server:
         response = web.Response(status=error.code, body=orjson.dumps(error.status()), content_type="application/json")
         if error.retry_after:
             response.headers["Retry-After"] = str(error.retry_after)
+        for warning in dict.fromkeys(error.warnings):
+            response.headers.add("Warning", _warning(warning))
         return response
 
     # -- paths that are no resource

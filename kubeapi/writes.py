@@ -131,6 +131,7 @@ def update(
     cluster: Cluster, resource: Resource, namespace: str, name: str, manifest: Manifest, options: Options
 ) -> tuple[Manifest, bool]:
     """Replace an object (or one subresource of it); gives it as stored, and whether it was created."""
+    manifest = _read(resource, manifest, options, None)
     metadata = _require_metadata(manifest)
     _require_namespace(resource, metadata, namespace)
     if metadata.get("name") and metadata["name"] != name:
@@ -189,7 +190,8 @@ def patch(
         raise bad_request("the patch leaves no object: metadata is gone")
     _require_same(resource, live, changed)
     shown = fields.shown(body) if kind == "strategic" else orjson.dumps(changed).decode()
-    return replace_live(cluster, resource, live, changed, options, shown=lambda: shown), False
+    changed = _read(resource, changed, options, lambda: shown)
+    return replace_live(cluster, resource, live, changed, options), False
 
 
 def _require_same(resource: Resource, live: Manifest, changed: Manifest) -> None:
@@ -247,6 +249,7 @@ def _apply(
         return create(cluster, resource, namespace, merged, options, applied=True), True
     if wanted:
         merged["metadata"]["resourceVersion"] = wanted
+    merged = _read(resource, merged, options, validation.MERGED)
     return replace_live(cluster, resource, live, merged, options, applied=True), False
 
 
@@ -257,12 +260,10 @@ def replace_live(
     manifest: Manifest,
     options: Options,
     *,
-    shown: Callable[[], str] | None = None,
     applied: bool = False,
 ) -> Manifest:
-    """Put `manifest` in the place of `live`, as far as this kind of request may; a deletion that waited only for the
-    finalizers that are now gone happens. `shown` says how an error shows the patch that made the manifest."""
-    manifest = _read(resource, manifest, options, validation.MERGED if applied else shown)
+    """Put `manifest` (as the server holds it) in the place of `live`, as far as this kind of request may; a deletion
+    that waited only for the finalizers that are now gone happens."""
     name = live["metadata"]["name"]
     old = live["metadata"]
     version = manifest["metadata"].get("resourceVersion")
@@ -282,7 +283,7 @@ def replace_live(
     for key in ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"):
         if key in old:
             metadata[key] = old[key]
-        else:
+        elif not key.startswith("deletion"):
             metadata.pop(key, None)
     metadata["resourceVersion"] = old["resourceVersion"]
     if resource.namespaced:

@@ -49,14 +49,18 @@ class Version:
         self.scale: Mapping[str, str] | None = subresources.get("scale")
         self.schema.memo["status_subresource"] = self.has_status
 
-    def read(self, manifest: Manifest) -> tuple[Manifest, list[str]]:
+    def read(self, manifest: Manifest, *, merged: bool = False) -> tuple[Manifest, list[str]]:
         """The manifest as the server holds it (changed in place), and the paths of fields it doesn't know.
 
-        DecodeProblem when its metadata can't be read.
+        What server-side apply merged has been held to the schema before: its nulls stay. DecodeProblem when the
+        metadata can't be read.
         """
         unknown: list[str] = []
         if "metadata" in manifest:
             manifest["metadata"], unknown = embedded.read_metadata(manifest["metadata"])
+        if merged:
+            self.default(manifest)
+            return manifest, unknown
         unknown += prune.prune(manifest, self.root)
         prune.drop_nulls(manifest, self.root)
         strange: list[str] = []

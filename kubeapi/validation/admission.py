@@ -34,7 +34,7 @@ def read(
     """
     try:
         if resource.custom:
-            manifest, unknown = resource.definition.versions[resource.version].read(manifest)
+            manifest, unknown = resource.definition.versions[resource.version].read(manifest, merged=patch == MERGED)
         elif resource.schema is not None:
             manifest, unknown = wire.read(manifest, resource.schema, DEFAULTS)
         else:

@@ -47,7 +47,7 @@ def changed(metadata: Manifest, old: Manifest, path: str = "metadata") -> list[C
     """The problems of a live object's new metadata. What the server sets itself is taken to be in place."""
     found = [
         causes.immutable(f"{path}.{key}", metadata.get(key) or "")
-        for key in ("name", "namespace")
+        for key in ("name", "namespace", "deletionTimestamp", "deletionGracePeriodSeconds")
         if metadata.get(key) != old.get(key)
     ]
     for key, check in (("labels", label_map), ("annotations", annotation_map), ("ownerReferences", owners)):

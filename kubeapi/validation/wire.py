@@ -160,9 +160,9 @@ def _value_reader(field: Schema, name: str, owner: Schema) -> Reader:
     if field.name == QUANTITY:
         return _quantity
     if field.int_or_string or field.name == INT_OR_STRING:
-        return _int_or_string
+        return _int_or_string(where)
     if field.name in TIMES:
-        return _micro_time if field.name == MICRO_TIME else _time
+        return _time(where, field.name == MICRO_TIME)
     if field.name in (RAW_EXTENSION, FIELDS_V1) or field.type == "":
         return lambda value, path, reading: value
     if field.type == "object":
@@ -196,6 +196,8 @@ def go_type(schema: Schema | None) -> str:
         return f"map[string]{go_type(inner) if isinstance(inner, Schema) else 'interface {}'}"
     if schema.type == "integer":
         return schema.format or "int"
+    if schema.type == "string" and schema.format == "byte":
+        return "[]uint8"
     return {"string": "string", "boolean": "bool", "number": "float64"}.get(schema.type, "interface {}")
 
 
@@ -368,27 +370,45 @@ def _milli_quantity(value: Any) -> str:
         raise DecodeProblem(str(problem)) from None
 
 
-def _int_or_string(value: Any, path: str, reading: Read) -> Any:
-    if isinstance(value, str):
-        return value
-    if value is None:
-        return 0
-    if isinstance(value, bool) or not isinstance(value, int):
-        kind = "bool" if isinstance(value, bool) else "number" if isinstance(value, float) else "object"
-        kind = "array" if isinstance(value, list) else f"number {value}" if kind == "number" else kind
-        raise DecodeProblem(f"json: cannot unmarshal {kind} into Go value of type int32")
+def _int_or_string(where: str) -> Reader:
     low, high = RANGES["int32"]
-    if not low <= value <= high:
-        raise DecodeProblem(f"json: cannot unmarshal number {value} into Go value of type int32")
-    return value
+
+    def of_either(value: Any, path: str, reading: Read) -> Any:
+        if isinstance(value, str):
+            return value
+        if value is None:
+            return 0
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            problem = str(_refuse(value, path, where, "int32"))
+            if isinstance(value, (int, float)) and not isinstance(value, bool):
+                problem = problem.replace("number into", f"number {json.dumps(value)} into")
+            raise DecodeProblem(problem)
+        return value
+
+    return of_either
 
 
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:[.,](\d+))?(?:Z|[+-]\d{2}:\d{2})")
 
 
-def _parse_time(value: Any) -> tuple[datetime, str]:
-    if not isinstance(value, str):
-        raise DecodeProblem(f"json: cannot unmarshal {json_kind(value)} into Go value of type string")
+def _time(where: str, micro: bool) -> Reader:
+    def of_time(value: Any, path: str, reading: Read) -> Any:
+        if value is None:
+            return None
+        if not isinstance(value, str):
+            raise _refuse(value, path, where, "string")
+        moment, fraction = _parse_time(value)
+        if micro:
+            return f"{moment:%Y-%m-%dT%H:%M:%S}.{fraction[:6]:0<6}Z"
+        if len(value) == 20 and value[19] == "Z":
+            return value
+        return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    return of_time
+
+
+def _parse_time(value: str) -> tuple[datetime, str]:
+    """A moment and the digits of its fraction of a second. DecodeProblem when the text is no RFC 3339 time."""
     match = _TIME.fullmatch(value)
     try:
         if match is None:
@@ -404,19 +424,3 @@ def json_kind(value: Any) -> str:
     """The JSON type of a value, as Go's decoder names it."""
     kinds = ((bool, "bool"), ((int, float), "number"), (str, "string"), (dict, "object"), (list, "array"))
     return next((word for types, word in kinds if isinstance(value, types)), "null")
-
-
-def _time(value: Any, path: str, reading: Read) -> Any:
-    if value is None:
-        return None
-    if isinstance(value, str) and len(value) == 20 and value[19] == "Z" and _TIME.fullmatch(value):
-        _parse_time(value)
-        return value
-    return _parse_time(value)[0].strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _micro_time(value: Any, path: str, reading: Read) -> Any:
-    if value is None:
-        return None
-    moment, fraction = _parse_time(value)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{fraction[:6]:0<6}Z"

@@ -206,9 +206,9 @@ def _environment_from(sources: list[Struct], path: str) -> list[Cause]:
         for key in given:
             found += fields.named(one[key].get("name") or "", names.subdomain, f"{where}.{key}.name")
         if not given:
-            found.append(causes.invalid(where, "", "must specify one of: `configMapRef` or `secretRef`"))
+            found.append(causes.invalid(path, "", "must specify one of: `configMapRef` or `secretRef`"))
         elif len(given) > 1:
-            found.append(causes.invalid(where, "", "may not have more than one field specified at a time"))
+            found.append(causes.invalid(path, "", "may not have more than one field specified at a time"))
     return found
 
 

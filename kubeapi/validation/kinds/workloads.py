@@ -33,33 +33,29 @@ def _labels(template: Struct) -> dict[str, str] | None:
     return labels
 
 
-def _selected(spec: Struct, kind: str, path: str = "spec") -> list[Cause]:
-    """The selector, and that it selects the template's pods."""
+def _selected(spec: Struct, owner: str, kind: str, *, needed: bool = True) -> list[Cause]:
+    """The selector, the template, and that one selects the pods of the other. `owner` is how a template's problems
+    name the kind, `kind` how a selector's do."""
     selector, template = spec.get("selector"), spec.get("template") or {}
     found: list[Cause] = []
     if selector is None:
-        found.append(causes.required(f"{path}.selector"))
-        sound = False
+        if needed:
+            found.append(causes.required("spec.selector"))
     else:
-        problems = fields.selector(selector, f"{path}.selector")
+        problems = fields.selector(selector, "spec.selector")
         found += problems
-        sound = not problems
         if fields.is_empty(selector):
-            found.append(
-                causes.invalid(
-                    f"{path}.selector", fields.ordered_selector(selector), f"empty selector is invalid for {kind}"
-                )
-            )
-            return found
-        if not sound:
-            found.append(
-                causes.invalid(f"{path}.selector", fields.ordered_selector(selector), "invalid label selector")
-            )
-            return found
+            shown = fields.ordered_selector(selector)
+            found.append(causes.invalid("spec.selector", shown, f"empty selector is invalid for {kind}"))
+        if problems:
+            detail = "" if kind == "statefulset" else "invalid label selector"
+            if kind != "daemonset":
+                return [*found, causes.invalid("spec.selector", fields.ordered_selector(selector), detail)]
+            return found + _template(template, "spec.template", owner)
     labels = _labels(template)
-    if not sound or not fields.matches(selector or {}, labels or {}):
-        found.append(causes.invalid(f"{path}.template.metadata.labels", labels, _MISMATCH))
-    return found
+    if selector is None or (not fields.is_empty(selector) and not fields.matches(selector, labels or {})):
+        found.append(causes.invalid("spec.template.metadata.labels", labels, _MISMATCH))
+    return found + _template(template, "spec.template", owner)
 
 
 def _template(template: Struct, path: str, owner: str) -> list[Cause]:
@@ -77,8 +73,7 @@ def _template(template: Struct, path: str, owner: str) -> list[Cause]:
 def deployment(manifest: Struct, old: Struct | None) -> list[Cause]:
     spec = manifest["spec"]
     found = fields.negatives(spec, "spec", "replicas", "minReadySeconds", "revisionHistoryLimit")
-    found += _selected(spec, "deployment")
-    found += _template(spec.get("template") or {}, "spec.template", "ReplicaSet")
+    found += _selected(spec, "ReplicaSet", "deployment")
     found += _strategy(spec.get("strategy") or {})
     deadline = spec.get("progressDeadlineSeconds")
     if deadline is not None:
@@ -115,9 +110,7 @@ def _strategy(strategy: Struct) -> list[Cause]:
 def replica_set(manifest: Struct, old: Struct | None) -> list[Cause]:
     spec = manifest["spec"]
     found = fields.negatives(spec, "spec", "replicas", "minReadySeconds")
-    found += _selected(spec, "deployment")
-    if spec.get("replicas") is None or spec.get("template"):
-        found += _template(spec.get("template") or {}, "spec.template", "ReplicaSet")
+    found += _selected(spec, "ReplicaSet", "deployment")
     if old is not None:
         found += fields.unchanged(spec, old["spec"], "spec", "selector")
     return found
@@ -125,8 +118,7 @@ def replica_set(manifest: Struct, old: Struct | None) -> list[Cause]:
 
 def daemon_set(manifest: Struct, old: Struct | None) -> list[Cause]:
     spec = manifest["spec"]
-    found = _selected(spec, "daemonset")
-    found += _template(spec.get("template") or {}, "spec.template", "DaemonSet")
+    found = _selected(spec, "DaemonSet", "daemonset", needed=False)
     found += fields.negatives(spec, "spec", "minReadySeconds", "revisionHistoryLimit")
     strategy = spec.get("updateStrategy") or {}
     kind, rolling = strategy.get("type") or "", strategy.get("rollingUpdate")
@@ -180,8 +172,7 @@ def stateful_set(manifest: Struct, old: Struct | None) -> list[Cause]:
     found += fields.negatives(spec, "spec", "replicas", "minReadySeconds", "revisionHistoryLimit")
     if spec.get("serviceName"):
         found += fields.named(spec["serviceName"], names.subdomain, "spec.serviceName") if old is None else []
-    found += _selected(spec, "statefulset")
-    found += _template(spec.get("template") or {}, "spec.template", "StatefulSet")
+    found += _selected(spec, "StatefulSet", "statefulset")
     if old is not None:
         before = old["spec"]
         if {k: v for k, v in spec.items() if k not in _STATEFUL_MUTABLE} != {
