@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 Manifest = dict[str, Any]
 
 _VALIDATIONS = ("Strict", "Warn", "Ignore")
+_JOB_WARNING = "a Job's pods stay unless propagationPolicy is Background or Foreground; Orphan says that this is meant"
 _PROPAGATIONS = ("Foreground", "Background", "Orphan")
 
 
@@ -253,9 +254,10 @@ class Handlers:
         options = delete_options(call)
         namespace = call.info.namespace if resource.namespaced else ""
         manifest, gone = writes.delete(self.cluster, resource, namespace, call.info.name, options)
+        warnings = [_JOB_WARNING] if resource.storage == ("batch", "jobs") and not options.propagation else []
         if not gone or resource.storage in RETURNS_DELETED:
-            return self._object(resource, manifest, form)
-        return Answer(body=orjson.dumps(_deleted(resource, manifest)))
+            return self._object(resource, manifest, form, 200, warnings)
+        return Answer(body=orjson.dumps(_deleted(resource, manifest)), warnings=warnings)
 
     def _delete_collection(self, resource: Resource, call: Call) -> Answer:
         form = present.negotiate(call.accept)

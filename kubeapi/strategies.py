@@ -211,9 +211,18 @@ def changes_generation(resource: Resource, manifest: Mapping[str, Any], live: Ma
         return any(manifest.get(key) != live.get(key) for key in keys)
     if resource.storage not in GENERATIONS:
         return False
+    if resource.storage == ("apps", "deployments"):
+        # The one kind whose annotations count: its ReplicaSets take them over.
+        same = manifest.get("spec") == live.get("spec")
+        return not same or _annotations(manifest) != _annotations(live)
     if resource.storage == ("", "pods"):
         return _but_node(manifest) != _but_node(live)
     return any(manifest.get(key) != live.get(key) for key in _WHOLE.get(resource.storage, ("spec",)))
+
+
+def _annotations(manifest: Mapping[str, Any]) -> Manifest:
+    found: Manifest = manifest["metadata"].get("annotations") or {}
+    return found
 
 
 def _but_node(pod: Mapping[str, Any]) -> Manifest:

@@ -296,7 +296,7 @@ def replace_live(
         validation.prepare(resource, manifest, live, stamp(now))
     _admit(cluster, resource, manifest, live, options)
     metadata = manifest["metadata"]
-    if strategies.changes_generation(resource, manifest, live):
+    if options.subresource != "status" and strategies.changes_generation(resource, manifest, live):
         metadata["generation"] = old.get("generation", 0) + 1
     if same(manifest, live):
         return live
@@ -523,7 +523,7 @@ def change(
     manifest = fields.updated(
         live, wanted, manager, schema=resource.schema, now=cluster.clock.now(), subresource=subresource
     )
-    if strategies.changes_generation(resource, manifest, live):
+    if subresource != "status" and strategies.changes_generation(resource, manifest, live):
         manifest["metadata"]["generation"] = live["metadata"].get("generation", 0) + 1
     if _may_go(resource, manifest):
         return _last_write(cluster, resource, manifest)

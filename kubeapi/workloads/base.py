@@ -143,16 +143,23 @@ class Workload(Controller[str]):
         named = component or f"{self.kind.lower()}-controller"
         self.tools.recorder.record(about, reason, message, named, warning=warning)
 
-    def create_pod(self, live: Manifest, template: Manifest, name: str = "", labels: Manifest | None = None) -> None:
-        """A pod from a template, owned by `live`; named after it when no name is given."""
+    def create_pod(
+        self,
+        live: Manifest,
+        template: Manifest,
+        name: str = "",
+        labels: Manifest | None = None,
+        prefix: str = "",
+    ) -> None:
+        """A pod from a template, owned by `live`; named `prefix` (its name and a dash) and some letters when no name is
+        given."""
         metadata = live["metadata"]
         made = dict(template.get("metadata") or {})
         kept = {key: made[key] for key in ("labels", "annotations", "finalizers") if made.get(key)}
         kept["labels"] = {**(kept.get("labels") or {}), **(labels or {})}
         if name:
             kept["name"] = name
-        else:
-            kept["generateName"] = f"{metadata['name']}-"
+        kept["generateName"] = prefix or f"{metadata['name']}-"
         kept["ownerReferences"] = [reference_to(live)]
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": kept, "spec": dict(template.get("spec") or {})}
         resource = self.cluster.resource("v1", "Pod")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from kubeapi.workloads import revisions
 from kubeapi.workloads.base import PODS, Workload, is_active, is_ready, template_hash
 
 Manifest = dict[str, Any]
@@ -27,6 +28,7 @@ class DaemonSets(Workload):
             if all(node.labels.get(name) == value for name, value in selector.items())
         )
         if "deletionTimestamp" not in metadata:
+            revisions.keep(self, live, revision)
             self._advance(live, active, wanted, revision)
         ready = sum(1 for _, pod in active if is_ready(pod))
         updated = sum(1 for _, pod in active if _revision(pod) == revision)

@@ -110,7 +110,9 @@ class Deployments(Workload):
             return current
 
         metadata = live["metadata"]
-        writes.change(self.cluster, self.resource, metadata["namespace"], metadata["name"], numbered)
+        writes.change(
+            self.cluster, self.resource, metadata["namespace"], metadata["name"], numbered, subresource="status"
+        )
 
     def _renumber(self, entry: Entry, revision: int) -> None:
         def numbered(current: Manifest) -> Manifest:
@@ -209,7 +211,7 @@ class Deployments(Workload):
             ("updatedReplicas", updated),
             ("readyReplicas", ready),
             ("availableReplicas", ready),
-            ("unavailableReplicas", max(0, wanted - ready)),
+            ("unavailableReplicas", max(0, sum(_replicas(one) for _, one in every) - ready)),
         ):
             if value:
                 status[name] = value
@@ -218,7 +220,7 @@ class Deployments(Workload):
         if "collisionCount" in before:
             status["collisionCount"] = before["collisionCount"]
         now = self.cluster.clock.stamp()
-        conditions = list(before.get("conditions") or ())
+        conditions = self._paused(spec, list(before.get("conditions") or ()), now)
         if ready >= wanted - _allowed(spec, wanted):
             text = "Deployment has minimum availability."
             available = ("True", "MinimumReplicasAvailable", text)
@@ -230,13 +232,25 @@ class Deployments(Workload):
             conditions = with_condition(
                 conditions, "Progressing", "False", "ReplicaSetCreateError", problem, now, updates=True
             )
-        elif current is not None:
+        elif current is not None and not spec.get("paused"):
             complete = updated == wanted and replicas == wanted and ready == wanted
             name = current[1]["metadata"]["name"]
             value, reason, text, moves = self._progress(key, live, name, complete, (updated, ready))
             conditions = with_condition(conditions, "Progressing", value, reason, text, now, updates=True, fresh=moves)
         status["conditions"] = conditions
         self.save_status(live, status)
+
+    def _paused(self, spec: Manifest, conditions: list[Manifest], now: str) -> list[Manifest]:
+        """Progressing says that a rollout is paused, then that it goes on."""
+        known = next((one for one in conditions if one.get("type") == "Progressing"), {})
+        reason = known.get("reason")
+        if spec.get("paused") and reason not in ("DeploymentPaused", "ProgressDeadlineExceeded"):
+            told = ("DeploymentPaused", "Deployment is paused")
+        elif not spec.get("paused") and reason == "DeploymentPaused":
+            told = ("DeploymentResumed", "Deployment is resumed")
+        else:
+            return conditions
+        return with_condition(conditions, "Progressing", "Unknown", *told, now, updates=True)
 
     def _progress(
         self, key: str, live: Manifest, name: str, complete: bool, counts: tuple[int, int]

@@ -12,6 +12,8 @@ from kubeapi.writes import DeleteOptions
 
 Manifest = dict[str, Any]
 
+INDEX = "batch.kubernetes.io/job-completion-index"
+
 
 class Jobs(Workload):
     api_version = "batch/v1"
@@ -38,6 +40,7 @@ class Jobs(Workload):
             for entry, _ in active:
                 self.delete_pod(entry)
             conditions = with_condition(conditions, "Suspended", "True", "JobSuspended", "Job suspended", now)
+            conditions[-1].setdefault("lastProbeTime", now)
             active = []
         else:
             if any(one.get("type") == "Suspended" for one in conditions):
@@ -50,9 +53,15 @@ class Jobs(Workload):
                     status["completionTime"] = now
                 active = []
             else:
-                missing = min(parallel, (completions or parallel) - succeeded) - len(active)
-                for number in range(max(0, missing)):
-                    self._create(live, len(pods) + number)
+                missing = max(0, min(parallel, (completions or parallel) - succeeded) - len(active))
+                if spec.get("completionMode") == "Indexed":
+                    taken = {_index(pod) for _, pod in pods if is_active(pod) or _phase(pod) == "Succeeded"}
+                    free = [index for index in range(completions or 0) if index not in taken]
+                    for index in free[:missing]:
+                        self._create(live, index)
+                else:
+                    for _ in range(missing):
+                        self._create(live)
         for name, value in (
             ("active", len(active)),
             ("ready", sum(1 for _, pod in active if is_ready(pod))),
@@ -63,13 +72,17 @@ class Jobs(Workload):
                 status[name] = value
             else:
                 status.pop(name, None)
+        if spec.get("completionMode") == "Indexed":
+            done = {_index(pod) for _, pod in pods if _phase(pod) == "Succeeded"}
+            if done:
+                status["completedIndexes"] = _ranges(done)
         status["uncountedTerminatedPods"] = {}
         status["terminating"] = 0
         if conditions:
             status["conditions"] = conditions
         self.save_status(live, status)
 
-    def _create(self, live: Manifest, index: int) -> None:
+    def _create(self, live: Manifest, index: int | None = None) -> None:
         metadata, spec = live["metadata"], live["spec"]
         uid, name = metadata["uid"], metadata["name"]
         labels = {
@@ -79,12 +92,13 @@ class Jobs(Workload):
             "job-name": name,
         }
         template = dict(spec["template"])
-        if spec.get("completionMode") == "Indexed":
-            inner = dict(template.get("metadata") or {})
-            key = "batch.kubernetes.io/job-completion-index"
-            inner["annotations"] = {**(inner.get("annotations") or {}), key: str(index)}
-            template["metadata"] = inner
-        self.create_pod(live, template, labels=labels)
+        if index is None:
+            self.create_pod(live, template, labels=labels)
+            return
+        inner = dict(template.get("metadata") or {})
+        inner["annotations"] = {**(inner.get("annotations") or {}), INDEX: str(index)}
+        template["metadata"] = inner
+        self.create_pod(live, template, labels={**labels, INDEX: str(index)}, prefix=f"{name}-{index}-")
 
     def _ended(
         self,
@@ -158,3 +172,25 @@ class Jobs(Workload):
 
 def _phase(pod: Manifest) -> str:
     return str((pod.get("status") or {}).get("phase", ""))
+
+
+def _index(pod: Manifest) -> int:
+    """Which of an indexed Job's completions a pod is for; -1 for none."""
+    text = str((pod["metadata"].get("annotations") or {}).get(INDEX, ""))
+    return int(text) if text.isdigit() else -1
+
+
+def _ranges(numbers: set[int]) -> str:
+    """0,1,3-5: how completedIndexes is written."""
+    parts: list[list[int]] = []
+    for number in sorted(numbers):
+        if parts and parts[-1][1] == number - 1:
+            parts[-1][1] = number
+        else:
+            parts.append([number, number])
+    # Two in a row are listed, more are a range.
+    texts = (
+        str(first) if first == last else f"{first},{last}" if last == first + 1 else f"{first}-{last}"
+        for first, last in parts
+    )
+    return ",".join(texts)

@@ -13,6 +13,7 @@ Manifest = dict[str, Any]
 
 NODE = "kubeapi"
 ADDRESS = "127.0.0.1"
+_ORDER = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
 UNSCHEDULABLE = "Unschedulable"
 
 _NEVER_STARTS = {
@@ -215,8 +216,9 @@ class Pods(Workload):
 
 
 def _probed(conditions: list[Manifest]) -> list[Manifest]:
-    """A kubelet's conditions always say that they were never probed."""
-    return [{**one, "lastProbeTime": None} for one in conditions]
+    """The conditions in a kubelet's order; they always say that they were never probed."""
+    ordered = sorted(conditions, key=lambda one: _ORDER.index(one["type"]) if one["type"] in _ORDER else len(_ORDER))
+    return [{**one, "lastProbeTime": None} for one in ordered]
 
 
 def _wish(entry: Entry) -> str | None:

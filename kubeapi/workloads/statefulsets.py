@@ -7,6 +7,7 @@ from typing import Any
 from kubeapi import writes
 from kubeapi.errors import StatusError
 from kubeapi.store import Entry
+from kubeapi.workloads import revisions
 from kubeapi.workloads.base import PODS, Workload, is_ready, template_hash
 from kubeapi.writes import Options
 
@@ -24,6 +25,7 @@ class StatefulSets(Workload):
         revision = f"{metadata['name']}-{template_hash(spec['template'])}"
         pods = {entry.name: (entry, entry.manifest()) for entry in self.tools.owned(metadata["uid"], PODS)}
         if "deletionTimestamp" not in metadata:
+            revisions.keep(self, live, template_hash(spec["template"]))
             self._advance(live, pods, revision)
         self._report(live, pods, revision)
 

@@ -310,3 +310,54 @@ async def test_a_pod_runs_as_its_service_account(api: Api):
     stranger["metadata"]["name"] = "two"
     refused = await api.post(f"{CORE}/pods", stranger, expect=403)
     assert 'serviceaccount "nobody" not found' in refused["message"]
+
+
+async def test_a_deployments_annotations_count_in_its_generation_but_not_those_of_its_controller(api: Api):
+    await api.post(f"{APPS}/deployments", workload("Deployment", "web"))
+    web = await api.until(f"{APPS}/deployments/web", available)
+    assert web["metadata"]["generation"] == 1
+    annotated = await api.patch(f"{APPS}/deployments/web", {"metadata": {"annotations": {"a": "b"}}})
+    assert annotated["metadata"]["generation"] == 2
+    await api.until(f"{APPS}/deployments/web", lambda found: found["status"]["observedGeneration"] == 2)
+
+
+async def test_a_paused_deployment_says_so_and_rolls_out_when_resumed(api: Api):
+    await api.post(f"{APPS}/deployments", workload("Deployment", "web", paused=True))
+    await api.until(
+        f"{APPS}/deployments/web", lambda web: condition(web, "Progressing").get("reason") == "DeploymentPaused"
+    )
+    assert (await api.get(f"{APPS}/replicasets"))["items"] == []
+    await api.patch(f"{APPS}/deployments/web", {"spec": {"paused": False}})
+    await api.until(f"{APPS}/deployments/web", available)
+
+
+async def test_an_indexed_job_runs_each_index_once(api: Api):
+    await api.post(f"{BATCH}/jobs", job("idx", completionMode="Indexed", completions=4, parallelism=2))
+    done = await api.until(f"{BATCH}/jobs/idx", lambda found: condition(found, "Complete").get("status") == "True")
+    assert done["status"]["completedIndexes"] == "0-3"
+    key = "batch.kubernetes.io/job-completion-index"
+    assert sorted(pod["metadata"]["annotations"][key] for pod in await pods_of(api, "idx")) == ["0", "1", "2", "3"]
+
+
+async def test_templates_are_numbered_for_a_way_back(api: Api):
+    await api.post(f"{APPS}/statefulsets", workload("StatefulSet", "db", serviceName="db"))
+    await api.until(f"{APPS}/statefulsets/db", lambda db: db["status"].get("readyReplicas") == 1)
+    for image in ("app:2", "app:1"):
+        containers = {"spec": {"template": {"spec": {"containers": [{"name": "main", "image": image}]}}}}
+        await api.patch(f"{APPS}/statefulsets/db", containers, "strategic")
+        await api.until(
+            f"{APPS}/statefulsets/db",
+            lambda db: db["status"].get("updatedReplicas") == 1 and db["status"].get("readyReplicas") == 1,
+        )
+    found = (await api.get(f"{APPS}/controllerrevisions"))["items"]
+    images = {one["revision"]: one["data"]["spec"]["template"]["spec"]["containers"][0]["image"] for one in found}
+    assert images == {2: "app:2", 3: "app:1"}
+
+
+async def test_deleting_a_job_without_saying_how_warns_that_its_pods_stay(api: Api):
+    await api.post(f"{BATCH}/jobs", job("once"))
+    await api.until(f"{BATCH}/jobs/once", lambda found: condition(found, "Complete").get("status") == "True")
+    async with api.raw("DELETE", f"{BATCH}/jobs/once") as response:
+        assert "pods stay unless" in response.headers["Warning"]
+    await api.until(f"{BATCH}/jobs/once", lambda found: found is None)
+    assert len(await pods_of(api, "once")) == 1
