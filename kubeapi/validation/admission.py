@@ -54,6 +54,8 @@ def _unreadable(resource: Resource, manifest: Manifest, problem: str, patch: Any
         version = f"{resource.group}/{resource.version}, Kind={resource.kind}"
         meta = manifest.get("metadata") or {}
         named = f"{meta.get('namespace') or ''}/{meta.get('name') or ''}; {version}"
+        # Only values that decode themselves get here, and they don't know where they stand.
+        problem = re.sub(r"Go struct field \S+ of type", "Go value of type", problem)
         detail = f"error decoding from json: {problem}" if "base64" in problem else problem
         return StatusError(
             500,

@@ -81,8 +81,8 @@ def owners(value: Any, path: str) -> list[Cause]:
     controller = ""
     for one in value or ():
         # A reference's fields are reported under the list: the server doesn't say which one.
-        version = str(one.get("apiVersion") or "").rpartition("/")[2]
-        if not version:
+        given = str(one.get("apiVersion") or "")
+        if not given.rpartition("/")[2] or given.count("/") > 1:
             found.append(causes.invalid(f"{path}.apiVersion", one.get("apiVersion") or "", "version must not be empty"))
         found += [
             causes.invalid(f"{path}.{key}", "", "must not be empty")

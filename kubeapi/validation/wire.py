@@ -16,13 +16,31 @@ from typing import Any
 
 from kubeapi.fields.zero import INT_OR_STRING, QUANTITY, RAW_EXTENSION, TIMES, always_written
 from kubeapi.validation import quantity
-from shared.schema import Schema
+from shared.schema import Schema, schema
 
 OMIT: Any = object()
 FIELDS_V1 = "io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1"
 MICRO_TIME = "io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime"
 MAX_DEPTH = 500
 RANGES = {"int32": (-(2**31), 2**31 - 1), "int64": (-(2**63), 2**63 - 1)}
+
+_CORE = "io.k8s.api.core.v1."
+_PROBE = ("ProbeHandler", frozenset({"exec", "httpGet", "tcpSocket", "grpc"}))
+_REFERENCE = ("LocalObjectReference", frozenset({"name"}))
+_RULE = ("Rule", frozenset({"apiGroups", "apiVersions", "resources", "scope"}))
+_REFERRING = (
+    *("ConfigMapKeySelector", "SecretKeySelector", "ConfigMapEnvSource", "SecretEnvSource", "ConfigMapProjection"),
+    *("SecretProjection", "ConfigMapVolumeSource"),
+)
+INNER: dict[str, tuple[str, frozenset[str]]] = {
+    f"{_CORE}Volume": ("VolumeSource", frozenset(schema(f"{_CORE}Volume").properties) - {"name"}),
+    f"{_CORE}Probe": _PROBE,
+    "io.k8s.api.networking.v1.IngressRule": ("IngressRuleValue", frozenset({"http"})),
+    "io.k8s.api.admissionregistration.v1.RuleWithOperations": _RULE,
+    **{f"{_CORE}{name}": _REFERENCE for name in _REFERRING},
+}
+"""Structs that Go embeds in others: their name is in the path of a field that can't be decoded, not in any other."""
+_MARKED = re.compile("\0(\\w+)\0")
 
 Reader = Callable[[Any, str, "Read"], Any]
 Default = Callable[[dict[str, Any]], None]
@@ -66,13 +84,16 @@ def _struct(value: dict[str, Any], schema: Schema, path: str, reading: Read) -> 
     if reading.depth > MAX_DEPTH:
         raise DecodeProblem("json: exceeded max depth")
     prefix = f"{path}." if path else ""
+    inner = INNER.get(schema.name)
     out: dict[str, Any] = {}
     for name, child in value.items():
         reader = readers.get(name)
         if reader is None:
-            reading.unknown.append(prefix + name)
+            unknown = prefix + name
+            reading.unknown.append(_MARKED.sub("", unknown) if "\0" in unknown else unknown)
             continue
-        result = reader(child, prefix + name, reading)
+        where = prefix + name if inner is None or name not in inner[1] else f"{prefix}\0{inner[0]}\0{name}"
+        result = reader(child, where, reading)
         if result is not OMIT:
             out[name] = result
     reading.depth -= 1
@@ -177,7 +198,7 @@ def _value_reader(field: Schema, name: str, owner: Schema) -> Reader:
 
 
 def _refuse(value: Any, path: str, where: str, go_type: str) -> DecodeProblem:
-    fields = re.sub(r"\[[^\]]*\]", "", path)
+    fields = re.sub(r"\[[^\]]*\]", "", _MARKED.sub(r"\1.", path))
     return DecodeProblem(
         f"json: cannot unmarshal {json_kind(value)} into Go struct field {where}.{fields} of type {go_type}"
     )
@@ -193,6 +214,8 @@ def go_type(schema: Schema | None) -> str:
         return ".".join(schema.name.split(".")[-2:])
     if schema.type == "object":
         inner = schema.additional_properties
+        if isinstance(inner, Schema) and inner.name == QUANTITY:
+            return "v1.ResourceList"
         return f"map[string]{go_type(inner) if isinstance(inner, Schema) else 'interface {}'}"
     if schema.type == "integer":
         return schema.format or "int"
@@ -339,7 +362,7 @@ def _bad_base64_at(text: str) -> int:
     match = re.match(r"[A-Za-z0-9+/]*", text)
     good = match.end() if match else 0
     if good == len(text):
-        return good
+        return good - good % 4
     if text[good] == "=" and good % 4 in (2, 3):
         rest = text[good:]
         wanted = 4 - good % 4

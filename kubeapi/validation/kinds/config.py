@@ -21,6 +21,16 @@ _KEYS = {
     "kubernetes.io/dockercfg": (".dockercfg",),
     "kubernetes.io/dockerconfigjson": (".dockerconfigjson",),
 }
+_QUOTA = frozenset(
+    {
+        *("cpu", "memory", "ephemeral-storage", "requests.storage"),
+        *(f"{kind}.{name}" for kind in ("requests", "limits") for name in ("cpu", "memory", "ephemeral-storage")),
+        *("pods", "resourcequotas", "services", "replicationcontrollers", "secrets", "configmaps"),
+        *("persistentvolumeclaims", "services.nodeports", "services.loadbalancers"),
+    }
+)
+"""What a quota can count without a domain before its name."""
+_HUGE = ("hugepages-", "requests.hugepages-")
 _ACCOUNT = "kubernetes.io/service-account.name"
 _FROZEN = "field is immutable when `immutable` is set"
 
@@ -103,7 +113,11 @@ def resource_quota(manifest: Struct, old: Struct | None) -> list[Cause]:
     found: list[Cause] = []
     for name, text in ((manifest.get("spec") or {}).get("hard") or {}).items():
         path = f"spec.hard[{name}]"
-        found += [causes.invalid(path, name, problem) for problem in names.qualified(name)]
+        problems = names.qualified(name)
+        found += [causes.invalid(path, name, problem) for problem in problems]
+        if not problems and "/" not in name and name not in _QUOTA and not name.startswith(_HUGE):
+            found.append(causes.invalid(path, name, "must be a standard resource type or fully qualified"))
+            found.append(causes.invalid(path, name, "must be a standard resource for quota"))
         if text.startswith("-"):
             found.append(causes.invalid(path, text, "must be greater than or equal to 0"))
     return found
@@ -114,6 +128,11 @@ def limit_range(manifest: Struct, old: Struct | None) -> list[Cause]:
     seen: set[str] = set()
     for index, one in enumerate((manifest.get("spec") or {}).get("limits") or ()):
         path, kind = f"spec.limits[{index}]", one.get("type") or ""
+        problems = names.qualified(kind)
+        found += [causes.invalid(f"{path}.type", kind, problem) for problem in problems]
+        if not problems and "/" not in kind and kind not in ("Pod", "Container", "PersistentVolumeClaim"):
+            detail = "must be a standard limit type or fully qualified"
+            found.append(causes.invalid(f"{path}.type", kind, detail))
         if kind in seen:
             found.append(causes.duplicate(f"{path}.type", kind))
         seen.add(kind)

@@ -23,6 +23,11 @@ def check(manifest: Struct, old: Struct | None) -> list[Cause]:
     found: list[Cause] = []
     if old is not None:
         found += _kept_address(spec, old["spec"])
+    # Addresses are allocated before anything else is looked at.
+    addresses = _addresses(spec, kind)
+    if addresses and not found:
+        return addresses
+    found += addresses
     ports = spec.get("ports") or []
     if not ports and spec.get("clusterIP") != "None" and kind != "ExternalName":
         found.append(causes.required("spec.ports"))
@@ -39,7 +44,6 @@ def check(manifest: Struct, old: Struct | None) -> list[Cause]:
     found += fields.one_of(spec.get("sessionAffinity"), ("ClientIP", "None"), "spec.sessionAffinity", needed=True)
     found += _affinity(spec)
     found += fields.one_of(kind, _TYPES, "spec.type", needed=True)
-    found += _addresses(spec, kind)
     for index, one in enumerate(spec.get("externalIPs") or ()):
         found += fields.address(one, f"spec.externalIPs[{index}]")
     found += _balancer(spec, kind)
@@ -105,13 +109,13 @@ def _duplicates(ports: list[Struct], kind: str) -> list[Cause]:
         seen: set[tuple[Any, Any]] = set()
         for index, one in enumerate(ports):
             mark = (one.get("protocol"), one.get(key))
-            if not one.get(key):
+            if key == "nodePort" and not one.get(key):
                 continue
             if mark in seen:
                 if key == "nodePort":
                     found.append(causes.duplicate(f"spec.ports[{index}].nodePort", one[key]))
                 else:
-                    shown = {"Name": "", "Protocol": one.get("protocol"), "AppProtocol": None, "Port": one[key]}
+                    shown = {"Name": "", "Protocol": one.get("protocol"), "AppProtocol": None, "Port": one.get(key, 0)}
                     value = causes.Ordered({**shown, "TargetPort": 0, "NodePort": 0})
                     found.append(causes.duplicate(f"spec.ports[{index}]", value))
             seen.add(mark)

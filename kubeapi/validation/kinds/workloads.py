@@ -171,7 +171,7 @@ def stateful_set(manifest: Struct, old: Struct | None) -> list[Cause]:
     found += _retention(spec.get("persistentVolumeClaimRetentionPolicy") or {})
     found += fields.negatives(spec, "spec", "replicas", "minReadySeconds", "revisionHistoryLimit")
     if spec.get("serviceName"):
-        found += fields.named(spec["serviceName"], names.subdomain, "spec.serviceName") if old is None else []
+        found += fields.named(spec["serviceName"], names.label, "spec.serviceName") if old is None else []
     found += _selected(spec, "StatefulSet", "statefulset")
     if old is not None:
         before = old["spec"]
