@@ -19,7 +19,7 @@ from shared.git.mirrors import Mirrors
 from shared.loop import flags, process
 from shared.loop.flags import Flag
 from shared.loop.kinds import Kind
-from source_controller import bucket, gitrepository, helmrepository, ocirepository
+from source_controller import bucket, gitrepository, helmchart, helmrepository, ocirepository
 from source_controller.publish import Publisher
 
 NAME = "source-controller"
@@ -88,6 +88,7 @@ async def build(runtime: process.Runtime) -> Sequence[Kind[Any]]:
         ocirepository.kind(publisher),
         bucket.kind(publisher),
         helmrepository.kind(publisher, sizes),
+        helmchart.kind(publisher, sizes),
     ]
 
 

@@ -24,7 +24,7 @@ from shared.text import ignore
 S = TypeVar("S", bound=Resource)
 
 STORAGE_FAILED = "StorageOperationFailed"
-FAILURES = ("FetchFailed", "IncludeUnavailable", STORAGE_FAILED)
+FAILURES = ("FetchFailed", "IncludeUnavailable", "BuildFailed", STORAGE_FAILED)
 """Conditions whose end is told."""
 _IGNORE_FILE_LIMIT = 1 << 20
 
@@ -136,20 +136,30 @@ def owner_of(obj: Resource) -> Owner:
     return Owner(type(obj).resource.kind, obj.metadata.namespace or "", obj.metadata.name)
 
 
-def stored(obj: Resource, attempt: Attempt[Any], before: Artifact | None, message: str, news: str) -> Ready:
+def stored(
+    obj: Resource,
+    attempt: Attempt[Any],
+    before: Artifact | None,
+    message: str,
+    news: str,
+    *,
+    reason: str = "Succeeded",
+    told: str = "",
+) -> Ready:
     """The good end: the status has its artifact. Tells people when it is another one, or when a failure is over.
 
     `before` is the artifact that the object had, `message` what the conditions say, `news` what people are told.
+    `told` is the reason of the events; NewArtifact or Succeeded unless given.
     """
     status: Any = obj.status  # type: ignore[attr-defined]
     artifact: Artifact = status.artifact
     attempt.mark("ArtifactOutdated", None)
     about = {"revision": artifact.revision, "digest": artifact.digest}
     if before is None or before.digest != artifact.digest:
-        attempt.event("NewArtifact", news, metadata=about)
+        attempt.event(told or "NewArtifact", news, metadata=about)
     elif any(condition.type in FAILURES and condition.status == "True" for condition in status.conditions):
-        attempt.event("Succeeded", news, metadata=about)
-    return Ready("Succeeded", message, also=(Positive("ArtifactInStorage", "Succeeded", message),))
+        attempt.event(told or "Succeeded", news, metadata=about)
+    return Ready(reason, message, also=(Positive("ArtifactInStorage", reason, message),))
 
 
 def rules(root: Path, ignored: str | None) -> ignore.Matcher:

@@ -11,7 +11,7 @@ import pytest
 
 import kubeapi
 from shared.api import crd
-from shared.api.source import Bucket, GitRepository, OCIRepository
+from shared.api.source import Bucket, GitRepository, HelmChart, HelmRepository, OCIRepository
 from shared.kube import config
 from shared.kube.client import Client
 from shared.kube.errors import NotFound
@@ -144,7 +144,7 @@ async def api():
 @pytest.fixture
 async def world(api, tmp_path):
     made = World(api, tmp_path)
-    for kind in (GitRepository, OCIRepository, Bucket):
+    for kind in (GitRepository, OCIRepository, Bucket, HelmRepository, HelmChart):
         await made.kube.apply(crd.definition(kind), field_manager="test")
     yield made
     await made.close()
