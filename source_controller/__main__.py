@@ -20,6 +20,7 @@ from shared.loop import flags, process
 from shared.loop.flags import Flag
 from shared.loop.kinds import Kind
 from source_controller import bucket, gitrepository, helmchart, helmrepository, ocirepository
+from source_controller.github import Tokens
 from source_controller.publish import Publisher
 
 NAME = "source-controller"
@@ -45,6 +46,8 @@ FLAGS = (
     Flag("artifact-digest-algo", "string", "sha256", "The algorithm of artifact digests.", choices=digest.ALGORITHMS),
     Flag("ssh-hostkey-algos", "strings", [], "Host key algorithms to accept over SSH, the most preferred first."),
     Flag("ssh-kex-algos", "strings", [], "Key exchange algorithms to use over SSH, the most preferred first."),
+    Flag("token-cache-max-size", "int", 100, "How many tokens of GitHub Apps are cached."),
+    Flag("token-cache-max-duration", "duration", "1h", "How long a token of a GitHub App is cached at most."),
     Flag("default-service-account", "string", "", "The ServiceAccount for cloud logins of objects that name none.",
          built=False),
     Flag("helm-cache-max-size", "int", 0, "How many Helm repository indexes to cache.", built=False),
@@ -73,18 +76,21 @@ async def build(runtime: process.Runtime) -> Sequence[Kind[Any]]:
     await server.start(options.storage_addr)
     runtime.services.push_async_callback(server.stop)
     store.address = advertised(options.storage_adv_addr, f"{host}:{server.port}")
-    git = remote.Options(
-        host_key_algorithms=tuple(options.ssh_hostkey_algos),
-        key_exchange_algorithms=tuple(options.ssh_kex_algos),
+    git = gitrepository.Git(
+        remote.Options(
+            host_key_algorithms=tuple(options.ssh_hostkey_algos),
+            key_exchange_algorithms=tuple(options.ssh_kex_algos),
+        ),
+        Mirrors(Path(tempfile.mkdtemp(prefix="mirrors-"))),
+        Tokens(options.token_cache_max_size, options.token_cache_max_duration),
     )
-    mirrors = Mirrors(Path(tempfile.mkdtemp(prefix="mirrors-")))
-    runtime.services.push_async_callback(mirrors.close)
+    runtime.services.push_async_callback(git.mirrors.close)
     publisher = Publisher(store)
     sizes = helmrepository.Sizes(
         options.helm_index_max_size, options.helm_chart_max_size, options.helm_chart_file_max_size
     )
     return [
-        gitrepository.kind(publisher, mirrors, git),
+        gitrepository.kind(publisher, git),
         ocirepository.kind(publisher),
         bucket.kind(publisher),
         helmrepository.kind(publisher, sizes),

@@ -5,6 +5,9 @@ GitRepository + Secrets → Address, Credentials
 
 from __future__ import annotations
 
+import asyncio
+
+from shared.api.meta import parse_duration
 from shared.api.source import GitRepository
 from shared.git import credentials
 from shared.git.credentials import Address, Credentials, CredentialsError
@@ -12,9 +15,14 @@ from shared.git.errors import AuthenticationFailed, EmptyRepository, GitError, I
 from shared.kube.errors import NotFound
 from shared.loop.attempt import Attempt
 from shared.loop.verdict import Failed, NotReady, Stalled
+from shared.oci import tls
+from shared.oci.errors import CredentialsError as TlsError
+from source_controller import github
+from source_controller.github import Tokens
 
 FETCH_FAILED = "FetchFailed"
-_APP = ("githubAppID", "githubAppInstallationID", "githubAppPrivateKey")
+_NO_APP = "secretRef with github app data must be specified when provider is set to github"
+_APP = ("githubAppID", "githubAppInstallationID", "githubAppInstallationOwner", "githubAppPrivateKey")
 
 
 def address(repository: GitRepository) -> Address:
@@ -27,26 +35,30 @@ def address(repository: GitRepository) -> Address:
         raise Stalled("URLInvalid", message, condition=FETCH_FAILED) from error
 
 
-async def find(repository: GitRepository, at: Address, attempt: Attempt[GitRepository]) -> Credentials:
+async def find(repository: GitRepository, at: Address, tokens: Tokens, attempt: Attempt[GitRepository]) -> Credentials:
     """The credentials of the Secrets that the spec names. AuthenticationFailed says which key is missing or wrong."""
     spec, namespace = repository.spec, repository.metadata.namespace
     proxy = ""
     if spec.proxy_secret_ref is not None:
         try:
-            proxy = credentials.proxy_url(await _data(spec.proxy_secret_ref.name, attempt))
+            proxy = credentials.proxy_url(await attempt.secret(spec.proxy_secret_ref.name))
         except CredentialsError as error:
             name = f"{namespace}/{spec.proxy_secret_ref.name}"
             raise _refused(f"failed to configure proxy options: secret '{name}': {error}") from error
         except NotFound as error:
             raise _refused(f"failed to configure proxy options: {error}") from error
     data: dict[str, bytes] = {}
+    if spec.provider == "github" and spec.secret_ref is None:
+        raise Stalled("InvalidProviderConfiguration", _NO_APP, condition=FETCH_FAILED)
     if spec.secret_ref is not None:
         secret = f"{namespace}/{spec.secret_ref.name}"
         try:
-            data = await _data(spec.secret_ref.name, attempt)
+            data = await attempt.secret(spec.secret_ref.name)
         except NotFound as error:
             raise _refused(f"failed to get secret '{secret}': {error}") from error
-        if any(key in data for key in _APP):
+        if spec.provider == "github":
+            data = await _token(repository, data, secret, tokens, proxy)
+        elif any(key in data for key in _APP):
             message = f"secretRef '{secret}' has github app data but provider is not set to github"
             raise Failed("InvalidProviderConfiguration", message, condition=FETCH_FAILED)
     try:
@@ -57,6 +69,22 @@ async def find(repository: GitRepository, at: Address, attempt: Attempt[GitRepos
     if found.identity and not found.password and credentials.is_encrypted(found.identity):
         raise _refused(f"SSH identity key is encrypted but no 'password' field was provided in the secret '{secret}'")
     return found
+
+
+async def _token(
+    repository: GitRepository, data: dict[str, bytes], secret: str, tokens: Tokens, proxy: str
+) -> dict[str, bytes]:
+    """The credentials that a GitHub App's Secret stands for now."""
+    if not any(key in data for key in _APP):
+        raise Failed("InvalidProviderConfiguration", _NO_APP, condition=FETCH_FAILED)
+    trusted = {name: data[name] for name in ("ca.crt",) if name in data}
+    try:
+        app = github.from_secret(data)
+        context = await asyncio.to_thread(tls.context, trusted) if trusted else None
+        token = await tokens.token(app, tls=context, proxy=proxy, seconds=parse_duration(repository.spec.timeout))
+    except (github.GitHubError, TlsError) as error:
+        raise _refused(f"failed to configure authentication options: secret '{secret}': {error}") from error
+    return {**trusted, "username": github.USER.encode(), "password": token.encode()}
 
 
 def failed(repository: GitRepository, error: GitError) -> NotReady:
@@ -75,10 +103,6 @@ def failed(repository: GitRepository, error: GitError) -> NotReady:
             hint = f"; check the credentials in the secret '{repository.metadata.namespace}/{named.name}'"
     message = f"failed to checkout and determine revision: {error}{hint}"
     return Failed("GitOperationFailed", message, condition=FETCH_FAILED)
-
-
-async def _data(name: str, attempt: Attempt[GitRepository]) -> dict[str, bytes]:
-    return await attempt.secret(name)
 
 
 def _refused(message: str) -> Failed:

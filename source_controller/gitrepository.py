@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from shared.api.meta import Artifact, parse_duration
 from shared.api.source import GitRepository, GitRepositoryRef
@@ -21,18 +22,28 @@ from shared.loop.attempt import Attempt
 from shared.loop.kinds import ConfigRef, Kind, Wake
 from shared.loop.verdict import Ready
 from source_controller import access, include, verify
+from source_controller.github import Tokens
 from source_controller.publish import FAILURES, Publisher, stored
 
 
-def kind(publisher: Publisher, mirrors: Mirrors, git: remote.Options) -> Kind[GitRepository]:
-    """The kind, on a store and a cache, with the flags' options for connections."""
+@dataclass(frozen=True)
+class Git:
+    """What all repositories share: the flags' options for connections, and what is kept between attempts."""
+
+    options: remote.Options
+    mirrors: Mirrors
+    tokens: Tokens
+
+
+def kind(publisher: Publisher, git: Git) -> Kind[GitRepository]:
+    """The kind, on a store and on what repositories share."""
 
     async def reconcile(repository: GitRepository, attempt: Attempt[GitRepository]) -> Ready:
         spec, status = repository.spec, repository.status
         before = status.artifact
         await publisher.require_stored(repository, attempt)  # one that is gone is built again
         at = access.address(repository)  # URLInvalid stalls
-        credentials = await access.find(repository, at, attempt)  # AuthenticationFailed
+        credentials = await access.find(repository, at, git.tokens, attempt)  # AuthenticationFailed
         included = await include.find(repository, attempt)  # IncludeUnavailable waits
         verify.forget(repository, attempt)
 
@@ -40,7 +51,7 @@ def kind(publisher: Publisher, mirrors: Mirrors, git: remote.Options) -> Kind[Gi
         with attempt.workdir() as work:
             root = work / "files"
             with _explained(repository):  # GitOperationFailed
-                async with remote.session(at, credentials, seconds=seconds, options=git) as session:
+                async with remote.session(at, credentials, seconds=seconds, options=git.options) as session:
                     head = await session.resolve(reference(spec.ref))
                     revision = of_commit(head.name, head.commit)
                     reason = outdated(repository, revision, included)
@@ -50,7 +61,7 @@ def kind(publisher: Publisher, mirrors: Mirrors, git: remote.Options) -> Kind[Gi
                         return _stored(repository, attempt, before, revision)
                     attempt.mark("ArtifactOutdated", True, *reason)
                     await attempt.progress(f"building artifact: {reason[1]}")
-                    async with mirrors.held(_key(repository)) as mirror:
+                    async with git.mirrors.held(_key(repository)) as mirror:
                         commit = await session.checkout(
                             head,
                             root,
@@ -72,7 +83,7 @@ def kind(publisher: Publisher, mirrors: Mirrors, git: remote.Options) -> Kind[Gi
 
     async def finalize(repository: GitRepository, attempt: Attempt[GitRepository]) -> None:
         await publisher.remove(repository, attempt)
-        await mirrors.drop(_key(repository))
+        await git.mirrors.drop(_key(repository))
 
     return Kind(
         type=GitRepository,
@@ -133,7 +144,7 @@ def configs(repository: GitRepository) -> Iterable[ConfigRef]:
 
 def unbuilt(repository: GitRepository) -> Iterable[str]:
     """What this controller can't do for an object."""
-    if repository.spec.provider not in (None, "generic"):
+    if repository.spec.provider not in (None, "generic", "github"):
         yield f"spec.provider '{repository.spec.provider}'"
 
 

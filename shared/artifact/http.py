@@ -66,6 +66,19 @@ class Http:
         finally:
             response.release()
 
+    async def post(self, url: str, *, headers: Mapping[str, str] | None = None, limit: int = 1 << 20) -> Answer:
+        """The answer to a request without a body. A redirect is an answer like others."""
+        try:
+            response = await self._session.post(
+                URL(url, encoded=True), headers=dict(headers or {}), allow_redirects=False, proxy=self._proxy
+            )
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            raise HttpError(explained(error, url)) from error
+        try:
+            return _answer(response, await _body(response, limit))
+        finally:
+            response.release()
+
     async def download(
         self, url: str, out: Sink, *, headers: Mapping[str, str] | None = None, limit: int = 1 << 30
     ) -> Answer:

@@ -1,0 +1,169 @@
+"""GitHub Apps: an installation's short-lived token instead of a person's password.
+
+    Secret → App → signed request → token → Credentials
+
+Tokens are kept until shortly before they expire, by the digest of what they were made of, and never leave the process.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import ssl
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
+from shared.api.meta import parse_time
+from shared.artifact import http
+from shared.artifact.http import Answer, Http, HttpError
+
+API = "https://api.github.com"
+USER = "x-access-token"
+"""The name that goes with a token."""
+_EARLY = 300.0
+_LIFE = 540
+
+
+class GitHubError(Exception):
+    """There is no token to be had; the message says what to fix."""
+
+
+@dataclass(frozen=True, repr=False)
+class App:
+    """An installation of an App."""
+
+    app: str
+    key: str
+    installation: str = ""
+    owner: str = ""
+    """Whose installation it is, to look it up by."""
+    api: str = API
+
+    @property
+    def digest(self) -> str:
+        """Stands for all of it."""
+        parts = (self.app, self.key, self.installation, self.owner, self.api)
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def from_secret(data: Mapping[str, bytes]) -> App:
+    """The App that a Secret describes. GitHubError names the key that is missing or wrong."""
+    values = {
+        name: data.get(f"githubApp{name}", b"").decode(errors="replace").strip()
+        for name in ("ID", "PrivateKey", "InstallationID", "InstallationOwner", "BaseURL")
+    }
+    for name in ("ID", "PrivateKey"):
+        if not values[name]:
+            raise GitHubError(f"the key 'githubApp{name}' is missing")
+    if bool(values["InstallationID"]) == bool(values["InstallationOwner"]):
+        raise GitHubError("it needs one of 'githubAppInstallationID' and 'githubAppInstallationOwner'")
+    for name in ("ID", "InstallationID"):
+        if values[name] and not re.fullmatch(r"[\w.-]{1,100}", values[name], re.A):
+            raise GitHubError(f"the key 'githubApp{name}' holds no id")
+    api = values["BaseURL"].rstrip("/") or API
+    if not re.match(r"https?://[^/@\s]+", api):
+        raise GitHubError("the key 'githubAppBaseURL' holds no http or https address")
+    return App(values["ID"], values["PrivateKey"], values["InstallationID"], values["InstallationOwner"], api)
+
+
+class Tokens:
+    """Installations' tokens, kept while they are good."""
+
+    def __init__(self, size: int = 100, longest: float = 3600.0) -> None:
+        """At most `size` of them, each for `longest` seconds."""
+        self._size, self._longest = size, longest
+        self._kept: OrderedDict[str, tuple[str, float]] = OrderedDict()
+
+    async def token(
+        self, app: App, *, tls: ssl.SSLContext | None = None, proxy: str = "", seconds: float = 60.0
+    ) -> str:
+        """A token of an installation. GitHubError says why there is none."""
+        kept = self._kept.get(app.digest)
+        if kept and kept[1] - _EARLY > time.time():
+            self._kept.move_to_end(app.digest)
+            return kept[0]
+        try:
+            async with http.open_(tls=tls, proxy=proxy, seconds=seconds) as connection:
+                token, until = await _asked(connection, app)
+        except HttpError as error:
+            raise GitHubError(str(error)) from error
+        if self._size > 0:
+            self._kept[app.digest] = (token, min(until, time.time() + self._longest + _EARLY))
+            while len(self._kept) > self._size:
+                self._kept.popitem(last=False)
+        return token
+
+
+async def _asked(connection: Http, app: App) -> tuple[str, float]:
+    headers = {
+        "Authorization": f"Bearer {_signed(app, int(time.time()))}",
+        "Accept": "application/vnd.github+json",
+        "User-Agent": "fluvial",
+    }
+    installation = app.installation
+    if not installation:
+        found: Mapping[str, Any] = {}
+        for kind in ("orgs", "users"):
+            answer = await connection.get(f"{app.api}/{kind}/{quote(app.owner, safe='')}/installation", headers=headers)
+            if answer.status != 404:
+                found = _read(answer, f"the installation of '{app.owner}'")
+                break
+        installation = str(found.get("id") or "")
+        if not installation:
+            raise GitHubError(f"the App is not installed by '{app.owner}'")
+    answer = await connection.post(
+        f"{app.api}/app/installations/{quote(installation, safe='')}/access_tokens", headers=headers
+    )
+    body = _read(answer, f"a token of installation '{installation}'")
+    token = body.get("token")
+    if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]+", token):
+        raise GitHubError("the server gave no token")
+    try:
+        until = parse_time(str(body.get("expires_at"))).timestamp()
+    except ValueError:
+        until = time.time()
+    return token, until
+
+
+def _read(answer: Answer, what: str) -> Mapping[str, Any]:
+    try:
+        body = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        body = {}
+    if not isinstance(body, dict):
+        body = {}
+    if not answer.is_good:
+        told = f" ({str(body['message'])[:200]})" if body.get("message") else ""
+        hints = {
+            401: "; check 'githubAppID' and 'githubAppPrivateKey'",
+            404: "; check 'githubAppInstallationID' and 'githubAppBaseURL'",
+        }
+        raise GitHubError(f"could not get {what}: {answer.status} {answer.reason}{told}{hints.get(answer.status, '')}")
+    return body
+
+
+def _signed(app: App, now: int) -> str:
+    """A JSON Web Token that says: this is the App. A minute back, for clocks that go after."""
+    try:
+        key = serialization.load_pem_private_key(app.key.encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise GitHubError("the key 'githubAppPrivateKey' holds no PEM private key") from error
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise GitHubError("the key 'githubAppPrivateKey' holds no RSA key")
+    claims = {"iat": now - 60, "exp": now + _LIFE, "iss": app.app}
+    text = ".".join(_base64(json.dumps(part).encode()) for part in ({"alg": "RS256", "typ": "JWT"}, claims))
+    return f"{text}.{_base64(key.sign(text.encode(), padding.PKCS1v15(), hashes.SHA256()))}"
+
+
+def _base64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
