@@ -91,6 +91,8 @@ class Handlers:
             return None
         if info.subresource:
             if info.subresource.partition("/")[0] not in resource.subresources:
+                if resource.custom and info.subresource in ("status", "scale"):
+                    raise not_found(resource.group, resource.plural, info.name)
                 raise no_such_resource()
             answer = self._subresource(resource, call)
         else:

@@ -166,6 +166,13 @@ def patch(
     options: Options,
 ) -> tuple[Manifest, bool]:
     """Change an object by a json, merge, strategic or apply patch; gives it as stored, and whether it is new."""
+    if kind == "strategic" and resource.custom:
+        raise StatusError(
+            415,
+            "UnsupportedMediaType",
+            "the body of the request was in an unknown format - accepted media types include: "
+            "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
+        )
     live = cluster.live(resource, namespace, name)
     if kind == "apply":
         return _apply(cluster, resource, namespace, name, live, body, options)
@@ -178,13 +185,6 @@ def patch(
             raise bad_request("the body of a merge patch must be an object")
         changed = fields.merge_patch(live, body)
     else:
-        if resource.custom:
-            raise StatusError(
-                415,
-                "UnsupportedMediaType",
-                "the body of the request was in an unknown format - accepted media types include: "
-                "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
-            )
         changed = fields.strategic_patch(live, body, resource.schema)
     if not isinstance(changed, dict) or not isinstance(changed.get("metadata"), dict):
         raise bad_request("the patch leaves no object: metadata is gone")

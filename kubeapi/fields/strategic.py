@@ -196,7 +196,7 @@ def _merge_lists(live: list[Any], wanted: list[Any], schema: Schema | None, dele
     if any(isinstance(item, list) for item in sample):
         raise DoesNotApply("lists of lists are not supported")
     if any(isinstance(item, dict) for item in sample) != all(isinstance(item, dict) for item in sample):
-        raise _problem("list element types are not identical")
+        raise _problem(f"list element types are not identical: {plain([live, wanted])}")
     if not isinstance(sample[0], dict):
         if deleting:
             return [item for item in live if not any(equal(item, gone) for gone in wanted)]

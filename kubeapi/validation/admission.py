@@ -54,9 +54,7 @@ def _unreadable(resource: Resource, manifest: Manifest, problem: str, patch: Any
         version = f"{resource.group}/{resource.version}, Kind={resource.kind}"
         meta = manifest.get("metadata") or {}
         named = f"{meta.get('namespace') or ''}/{meta.get('name') or ''}; {version}"
-        # Only values that decode themselves get here, and they don't know where they stand.
-        problem = re.sub(r"Go struct field \S+ of type", "Go value of type", problem)
-        detail = f"error decoding from json: {problem}" if "base64" in problem else problem
+        detail = _converted(problem)
         return StatusError(
             500,
             "",
@@ -66,12 +64,40 @@ def _unreadable(resource: Resource, manifest: Manifest, problem: str, patch: Any
     if patch is not None:
         body = patch()
         if body.startswith("map["):
-            # A strategic merge works on values, not on text: its problems have other words.
-            wanted = re.search(r"of type (\S+)$", problem)
-            problem = f"unrecognized type: {wanted[1]}" if wanted else problem
+            problem = _converted(problem)
+        problem = problem.rstrip()
         return invalid("", "", "", [causes.invalid("patch", body, problem)])
+    problem = problem.rstrip()
     kind, version = manifest.get("kind", resource.kind), resource.version
     return bad_request(f'{kind} in version "{version}" cannot be handled as a {resource.kind}: {problem}')
+
+
+_UNFIT = re.compile(r"json: cannot unmarshal (\w+)(?: (\S+))? into Go struct field \S+ of type (\S+ ?)")
+_GO_KINDS = {"number": "int64", "array": "slice", "object": "map"}
+
+
+def _converted(problem: str) -> str:
+    """A wrong type in the words of the conversion of values: strategic merges and applies go through no text."""
+    if "base64" in problem:
+        return f"error decoding from json: {problem}"
+    match = _UNFIT.fullmatch(problem)
+    if match is None:
+        return problem
+    given, text, wanted = match.groups()
+    kind = "float64" if text and "." in text else _GO_KINDS.get(given, given)
+    if wanted == wire.EITHER:
+        return f"json: cannot unmarshal {given}{f' {text}' if text else ''} into Go value of type int32"
+    if wanted.startswith("map[") or wanted == "v1.ResourceList":
+        return f"cannot restore map from {kind}"
+    if wanted.startswith("[]") and wanted != "[]uint8":
+        return f"cannot restore slice from {kind}"
+    if "." in wanted:
+        return f"cannot restore struct from: {kind}"
+    if kind == "int64" and wanted == "string":
+        return "cannot convert int64 to string"
+    if kind == "float64" and wanted.startswith("int"):
+        return f"cannot convert float64 to {wanted}"
+    return f"unrecognized type: {wanted}"
 
 
 def prepare(resource: Resource, manifest: Manifest, old: Manifest | None, now: str) -> None:

@@ -50,7 +50,11 @@ def changed(metadata: Manifest, old: Manifest, path: str = "metadata") -> list[C
         for key in ("name", "namespace", "deletionTimestamp", "deletionGracePeriodSeconds")
         if metadata.get(key) != old.get(key)
     ]
-    for key, check in (("labels", label_map), ("annotations", annotation_map), ("ownerReferences", owners)):
+    checks = (
+        *(("labels", label_map), ("annotations", annotation_map)),
+        *(("ownerReferences", owners), ("finalizers", finalizers)),
+    )
+    for key, check in checks:
         value = metadata.get(key)
         if value is not None and value != old.get(key):
             found += check(value, f"{path}.{key}")

@@ -42,6 +42,9 @@ INNER: dict[str, tuple[str, frozenset[str]]] = {
 """Structs that Go embeds in others: their name is in the path of a field that can't be decoded, not in any other."""
 _MARKED = re.compile("\0(\\w+)\0")
 
+EITHER = "int32 "
+"""The type that messages give a number or text: int32, with a mark by which it is told from one."""
+
 Reader = Callable[[Any, str, "Read"], Any]
 Default = Callable[[dict[str, Any]], None]
 
@@ -402,7 +405,7 @@ def _int_or_string(where: str) -> Reader:
         if value is None:
             return 0
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            problem = str(_refuse(value, path, where, "int32"))
+            problem = str(_refuse(value, path, where, EITHER))
             if isinstance(value, (int, float)) and not isinstance(value, bool):
                 problem = problem.replace("number into", f"number {json.dumps(value)} into")
             raise DecodeProblem(problem)

@@ -31,7 +31,7 @@ BUILT_IN = {(one.api_version, one.kind): (one.plural, one.namespaced) for one in
 _PATCHED = re.compile(r'(Invalid value: \\"\{).*?(\}\\": )')
 """The object that a patch made, in the message that refuses it."""
 _INSIDE = re.compile(
-    r"Invalid value: \{.*\}: (field is immutable|cannot set `allow)"
+    r"Invalid value: \{(?:(?!Invalid value).)*\}: (field is immutable|cannot set `allow)"
     r"|Invalid value: \[\{.*\}\]: (must have exactly)|(\n@@ .*)",
     re.DOTALL,
 )

@@ -938,6 +938,151 @@ CASES: dict[str, list[Step]] = {
         patch("merge", configmap(), []),
         patch("merge", configmap(), {"data": None}),
     ],
+    "patch-strategic": [
+        create(deployment(FULL, container(name="b", image="x"), pod={"volumes": VOLUMES}, replicas=2)),
+        patch(
+            "strategic",
+            deployment(),
+            {"spec": {"template": {"spec": {"containers": [{"name": "b", "$patch": "delete"}]}}}},
+        ),
+        patch(
+            "strategic",
+            deployment(),
+            {
+                "spec": {
+                    "template": {
+                        "spec": {
+                            "$setElementOrder/containers": [{"name": "c"}, {"name": "app"}],
+                            "containers": [{"name": "c", "image": "c"}, {"name": "app", "image": "nginx:3"}],
+                        }
+                    }
+                }
+            },
+        ),
+        patch("strategic", deployment(), {"spec": {"strategy": {"$retainKeys": ["type"], "type": "Recreate"}}}),
+        patch(
+            "strategic",
+            deployment(),
+            {
+                "spec": {
+                    "template": {"spec": {"volumes": [{"name": "v", "emptyDir": None, "configMap": {"name": "z"}}]}}
+                }
+            },
+        ),
+        patch(
+            "strategic",
+            deployment(),
+            {
+                "spec": {
+                    "template": {
+                        "spec": {
+                            "volumes": [{"name": "v", "$retainKeys": ["name", "configMap"], "configMap": {"name": "z"}}]
+                        }
+                    }
+                }
+            },
+        ),
+        patch(
+            "strategic",
+            deployment(),
+            {
+                "spec": {
+                    "template": {
+                        "spec": {
+                            "containers": [
+                                {
+                                    "name": "app",
+                                    "env": [{"name": "A", "$patch": "delete"}],
+                                    "ports": [{"containerPort": 99}],
+                                }
+                            ]
+                        }
+                    }
+                }
+            },
+        ),
+        patch(
+            "strategic",
+            deployment(),
+            {"spec": {"template": {"spec": {"containers": [{"$patch": "replace"}, {"name": "only", "image": "o"}]}}}},
+        ),
+        patch(
+            "strategic",
+            deployment(),
+            {"metadata": {"labels": {"a": "b"}, "annotations": {"x": "y"}, "finalizers": ["a.b/c"]}},
+        ),
+        patch(
+            "strategic",
+            deployment(),
+            {"metadata": {"labels": {"$patch": "replace", "c": "d"}, "$deleteFromPrimitiveList/finalizers": ["a.b/c"]}},
+        ),
+        patch("strategic", deployment(), {"spec": {"$patch": "what"}}),
+        patch("strategic", deployment(), {"spec": {"template": {"spec": {"containers": [{"image": "x"}]}}}}),
+        patch("strategic", deployment(), {"spec": {"replicas": None, "paused": True}}),
+        get(deployment()),
+        create(service({"port": 80, "name": "a"}, {"port": 81, "name": "b"})),
+        patch("strategic", service(), {"spec": {"ports": [{"port": 80, "$patch": "delete"}]}}),
+        patch(
+            "strategic",
+            service(),
+            {"spec": {"ports": [{"port": 81, "targetPort": 8081}], "selector": {"app": None, "x": "y"}}},
+        ),
+        get(service()),
+    ],
+    "kubectl-apply": [
+        create(deployment(meta={"annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{}"}})),
+        apply(deployment(replicas=3), "kubectl"),
+        apply(deployment(replicas=3), "kubectl", force="true"),
+        get(deployment()),
+    ],
+    "statefulset-mounts": [
+        create(
+            statefulset(
+                template=template(container(volumeMounts=[{"name": "d", "mountPath": "/d"}])),
+                volumeClaimTemplates=[{"metadata": {"name": "d"}, "spec": claim()["spec"]}],
+            )
+        ),
+        apply(
+            statefulset(
+                template=template(container(volumeMounts=[{"name": "d", "mountPath": "/d"}])),
+                volumeClaimTemplates=[{"metadata": {"name": "d"}, "spec": claim()["spec"]}],
+            )
+        ),
+    ],
+    "custom-lists": [
+        create(widget(parts=[{"name": "a"}, {"name": "b"}], tags=["x", "y"])),
+        patch("merge", widget(), {"spec": {"parts": [{"name": "b", "size": 1}, {"name": "a"}]}}),
+        apply(widget(parts=[{"name": "c"}], tags=["z"]), "other"),
+        apply(widget(parts=[{"name": "c"}, {"size": 2}]), "other"),
+        apply(widget(tags=[]), "other"),
+        patch("json", widget(), [{"op": "remove", "path": "/spec/parts/0"}]),
+        get(widget()),
+    ],
+    "custom-ratchet": [
+        create(git(meta={"name": "r"}, url="https://a.example/x")),
+        patch("merge", git(meta={"name": "r"}), {"spec": {"interval": "1x"}}),
+        patch(
+            "merge", git(meta={"name": "r"}), {"metadata": {"annotations": {"reconcile.fluxcd.io/requestedAt": "now"}}}
+        ),
+        patch(
+            "merge",
+            git(meta={"name": "r"}),
+            {
+                "metadata": {
+                    "annotations": {"reconcile.fluxcd.io/requestedAt": None},
+                    "finalizers": ["finalizers.fluxcd.io"],
+                }
+            },
+        ),
+        apply(git(meta={"name": "r"}, suspend=True), "kustomize-controller", force="true"),
+        patch("merge", git(meta={"name": "r"}), {"spec": {"suspend": None}}),
+        delete(git(meta={"name": "r"})),
+        patch(
+            "merge", git(meta={"name": "r"}), {"metadata": {"finalizers": ["finalizers.fluxcd.io", "other.example/x"]}}
+        ),
+        patch("merge", git(meta={"name": "r"}), {"metadata": {"finalizers": None}}),
+        get(git(meta={"name": "r"})),
+    ],
     "status": [
         create(deployment()),
         patch("merge", deployment(), {"status": {"replicas": 3, "observedGeneration": 1}}, "status"),

@@ -34,20 +34,34 @@ def template(value: Struct, path: str) -> list[Cause]:
 
 
 def new(manifest: Struct) -> list[Cause]:
-    return spec(manifest.get("spec") or {}, "spec")
+    below = manifest.get("spec") or {}
+    return spec(below, "spec") + _tokens(below)
+
+
+def _tokens(value: Struct) -> list[Cause]:
+    """A pod that has no account can't be given a token of one."""
+    if value.get("serviceAccountName"):
+        return []
+    return [
+        causes.forbidden(
+            f"spec.volumes[{index}].projected.sources[{position}].serviceAccountToken",
+            "must not be specified when serviceAccountName is not set",
+        )
+        for index, volume in enumerate(value.get("volumes") or ())
+        for position, source in enumerate((volume.get("projected") or {}).get("sources") or ())
+        if source.get("serviceAccountToken") is not None
+    ]
 
 
 def changed(manifest: Struct, old: Struct) -> list[Cause]:
     """A pod's spec hardly changes once it is there."""
     now, before = manifest["spec"], old["spec"]
-    found: list[Cause] = []
-    for key in ("containers", "initContainers"):
-        if len(now.get(key) or ()) != len(before.get(key) or ()):
-            detail = f"pod updates may not add or remove {'containers' if key == 'containers' else 'init containers'}"
-            return [causes.forbidden(f"spec.{key}", detail)]
     if now == before:
-        return found
-    found += spec(now, "spec")
+        return []
+    found = spec(now, "spec") + _tokens(now)
+    for key, words in (("containers", "containers"), ("initContainers", "init containers")):
+        if len(now.get(key) or ()) != len(before.get(key) or ()):
+            return [causes.forbidden(f"spec.{key}", f"pod updates may not add or remove {words}"), *found]
     aligned = _with_mutable_fields_of(now, before)
     if aligned != before:
         found.append(causes.forbidden("spec", f"{_MUTABLE}\n{difference(before, aligned)}"))

@@ -7,7 +7,7 @@ from typing import Any
 
 from kubeapi.errors import Cause
 from kubeapi.validation import causes, fields, names, quantity
-from kubeapi.validation.kinds import pods
+from kubeapi.validation.kinds import pods, volumes
 
 Struct = Mapping[str, Any]
 
@@ -109,6 +109,8 @@ def volume(manifest: Struct, old: Struct | None) -> list[Cause]:
     sources = [key for key in spec if key not in _NOT_SOURCES and isinstance(spec[key], Mapping)]
     if not sources:
         found.append(causes.required("spec", "must specify a volume type"))
+    elif sources[0] in _SOURCE_CHECKS:
+        found += _SOURCE_CHECKS[sources[0]](spec[sources[0]], f"spec.{sources[0]}")
     found += [causes.forbidden(f"spec.{key}", "may not specify more than 1 volume type") for key in sources[1:]]
     if old is not None:
         before = {key: value for key, value in old["spec"].items() if key not in _NOT_SOURCES}
@@ -126,6 +128,9 @@ _NOT_SOURCES = frozenset(
         *("storageClassName", "volumeAttributesClassName", "volumeMode"),
     }
 )
+
+
+_SOURCE_CHECKS = {"hostPath": volumes.host_path, "nfs": volumes.nfs}
 
 
 def storage_class(manifest: Struct, old: Struct | None) -> list[Cause]:

@@ -161,7 +161,8 @@ def _token(one: Struct, path: str) -> list[Cause]:
     return found
 
 
-def _nfs(one: Struct, path: str) -> list[Cause]:
+def nfs(one: Struct, path: str) -> list[Cause]:
+    """A directory that a server shares."""
     found = [causes.required(f"{path}.{key}") for key in ("server", "path") if not one.get(key)]
     if one.get("path") and not one["path"].startswith("/"):
         found.append(causes.invalid(f"{path}.path", one["path"], "must be an absolute path"))
@@ -192,7 +193,7 @@ _CHECKS: dict[str, Check] = {
     "emptyDir": _empty_dir,
     "downwardAPI": _downward,
     "projected": _projected,
-    "nfs": _nfs,
+    "nfs": nfs,
     "csi": _csi,
     "ephemeral": _ephemeral,
 }

@@ -172,7 +172,7 @@ def stateful_set(manifest: Struct, old: Struct | None) -> list[Cause]:
     found += fields.negatives(spec, "spec", "replicas", "minReadySeconds", "revisionHistoryLimit")
     if spec.get("serviceName"):
         found += fields.named(spec["serviceName"], names.label, "spec.serviceName") if old is None else []
-    found += _selected(spec, "StatefulSet", "statefulset")
+    found += _selected(_with_claims(spec), "StatefulSet", "statefulset")
     if old is not None:
         before = old["spec"]
         if {k: v for k, v in spec.items() if k not in _STATEFUL_MUTABLE} != {
@@ -180,6 +180,19 @@ def stateful_set(manifest: Struct, old: Struct | None) -> list[Cause]:
         }:
             found.append(causes.forbidden("spec", _STATEFUL))
     return found
+
+
+def _with_claims(spec: Struct) -> Struct:
+    """The spec with a volume for each claim template: containers mount them by name."""
+    claims = spec.get("volumeClaimTemplates") or ()
+    if not claims:
+        return spec
+    template = spec.get("template") or {}
+    below = template.get("spec") or {}
+    named = [(one.get("metadata") or {}).get("name") or "" for one in claims]
+    volumes = [{"name": name, "persistentVolumeClaim": {"claimName": name}} for name in named]
+    own = [one for one in below.get("volumes") or () if one.get("name") not in named]
+    return {**spec, "template": {**template, "spec": {**below, "volumes": [*volumes, *own]}}}
 
 
 def _retention(policy: Struct) -> list[Cause]:
@@ -206,7 +219,7 @@ def job(manifest: Struct, old: Struct | None) -> list[Cause]:
     selector, labels = spec.get("selector"), _labels(spec.get("template") or {})
     if selector is None:
         found.append(causes.required("spec.selector"))
-    elif fields.is_sound(selector) and not fields.matches(selector, labels or {}):
+    if selector is None or (fields.is_sound(selector) and not fields.matches(selector, labels or {})):
         found.append(causes.invalid("spec.template.metadata.labels", labels, _MISMATCH))
     if old is not None:
         found += _job_changes(spec, old["spec"])
@@ -216,9 +229,13 @@ def job(manifest: Struct, old: Struct | None) -> list[Cause]:
 def _generated_selector(manifest: Struct, spec: Struct) -> list[Cause]:
     """The selector that the server makes is the only one."""
     found: list[Cause] = []
+    if spec.get("selector") is None:
+        return found
     labels = _labels(spec.get("template") or {}) or {}
     uid, name = manifest["metadata"].get("uid"), manifest["metadata"].get("name")
-    for key, wanted in (("batch.kubernetes.io/controller-uid", uid), ("batch.kubernetes.io/job-name", name)):
+    keys = ("batch.kubernetes.io/controller-uid", "controller-uid", "batch.kubernetes.io/job-name", "job-name")
+    for key in keys:
+        wanted = uid if key.endswith("uid") else name
         if labels.get(key) != wanted:
             path = f"spec.template.metadata.labels[{key}]"
             given = labels.get(key)
