@@ -8,7 +8,7 @@ the Secret's keys and nothing else, so a key that was removed from the Secret co
 
 from __future__ import annotations
 
-from shared.api.source import GitRepository
+from shared.api.source import GitRepository, OCIRepository
 from shared.artifact.revision import of_commit
 from shared.git.remote import Commit, Tag
 from shared.kube.errors import NotFound
@@ -31,13 +31,13 @@ def is_due(repository: GitRepository) -> bool:
     wanted = mode(repository)
     if wanted is None:
         return False
-    known = next((each for each in repository.status.conditions if each.type == VERIFIED), None)
-    return (
-        repository.status.source_verification_mode != wanted
-        or known is None
-        or known.status != "True"
-        or known.observed_generation != repository.metadata.generation
-    )
+    return repository.status.source_verification_mode != wanted or not is_verified(repository)
+
+
+def is_verified(source: GitRepository | OCIRepository) -> bool:
+    """Was what the artifact is of verified as the spec now asks for?"""
+    known = next((each for each in source.status.conditions if each.type == VERIFIED), None)
+    return known is not None and known.status == "True" and known.observed_generation == source.metadata.generation
 
 
 def forget(repository: GitRepository, attempt: Attempt[GitRepository]) -> None:

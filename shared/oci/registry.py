@@ -47,6 +47,7 @@ class Descriptor:
     digest: str
     size: int
     annotations: Mapping[str, str] = field(default_factory=dict)
+    artifact_type: str = ""
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,22 @@ class Registry:
                 return _manifest(digest, kind, raw, body)
             reference = _choice(body)
         raise OCIError("indexes are nested too deep")
+
+    async def referrers(self, digest: str) -> list[Descriptor]:
+        """The manifests that say they are about this one, such as signatures; none where the registry can't tell."""
+        require_digest(digest)
+        try:
+            async with self._get(f"/v2/{self.at.path}/referrers/{digest}", INDEX) as response:
+                body = _json(await _read(response, _MANIFEST_LIMIT))
+        except NotFound:  # an older registry: clients keep the list under a tag
+            try:
+                body = _json((await self._fetched(digest.replace(":", "-", 1)))[2])
+            except NotFound:
+                return []
+        try:
+            return [_descriptor(each) for each in body.get("manifests") or ()]
+        except (KeyError, TypeError, ValueError, AttributeError, InvalidReference) as error:
+            raise OCIError(f"the list of what refers to {digest} is none: {error}") from error
 
     async def blob(self, wanted: Descriptor, out: BinaryIO) -> None:
         """Writes a blob's bytes to `out`; an OCIError when they don't match the digest, what was written is waste."""
@@ -292,7 +309,8 @@ def _descriptor(body: Mapping[str, Any]) -> Descriptor:
     size = int(body.get("size") or 0)
     if size < 0:
         raise ValueError("a size is negative")
-    return Descriptor(str(body.get("mediaType") or ""), require_digest(str(body["digest"])), size, annotations)
+    digest, type_ = require_digest(str(body["digest"])), str(body.get("artifactType") or "")
+    return Descriptor(str(body.get("mediaType") or ""), digest, size, annotations, type_)
 
 
 def _choice(index: Mapping[str, Any]) -> str:

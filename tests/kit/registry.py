@@ -142,7 +142,7 @@ class _Handler(BaseHTTPRequestHandler):
         if url.path.startswith("/elsewhere/"):
             self._reply(200, owner.blobs[url.path.rsplit("/", 1)[-1]])
             return
-        found = re.fullmatch(r"/v2/(.+)/(blobs|manifests|tags)/(.+)", url.path)
+        found = re.fullmatch(r"/v2/(.+)/(blobs|manifests|tags|referrers)/(.+)", url.path)
         if not found:
             self._error(404, "NAME_UNKNOWN")
             return
@@ -183,6 +183,16 @@ class _Handler(BaseHTTPRequestHandler):
             return
         media_type, data = self.owner.manifests[path, reference]
         self._reply(200, data, **{"Content-Type": media_type, "Docker-Content-Digest": digest(data)})
+
+    def _referrers(self, path: str, reference: str, query: dict[str, list[str]]) -> None:
+        found = []
+        for (name, tag), (media_type, data) in self.owner.manifests.items():
+            manifest = json.loads(data)
+            if name == path and ":" in tag and (manifest.get("subject") or {}).get("digest") == reference:
+                entry = {"mediaType": media_type, "digest": tag, "size": len(data)}
+                found.append({**entry, "artifactType": manifest.get("artifactType", "")})
+        body = {"schemaVersion": 2, "mediaType": INDEX, "manifests": found}
+        self._reply(200, json.dumps(body).encode(), **{"Content-Type": INDEX})
 
     def _blobs(self, path: str, reference: str, query: dict[str, list[str]]) -> None:
         if reference not in self.owner.blobs:
