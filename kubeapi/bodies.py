@@ -8,6 +8,9 @@ import orjson
 
 from kubeapi import protobuf
 from kubeapi.errors import StatusError, bad_request, unsupported_media_type
+from kubeapi.validation import wire
+from kubeapi.validation.defaults import DEFAULTS
+from shared.schema import Schema
 from shared.text import yaml
 
 LIMIT = 3 * 1024 * 1024
@@ -61,6 +64,15 @@ def decode_patch(data: bytes, content_type: str) -> tuple[str, Any]:
             f"error decoding patch: json: cannot unmarshal {named} into Go value of type map[string]interface {{}}"
         )
     return kind, value
+
+
+def typed(manifest: dict[str, Any], described: Schema) -> dict[str, Any]:
+    """A body of a built-in kind that isn't stored, with its values of the types that the kind says; 400 otherwise."""
+    try:
+        return wire.read(manifest, described, DEFAULTS)[0]
+    except wire.DecodeProblem as problem:
+        kind = described.name.rpartition(".")[2]
+        raise bad_request(f"the body of the request cannot be handled as a {kind}: {problem}") from None
 
 
 def _parse(data: bytes, *, is_yaml: bool) -> Any:

@@ -50,8 +50,27 @@ class Rule:
     message: str = "fault on demand"
     retry_after: int = 0
     seconds: float = 1.0
-    seen: int = field(default=0)
+    seen: int = field(default=0, init=False)
     """Matches so far."""
+
+    def check(self) -> None:
+        """ValueError when a field has a value that can't be."""
+        for name in ("verb", "resource", "namespace", "name", "user", "reason", "message"):
+            if not isinstance(getattr(self, name), str):
+                raise ValueError(f"{name} must be a text")
+        if self.subresource is not None and not isinstance(self.subresource, str):
+            raise ValueError("subresource must be a text")
+        for name, most in (("nth", 10**9), ("count", 10**9), ("code", 599), ("retry_after", 86_400)):
+            value = getattr(self, name)
+            least = 400 if name == "code" else 0
+            if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+                raise ValueError(f"{name} must be a whole number from {least} to {most}")
+        if (
+            isinstance(self.seconds, bool)
+            or not isinstance(self.seconds, int | float)
+            or not 0 <= self.seconds <= 86_400
+        ):
+            raise ValueError("seconds must be a number from 0 to 86400")
 
     def matches(self, info: RequestInfo, user: str) -> bool:
         if self.verb and self.verb != info.verb:
@@ -92,6 +111,7 @@ class Faults:
         if action not in ACTIONS:
             raise ValueError(f"{action!r} is no fault: choose one of {', '.join(ACTIONS)}")
         rule = Rule(action=action, **fields)
+        rule.check()
         self.rules.append(rule)
         return rule
 
@@ -161,7 +181,9 @@ class Faults:
         self._cluster.read_only = value
 
     def skew(self, seconds: float) -> None:
-        """Move the server's clock."""
+        """Move the server's clock; ValueError beyond a hundred years."""
+        if not abs(seconds) <= 100 * 366 * 86_400:
+            raise ValueError("seconds must be less than a hundred years")
         self._cluster.clock.skew = timedelta(seconds=seconds)
 
     def state(self) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from kubeapi.present import Form
 from kubeapi.request import RequestInfo
 from kubeapi.resources import Resource
 from kubeapi.strategies import RETURNS_DELETED
+from shared import schema
 
 if TYPE_CHECKING:
     from kubeapi.cluster import Cluster
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 Manifest = dict[str, Any]
 
 _VALIDATIONS = ("Strict", "Warn", "Ignore")
+_DELETE_OPTIONS = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"
 _JOB_WARNING = "a Job's pods stay unless propagationPolicy is Background or Foreground; Orphan says that this is meant"
 _PROPAGATIONS = ("Foreground", "Background", "Orphan")
 
@@ -313,7 +315,9 @@ class Handlers:
         if verb == "get":
             return Answer(body=orjson.dumps(current))
         if verb == "update":
-            wanted = bodies.decode(call.body, call.content_type)
+            described = schema.lookup("autoscaling/v1", "Scale")
+            assert described is not None
+            wanted = bodies.typed(bodies.decode(call.body, call.content_type), described)
             options = self.options(call, "scale")
         elif verb == "patch":
             kind, patch = bodies.decode_patch(call.body, call.content_type)
@@ -375,6 +379,7 @@ def delete_options(call: Call) -> writes.DeleteOptions:
         body = bodies.decode(call.body, call.content_type)
         if body.get("kind") not in (None, "", "DeleteOptions"):
             raise bad_request(f'no kind "{body["kind"]}" is known that says how to delete: send DeleteOptions')
+        body = bodies.typed(body, schema.schema(_DELETE_OPTIONS))
     query = call.query
     preconditions = body.get("preconditions") or {}
     grace = body.get("gracePeriodSeconds")

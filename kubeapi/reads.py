@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 Manifest = dict[str, Any]
 
+_VERSION = re.compile("[0-9]{1,19}")
 INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 
 
@@ -142,7 +144,7 @@ def _require_list_options(version: str, match: str, token: str, query: Mapping[s
         )
     if problems:
         raise invalid("meta.k8s.io", "ListOptions", "", problems)
-    if version and not version.isdigit():
+    if version and not _VERSION.fullmatch(version):
         raise bad_request(f"invalid resource version: {_no_version(version)}")
     if token and version not in ("", "0"):
         raise bad_request("specifying resource version is not allowed when using continue")
@@ -221,7 +223,7 @@ def watch_start(cluster: Cluster, wanted: Filter, query: Mapping[str, str]) -> S
         problems.append(Cause("FieldValueForbidden", message, "resourceVersionMatch"))
     if problems:
         raise invalid("meta.k8s.io", "ListOptions", "", problems)
-    if version and not version.isdigit():
+    if version and not _VERSION.fullmatch(version):
         raise StatusError(500, "", _no_version(version))
     store = cluster.store
     asked = int(version or 0)

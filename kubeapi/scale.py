@@ -64,14 +64,17 @@ def write(
     cluster: Cluster, resource: Resource, live: Manifest, current: Manifest, wanted: Manifest, options: writes.Options
 ) -> Manifest:
     """Store the replicas that a Scale asks for; gives the scaled object."""
-    replicas = (wanted.get("spec") or {}).get("replicas", 0)
+    spec, metadata = wanted.get("spec") or {}, wanted.get("metadata") or {}
+    if not isinstance(spec, dict) or not isinstance(metadata, dict):
+        raise bad_request("spec and metadata of a Scale must be objects")
+    replicas = spec.get("replicas", 0)
     if not isinstance(replicas, int) or isinstance(replicas, bool) or replicas < 0:
         if not isinstance(replicas, int) or isinstance(replicas, bool):
             raise bad_request("spec.replicas must be a whole number")
         problem = f"Invalid value: {replicas}: must be greater than or equal to 0"
         cause = Cause("FieldValueInvalid", problem, "spec.replicas")
         raise invalid("autoscaling", "Scale", live["metadata"]["name"], [cause])
-    version = (wanted.get("metadata") or {}).get("resourceVersion")
+    version = metadata.get("resourceVersion")
     if version and version != current["metadata"]["resourceVersion"]:
         raise conflict(resource.group, resource.plural, live["metadata"]["name"])
     changed = dict(live)

@@ -267,6 +267,9 @@ class Server:
             raise
         except (ConnectionError, asyncio.CancelledError):
             raise
+        except RecursionError:
+            code = 400
+            return self._refused(bad_request("the body of the request is, or becomes, nested too deeply"))
         except Exception as error:
             log.exception("%s %s failed", http.method, http.path)
             code = 500

@@ -17,6 +17,7 @@ from kubeapi.handlers import Answer
 from kubeapi.identity import User
 from kubeapi.resources import Resource
 from kubeapi.selectors import all_match, of_label_selector
+from shared import schema
 
 if TYPE_CHECKING:
     from kubeapi.authentication import Authenticator
@@ -29,6 +30,7 @@ Manifest = dict[str, Any]
 _MINIMUM_SECONDS = 600
 _DEFAULT_SECONDS = 3600
 _MAXIMUM_SECONDS = 1 << 32
+_REVIEWS = ("authorization.k8s.io", "authentication.k8s.io")
 _NEEDS_A_NODE = ("attach", "exec", "log", "portforward", "proxy")
 
 
@@ -44,6 +46,8 @@ class Subresources:
 
     def virtual(self, resource: Resource, call: Call, manifest: Manifest) -> Manifest | None:
         """The answer to the creation of a kind that isn't stored; None for the kinds that are."""
+        if resource.group in _REVIEWS or resource.storage == ("", "bindings"):
+            manifest = bodies.typed(manifest, resource.schema)
         if resource.group == "authorization.k8s.io":
             return self._access(resource, call, manifest)
         if resource.group == "authentication.k8s.io":
@@ -133,7 +137,7 @@ class Subresources:
                 return self._evict(resource, call)
             if name == "binding":
                 _require_create(call)
-                manifest = bodies.decode(call.body, call.content_type)
+                manifest = _read(call, "v1", "Binding")
                 return Answer(201, orjson.dumps(self._bind(call.info.namespace, call.info.name, manifest)))
         if name.partition("/")[0] in _NEEDS_A_NODE:
             self._require(resource, call)
@@ -149,10 +153,7 @@ class Subresources:
 
     def _token(self, call: Call) -> Answer:
         _require_create(call)
-        manifest = bodies.decode(call.body, call.content_type) if call.body.strip() else {}
-        manifest.setdefault("apiVersion", "authentication.k8s.io/v1")
-        manifest.setdefault("kind", "TokenRequest")
-        bodies.require_kind(manifest, "authentication.k8s.io/v1", "TokenRequest")
+        manifest = _read(call, "authentication.k8s.io/v1", "TokenRequest")
         account = self._require(self.cluster.resource("v1", "ServiceAccount"), call)
         spec = manifest.setdefault("spec", {})
         seconds = spec.get("expirationSeconds") or _DEFAULT_SECONDS
@@ -197,7 +198,7 @@ class Subresources:
 
     def _evict(self, resource: Resource, call: Call) -> Answer:
         _require_create(call)
-        manifest = bodies.decode(call.body, call.content_type)
+        manifest = _read(call, "policy/v1", "Eviction")
         pod = self._require(resource, call)
         self._require_budget(pod)
         asked = manifest.get("deleteOptions") or {}
@@ -248,6 +249,15 @@ class Subresources:
         if writes.change(self.cluster, resource, namespace, name, bound, manager="kube-scheduler") is None:
             raise not_found("", "pods", name)
         return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
+
+
+def _read(call: Call, api_version: str, kind: str) -> Manifest:
+    """The body of a subresource's request; an empty one is an empty object of the kind."""
+    manifest = bodies.decode(call.body, call.content_type) if call.body.strip() else {}
+    bodies.require_kind(manifest, api_version, kind)
+    described = schema.lookup(api_version, kind)
+    assert described is not None
+    return bodies.typed(manifest, described)
 
 
 def _require_create(call: Call) -> None:
