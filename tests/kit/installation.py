@@ -75,6 +75,8 @@ class Installation:
         self.controllers = Processes(self.logs)
         self._server = Processes(self.logs)
         self._plane: ControlPlane | None = None
+        self._lines: dict[str, list[str]] = {}
+        self._environment: dict[str, str] = {}
 
     @classmethod
     def start(
@@ -127,10 +129,21 @@ class Installation:
             "PYTHONUNBUFFERED": "1",
             "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), env.get("PYTHONPATH", "")])),
         }
-        for name in order:
-            self.controllers.start(name, [*names[name].line, *self._flags(name), *flags.get(name, ())], env)
-        for name in order:
-            self.controllers.wait_until(lambda name=name: _says_ready(where.health[name]), name)  # type: ignore[misc]
+        self._lines = {name: [*names[name].line, *self._flags(name), *flags.get(name, ())] for name in order}
+        self._environment = env
+        self._run(*order)
+
+    def restart_controllers(self, *names: str) -> None:
+        """Kill these controllers (SIGKILL), start them again on the same addresses, and wait until they are ready."""
+        self.controllers.stop(*names)
+        self._run(*names)
+
+    def _run(self, *names: str) -> None:
+        for name in names:
+            self.controllers.start(name, self._lines[name], self._environment)
+        for name in names:
+            address = self.addresses.health[name]
+            self.controllers.wait_until(lambda address=address: _says_ready(address), name)  # type: ignore[misc]
 
     def _flags(self, name: str) -> list[str]:
         where = self.addresses
