@@ -236,6 +236,8 @@ class Attempt(Generic[R]):
                     unsettled=self._unsettled,
                     ready=self._kind.in_progress,
                 )
+            written: Any = self._saved
+            self._status.conditions = verdict.with_times_of(self._status.conditions, written.status.conditions)
             patch = codec.status_patch(self._saved, self.obj)
             if patch is None:
                 return

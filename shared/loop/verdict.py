@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from shared.api.meta import Condition
 
 READY, RECONCILING, STALLED = "Ready", "Reconciling", "Stalled"
@@ -163,6 +165,22 @@ def marked(
     else:
         kept[type_] = _changed(kept.get(type_), type_, status, reason, message, generation, now)
     return in_order(kept.values())
+
+
+def with_times_of(conditions: Iterable[Condition], written: Iterable[Condition]) -> list[Condition]:
+    """Conditions to write over those that were `written`: one that says what it said there did not change at all,
+    whatever it said in between."""
+    before = {_said(condition): condition for condition in written}
+    return [
+        msgspec.structs.replace(condition, last_transition_time=before[_said(condition)].last_transition_time)
+        if _said(condition) in before
+        else condition
+        for condition in conditions
+    ]
+
+
+def _said(condition: Condition) -> tuple[str, str, str, str]:
+    return condition.type, condition.status, condition.reason, condition.message
 
 
 def in_order(conditions: Iterable[Condition]) -> list[Condition]:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.api.meta import Condition
-from shared.loop.verdict import Failed, Positive, Ready, Stalled, Waiting, conclude, marked, progressing
+from shared.loop.verdict import Failed, Positive, Ready, Stalled, Waiting, conclude, marked, progressing, with_times_of
 
 THEN, NOW = "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"
 ABNORMAL = ("FetchFailed", "ArtifactOutdated")
@@ -114,3 +114,10 @@ def test_the_invariants_hold_whatever_was_there_before(present, verdict):
         assert "Reconciling" not in after
         assert "FetchFailed" not in after
     assert ("Stalled" in after) is isinstance(verdict, Stalled)
+
+
+def test_what_was_never_written_in_between_did_not_change():
+    written = [condition("Healthy"), condition("Ready", "False")]
+    unknown = marked(written, "Healthy", "Unknown", "Progressing", "waiting", 1, NOW)
+    again = marked(marked(unknown, "Healthy", "True", "R", "m", 1, NOW), "Ready", "True", "R", "m", 1, NOW)
+    assert {c.type: c.last_transition_time for c in with_times_of(again, written)} == {"Healthy": THEN, "Ready": NOW}
