@@ -13,7 +13,7 @@ from kubeapi.validation import causes, names
 Struct = Mapping[str, Any]
 
 _PERCENT = re.compile(r"[0-9]+%")
-_LEADING_ZERO = re.compile(r"(^|[.:/])0[0-9]")
+_LOCAL_MULTICAST = {4: ipaddress.ip_network("224.0.0.0/24"), 6: ipaddress.ip_network("ff02::/16")}
 
 
 def not_negative(value: Any, path: str) -> list[Cause]:
@@ -92,6 +92,21 @@ def _is_address(value: str) -> bool:
 
 def is_address(value: str) -> bool:
     return _is_address(value)
+
+
+def endpoint(value: str, path: str) -> list[Cause]:
+    """An IP address behind which something can be reached from elsewhere."""
+    problems = address(value, path)
+    if problems:
+        return problems
+    found = ipaddress.ip_address(value)
+    checks = (
+        (found.is_unspecified, "unspecified (0.0.0.0 or ::)"),
+        (found.is_loopback, "in the loopback range (127.0.0.0/8, ::1/128)"),
+        (found.is_link_local, "in the link-local range (169.254.0.0/16, fe80::/10)"),
+        (found in _LOCAL_MULTICAST[found.version], "in the link-local multicast range (224.0.0.0/24, ff02::/10)"),
+    )
+    return [causes.invalid(path, value, f"may not be {words}") for wrong, words in checks if wrong]
 
 
 def network(value: str, path: str) -> list[Cause]:

@@ -34,6 +34,14 @@ _REFERRING = (
 )
 INNER: dict[str, tuple[str, frozenset[str]]] = {
     f"{_CORE}Volume": ("VolumeSource", frozenset(schema(f"{_CORE}Volume").properties) - {"name"}),
+    f"{_CORE}PersistentVolumeSpec": (
+        "PersistentVolumeSource",
+        frozenset(
+            name
+            for name, one in schema(f"{_CORE}PersistentVolumeSpec").properties.items()
+            if "VolumeSource" in one.name
+        ),
+    ),
     f"{_CORE}Probe": _PROBE,
     "io.k8s.api.networking.v1.IngressRule": ("IngressRuleValue", frozenset({"http"})),
     "io.k8s.api.admissionregistration.v1.RuleWithOperations": _RULE,

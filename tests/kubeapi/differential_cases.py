@@ -84,6 +84,18 @@ def cronjob(**spec: Any) -> Manifest:
     return of("batch/v1", "CronJob", spec={**base, **spec})
 
 
+def hpa(**spec: Any) -> Manifest:
+    base = {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "a"}, "maxReplicas": 3}
+    return of("autoscaling/v2", "HorizontalPodAutoscaler", spec={**base, **spec})
+
+
+def hooks(**webhook: Any) -> Manifest:
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["podtemplates"]}
+    base = {"clientConfig": {"url": "https://x.example/"}, "sideEffects": "None", "admissionReviewVersions": ["v1"]}
+    one = {"name": "a.example.com", "rules": [rule], "failurePolicy": "Ignore", **base, **webhook}
+    return of("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration", webhooks=[one])
+
+
 def put(*path: Any, value: Any) -> Any:
     """A change that sets one field of an object."""
 
@@ -850,6 +862,105 @@ CASES: dict[str, list[Step]] = {
         create(of("policy/v1", "PodDisruptionBudget", spec={"minAvailable": 1, "maxUnavailable": 1})),
         create(of("policy/v1", "PodDisruptionBudget", spec={"minAvailable": "x"})),
         create(of("policy/v1", "PodDisruptionBudget", spec={"minAvailable": -1})),
+    ],
+    "hpa-metrics": [
+        create(hpa(metrics=[{"type": ""}])),
+        create(hpa(metrics=[{"type": "Resource"}])),
+        create(hpa(metrics=[{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization"}}}])),
+        create(
+            hpa(metrics=[{"type": "Resource", "resource": {"name": "", "target": {"type": "x", "averageValue": "0"}}}])
+        ),
+        create(hpa(metrics=[{"type": "Pods", "pods": {"metric": {"name": ""}, "target": {"type": "AverageValue"}}}])),
+        create(hpa(metrics=[{"type": "External", "external": {"metric": {"name": "q"}, "target": {"type": "Value"}}}])),
+        create(
+            hpa(
+                behavior={
+                    "scaleUp": {"policies": [{"type": "x", "value": 0, "periodSeconds": 4000}], "selectPolicy": "x"}
+                }
+            )
+        ),
+        create(hpa(behavior={"scaleDown": {"stabilizationWindowSeconds": 5000}})),
+        create(hpa(minReplicas=0)),
+        create(hpa(maxReplicas=-1)),
+        create(
+            hpa(
+                metrics=[
+                    {
+                        "type": "Resource",
+                        "resource": {"name": "memory", "target": {"type": "AverageValue", "averageValue": "1000Mi"}},
+                    }
+                ]
+            )
+        ),
+        get(hpa()),
+    ],
+    "webhooks-invalid": [
+        create(hooks()),
+        create(hooks(name="short")),
+        create(hooks(name="")),
+        create(hooks(sideEffects=None)),
+        create(hooks(sideEffects="Some", failurePolicy="x", matchPolicy="y", timeoutSeconds=31)),
+        create(hooks(admissionReviewVersions=[])),
+        create(hooks(admissionReviewVersions=["v2", "v2"])),
+        create(hooks(rules=[{}])),
+        create(
+            hooks(
+                rules=[
+                    {
+                        "apiGroups": ["*", "a"],
+                        "apiVersions": ["v1"],
+                        "operations": ["LOOK"],
+                        "resources": ["a", "*"],
+                        "scope": "x",
+                    }
+                ]
+            )
+        ),
+        create(hooks(clientConfig={})),
+        create(hooks(clientConfig={"url": "http://x?y#z"})),
+        create(hooks(clientConfig={"service": {"name": "", "namespace": "", "port": 0, "path": "x"}})),
+        create(hooks(namespaceSelector={"matchLabels": {"a b": "c"}})),
+    ],
+    "endpointslice-invalid": [
+        create(of("discovery.k8s.io/v1", "EndpointSlice", addressType="", endpoints=[])),
+        create(
+            of(
+                "discovery.k8s.io/v1",
+                "EndpointSlice",
+                addressType="IPv4",
+                endpoints=[{"addresses": []}, {"addresses": ["::1", "x"]}],
+                ports=[{"name": "A_", "protocol": "X"}, {"name": "A_"}],
+            )
+        ),
+    ],
+    "limits-invalid": [
+        create(
+            of(
+                "v1",
+                "LimitRange",
+                spec={
+                    "limits": [
+                        {
+                            "type": "Container",
+                            "min": {"cpu": "3"},
+                            "max": {"cpu": "2"},
+                            "default": {"cpu": "4"},
+                            "defaultRequest": {"cpu": "5"},
+                        }
+                    ]
+                },
+            )
+        ),
+        create(
+            of(
+                "v1",
+                "LimitRange",
+                spec={"limits": [{"type": "Pod", "default": {"cpu": "4"}}, {"type": "Pod"}, {"type": "x"}]},
+            )
+        ),
+        create(of("v1", "LimitRange", spec={"limits": [{"type": "PersistentVolumeClaim"}]})),
+        create(of("v1", "LimitRange", spec={"limits": [{"type": "Container", "max": {"colour": "1"}}]})),
+        create(of("v1", "ResourceQuota", spec={"hard": {"colour": "1", "pods": "-1"}})),
     ],
     "namespace-invalid": [create(of("v1", "Namespace", "A_")), create(of("v1", "ServiceAccount", "A_"))],
     "storageclass": [

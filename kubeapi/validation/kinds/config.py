@@ -136,18 +136,52 @@ def limit_range(manifest: Struct, old: Struct | None) -> list[Cause]:
         if kind in seen:
             found.append(causes.duplicate(f"{path}.type", kind))
         seen.add(kind)
-        least, most = one.get("min") or {}, one.get("max") or {}
-        for name, text in least.items():
-            limit = most.get(name)
-            if limit is not None and quantity.parse(text)[0] > quantity.parse(limit)[0]:
-                detail = f"min value {text} is greater than max value {limit}"
-                found.append(causes.invalid(f"{path}.min[{name}]", text, detail))
-        for name, text in (one.get("default") or {}).items():
-            limit = most.get(name)
-            if limit is not None and quantity.parse(text)[0] > quantity.parse(limit)[0]:
-                detail = f"default value {text} is greater than max value {limit}"
-                found.append(causes.invalid(f"{path}.default[{name}]", limit, detail))
+        found += _limits(one, path)
     return found
+
+
+def _limits(one: Struct, path: str) -> list[Cause]:
+    """The amounts of a limit, and that each is between the others."""
+    found: list[Cause] = []
+    kind = one.get("type") or ""
+    amounts = {key: one.get(key) or {} for key in ("max", "min", "default", "defaultRequest", "maxLimitRequestRatio")}
+    if kind == "Pod":
+        for key in ("default", "defaultRequest"):
+            if amounts[key]:
+                found.append(causes.forbidden(f"{path}.{key}", "may not be specified when `type` is 'Pod'"))
+                amounts[key] = {}
+    for key, given in amounts.items():
+        for name in given:
+            where = f"{path}.{key}[{name}]"
+            known = containers.RESOURCES if kind in ("Pod", "Container") else _QUOTA
+            found += containers.resource_name(name, where, known)
+    if kind == "PersistentVolumeClaim" and "storage" not in {**amounts["min"], **amounts["max"]}:
+        detail = "either minimum or maximum storage value is required, but neither was provided"
+        found.append(causes.required(f"{path}.limits", detail))
+    for low, high, at, words in _BETWEEN:
+        for name, text in amounts[low].items():
+            limit = amounts[high].get(name)
+            if limit is not None and quantity.parse(text)[0] > quantity.parse(limit)[0]:
+                field, shown = at
+                value = limit if shown == "high" else text
+                found.append(causes.invalid(f"{path}.{field}[{name}]", value, words.format(text, limit)))
+    return found
+
+
+_BETWEEN = (
+    ("min", "max", ("min", "low"), "min value {} is greater than max value {}"),
+    ("min", "defaultRequest", ("defaultRequest", "high"), "min value {} is greater than default request value {}"),
+    ("defaultRequest", "max", ("defaultRequest", "low"), "default request value {} is greater than max value {}"),
+    (
+        "defaultRequest",
+        "default",
+        ("defaultRequest", "low"),
+        "default request value {} is greater than default limit value {}",
+    ),
+    ("min", "default", ("default", "low"), "min value {} is greater than default value {}"),
+    ("default", "max", ("default", "high"), "default value {} is greater than max value {}"),
+)
+"""What may not be more than what, the field that is told and which of the two it shows, and the words."""
 
 
 def endpoints(manifest: Struct, old: Struct | None) -> list[Cause]:
@@ -158,15 +192,10 @@ def endpoints(manifest: Struct, old: Struct | None) -> list[Cause]:
             found.append(causes.required(path, "must specify `addresses` or `notReadyAddresses`"))
         for key in ("addresses", "notReadyAddresses"):
             for position, address in enumerate(one.get(key) or ()):
-                found += fields.address(address.get("ip") or "", f"{path}.{key}[{position}].ip")
+                found += fields.endpoint(address.get("ip") or "", f"{path}.{key}[{position}].ip")
         for position, port in enumerate(one.get("ports") or ()):
             found += fields.port(port.get("port") or 0, f"{path}.ports[{position}].port")
             protocol = port.get("protocol")
             known = ("SCTP", "TCP", "UDP")
             found += fields.one_of(protocol, known, f"{path}.ports[{position}].protocol", needed=True)
     return found
-
-
-def pod_resources(value: Struct, path: str) -> list[Cause]:
-    """Limits and requests, outside of a container."""
-    return containers.resources(value, path)

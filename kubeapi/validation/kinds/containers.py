@@ -14,7 +14,7 @@ Struct = Mapping[str, Any]
 _PULL = ("Always", "IfNotPresent", "Never")
 _TERMINATION = ("File", "FallbackToLogsOnError")
 _PROTOCOLS = ("SCTP", "TCP", "UDP")
-_RESOURCES = ("cpu", "memory", "ephemeral-storage")
+RESOURCES = ("cpu", "memory", "ephemeral-storage")
 _SOURCES = ("fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef", "fileKeyRef")
 _HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc")
 _FIELD_PATHS = frozenset(
@@ -252,14 +252,14 @@ def inside(value: str, path: str) -> list[Cause]:
 # -- resources
 
 
-def resources(value: Struct, path: str, known: Collection[str] = _RESOURCES) -> list[Cause]:
+def resources(value: Struct, path: str, known: Collection[str] = RESOURCES) -> list[Cause]:
     """Limits and requests."""
     found: list[Cause] = []
     limits, requests = value.get("limits") or {}, value.get("requests") or {}
     for kind, amounts in (("limits", limits), ("requests", requests)):
         for name, text in amounts.items():
             where = f"{path}.{kind}[{name}]"
-            found += _resource_name(name, where, known)
+            found += resource_name(name, where, known)
             if text.startswith("-"):
                 found.append(causes.invalid(where, text, "must be greater than or equal to 0"))
     for name, text in requests.items():
@@ -280,7 +280,8 @@ def _may_overcommit(name: str) -> bool:
     return ("/" not in name or "kubernetes.io/" in name) and not name.startswith("hugepages-")
 
 
-def _resource_name(name: str, path: str, known: Collection[str]) -> list[Cause]:
+def resource_name(name: str, path: str, known: Collection[str]) -> list[Cause]:
+    """The name of what a container can have some of."""
     if name in known or name.startswith("hugepages-"):
         return []
     found = [causes.invalid(path, name, problem) for problem in names.qualified(name)]

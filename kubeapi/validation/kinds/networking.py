@@ -176,3 +176,43 @@ def _peer(one: Struct, path: str) -> list[Cause]:
     elif not selectors:
         found.append(causes.required(path, "must specify a peer"))
     return found
+
+
+def endpoint_slice(manifest: Struct, old: Struct | None) -> list[Cause]:
+    kind = manifest.get("addressType") or ""
+    found = fields.one_of(kind, ("FQDN", "IPv4", "IPv6"), "addressType", needed=True)
+    seen: set[str] = set()
+    for index, one in enumerate(manifest.get("ports") or ()):
+        path, name = f"ports[{index}]", one.get("name") or ""
+        if name:
+            found += fields.named(name, names.label, f"{path}.name")
+        if name in seen:
+            found.append(causes.duplicate(f"{path}.name", name))
+        seen.add(name)
+        if one.get("protocol") not in _PROTOCOLS:
+            found += fields.one_of(one.get("protocol"), _PROTOCOLS, f"{path}.protocol", needed=True)
+        if one.get("appProtocol") is not None:
+            found += fields.named(one["appProtocol"], names.qualified, f"{path}.appProtocol")
+    for index, one in enumerate(manifest.get("endpoints") or ()):
+        path = f"endpoints[{index}]"
+        addresses = one.get("addresses") or ()
+        if not addresses:
+            found.append(causes.required(f"{path}.addresses", "must contain at least 1 address"))
+        for position, address in enumerate(addresses):
+            found += _slice_address(address, kind, f"{path}.addresses", position)
+        if one.get("hostname") is not None:
+            found += fields.named(one["hostname"], names.label, f"{path}.hostname")
+    if old is not None and kind != old.get("addressType"):
+        found.append(causes.immutable("addressType", kind))
+    return found
+
+
+def _slice_address(address: str, kind: str, path: str, position: int) -> list[Cause]:
+    if kind == "FQDN":
+        return fields.named(address.removesuffix("."), names.subdomain, f"{path}[{position}]")
+    if kind not in ("IPv4", "IPv6"):
+        return []
+    problems = fields.endpoint(address, f"{path}[{position}]")
+    if fields.is_address(address) and (":" in address) != (kind == "IPv6"):
+        problems.append(causes.invalid(path, address, f"must be an {kind} address"))
+    return problems

@@ -1,4 +1,4 @@
-"""RBAC, disruption budgets, autoscalers, priority classes."""
+"""RBAC, disruption budgets, priority classes."""
 
 from __future__ import annotations
 
@@ -120,32 +120,6 @@ def disruption_budget(manifest: Struct, old: Struct | None) -> list[Cause]:
     if policy is not None and policy not in ("IfHealthyBudget", "AlwaysAllow"):
         found.append(causes.unsupported("spec.unhealthyPodEvictionPolicy", policy, ("AlwaysAllow", "IfHealthyBudget")))
     return found + fields.selector(spec.get("selector"), "spec.selector")
-
-
-def autoscaler(manifest: Struct, old: Struct | None) -> list[Cause]:
-    spec = manifest.get("spec") or {}
-    found: list[Cause] = []
-    least, most = spec.get("minReplicas"), spec.get("maxReplicas", 0)
-    if least is not None and least < 1:
-        found.append(causes.invalid("spec.minReplicas", least, "must be greater than or equal to 1"))
-    if most < 1:
-        found.append(causes.required("spec.maxReplicas", "must be set and greater than 0"))
-    if least is not None and most < least:
-        found.append(causes.invalid("spec.maxReplicas", most, "must be greater than or equal to `minReplicas`"))
-    reference = spec.get("scaleTargetRef") or {}
-    for key in ("kind", "name"):
-        value = reference.get(key) or ""
-        if not value:
-            found.append(causes.required(f"spec.scaleTargetRef.{key}"))
-        else:
-            found += [
-                causes.invalid(f"spec.scaleTargetRef.{key}", value, problem) for problem in names.path_segment(value)
-            ]
-    version = reference.get("apiVersion") or ""
-    if "/" not in version and version != "v1":
-        detail = "apiVersion must specify API group"
-        found.append(causes.invalid("spec.scaleTargetRef.apiVersion", version, detail))
-    return found
 
 
 def priority_class(manifest: Struct, old: Struct | None) -> list[Cause]:

@@ -7,7 +7,17 @@ from typing import Any
 
 from kubeapi.errors import Cause
 from kubeapi.validation import names
-from kubeapi.validation.kinds import config, networking, pods, policy, services, storage, workloads
+from kubeapi.validation.kinds import (
+    autoscaling,
+    config,
+    networking,
+    pods,
+    policy,
+    services,
+    storage,
+    webhooks,
+    workloads,
+)
 
 Struct = Mapping[str, Any]
 Check = Callable[[Struct, Struct | None], list[Cause]]
@@ -41,8 +51,11 @@ CHECKS: dict[Key, Check] = {
     ("rbac.authorization.k8s.io", "ClusterRole"): policy.cluster_role,
     ("rbac.authorization.k8s.io", "RoleBinding"): policy.role_binding,
     ("rbac.authorization.k8s.io", "ClusterRoleBinding"): policy.cluster_role_binding,
+    ("discovery.k8s.io", "EndpointSlice"): networking.endpoint_slice,
+    ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"): webhooks.check,
+    ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"): webhooks.check,
     ("policy", "PodDisruptionBudget"): policy.disruption_budget,
-    ("autoscaling", "HorizontalPodAutoscaler"): policy.autoscaler,
+    ("autoscaling", "HorizontalPodAutoscaler"): autoscaling.check,
     ("scheduling.k8s.io", "PriorityClass"): policy.priority_class,
     ("storage.k8s.io", "StorageClass"): storage.storage_class,
 }

@@ -93,8 +93,8 @@ def volume(manifest: Struct, old: Struct | None) -> list[Cause]:
     capacity = spec.get("capacity") or {}
     if not capacity:
         found.append(causes.required("spec.capacity"))
-    elif "storage" not in capacity or len(capacity) > 1:
-        found.append(causes.unsupported("spec.capacity", dict(capacity), ("storage",)))
+    if "storage" not in capacity or len(capacity) > 1:
+        found.append(causes.unsupported("spec.capacity", spec.get("capacity"), ("storage",)))
     for name, text in capacity.items():
         if quantity.parse(text)[0] <= 0:
             found.append(causes.invalid(f"spec.capacity[{name}]", text, "must be greater than zero"))
