@@ -138,13 +138,14 @@ def progressing(
 ) -> list[Condition]:
     """The conditions while an attempt works: Reconciling=True says what is being done.
 
-    Ready becomes Unknown when it was never decided, or when the attempt is about to change what Ready speaks of
-    (`unsettled`); else the last outcome stays readable. `ready` is what Ready says then, `message` unless given.
+    Ready becomes Unknown, for nothing is Ready while it is worked on; only the last failure stays readable, until the
+    attempt is about to change what Ready speaks of (`unsettled`). `ready` is what Ready says then, `message` unless
+    given.
     """
     kept = {condition.type: condition for condition in conditions if condition.type != STALLED}
     kept[RECONCILING] = _changed(kept.get(RECONCILING), RECONCILING, "True", PROGRESSING, message, generation, now)
     decided = kept.get(READY)
-    if decided is None or decided.status == "Unknown" or unsettled:
+    if decided is None or decided.status != "False" or unsettled:
         kept[READY] = _changed(decided, READY, "Unknown", PROGRESSING, ready or message, generation, now)
     return in_order(kept.values())
 

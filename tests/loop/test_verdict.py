@@ -77,11 +77,16 @@ def test_conditions_are_sorted_as_upstream_sorts_them():
     assert [c.type for c in after] == ["Reconciling", "Ready", "Beta", "Alpha", "Zeta"]
 
 
-def test_progress_keeps_a_decided_ready_unless_the_world_is_about_to_change():
+def test_nothing_is_ready_while_it_is_worked_on():
     before = [condition("Ready", reason="Succeeded")]
-    assert shown(progressing(before, "Building", 1, NOW))["Ready"] == ("True", "Succeeded", "m")
-    assert shown(progressing(before, "Applying", 1, NOW, unsettled=True))["Ready"][0] == "Unknown"
+    assert shown(progressing(before, "Building", 1, NOW))["Ready"] == ("Unknown", "Progressing", "Building")
     assert shown(progressing([], "Building", 1, NOW))["Ready"][0] == "Unknown"
+
+
+def test_progress_keeps_the_last_failure_readable_until_the_world_is_about_to_change():
+    before = conclude([], Failed("BuildFailed", "a.yaml:3"), 1, NOW)
+    assert shown(progressing(before, "Building", 1, NOW))["Ready"] == ("False", "BuildFailed", "a.yaml:3")
+    assert shown(progressing(before, "Applying", 1, NOW, unsettled=True))["Ready"][0] == "Unknown"
 
 
 def test_a_message_that_is_too_long_for_the_api_is_cut():
