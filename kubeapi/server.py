@@ -14,30 +14,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import orjson
 from aiohttp import web
 
-from kubeapi import authentication, bodies, certificates, discovery, identity, request
+from kubeapi import authentication, certificates, identity, request
 from kubeapi.authentication import Authenticator, TokenIssuer
 from kubeapi.authorization import Attributes, Authorizer
 from kubeapi.cluster import Cluster
 from kubeapi.controllers import Controllers
-from kubeapi.errors import StatusError, bad_request, forbidden
+from kubeapi.errors import StatusError, bad_request
 from kubeapi.faults import Cut, Faults
 from kubeapi.handlers import Answer, Call, Handlers, Watch
-from kubeapi.identity import MASTERS, User
+from kubeapi.identity import User
 from kubeapi.metrics import Metrics
-from kubeapi.openapi import OpenAPI
+from kubeapi.paths import Paths
 from kubeapi.request import RequestInfo
+from kubeapi.responses import missing, of_answer, read_body, refused, warning_text
 from kubeapi.subresources import Subresources
 from kubeapi.watching import Stream
-from shared import schema
 from shared.text import yaml
 
 log = logging.getLogger("kubeapi")
-
-_HEALTH = ("/healthz", "/readyz", "/livez")
-_OPEN = (*_HEALTH, "/version")
 
 
 _HEADER_LIMIT = 128 * 1024
@@ -97,16 +93,13 @@ class Server:
     controllers: Controllers = field(init=False)
     metrics: Metrics = field(init=False)
     _handlers: Handlers = field(init=False)
-    _discovery: discovery.Discovery = field(init=False)
-    _openapi: OpenAPI = field(init=False)
+    _paths: Paths = field(init=False)
     _runner: web.ServerRunner | None = None
     _closing: bool = False
 
     def __post_init__(self) -> None:
         self.faults = Faults(self.cluster)
         self.metrics = Metrics()
-        self._discovery = discovery.Discovery(self.cluster.registry)
-        self._openapi = OpenAPI(self.cluster.registry)
         self.requests = deque(maxlen=self.settings.requests_kept)
 
     # -- life
@@ -121,6 +114,7 @@ class Server:
         tokens = {self.token: authentication.admin()}
         self.authenticator = Authenticator(self.cluster, TokenIssuer(key), tokens, anonymous=settings.anonymous)
         self.authorizer = Authorizer(self.cluster)
+        self._paths = Paths(self.cluster, self.authorizer, self.faults, self.metrics)
         subresources = Subresources(self.cluster, self.authenticator, self.authorizer)
         self._handlers = Handlers(self.cluster, subresources)
         self.controllers = Controllers(
@@ -237,7 +231,7 @@ class Server:
 
     async def _serve(self, http: web.BaseRequest) -> web.StreamResponse:
         if self._closing:
-            last = self._refused(StatusError(503, "ServiceUnavailable", "the server is shutting down"))
+            last = refused(StatusError(503, "ServiceUnavailable", "the server is shutting down"))
             last.force_close()
             return last
         started = time.perf_counter()
@@ -259,26 +253,29 @@ class Server:
             return response
         except StatusError as error:
             code = error.code
-            return self._refused(error)
+            return refused(error)
         except Cut:
             code = 0
             if http.transport is not None:
                 http.transport.abort()
-            raise
+            raise ConnectionResetError("cut on demand") from None
         except (ConnectionError, asyncio.CancelledError):
             raise
         except RecursionError:
             code = 400
-            return self._refused(bad_request("the body of the request is, or becomes, nested too deeply"))
+            return refused(bad_request("the body of the request is, or becomes, nested too deeply"))
         except Exception as error:
             log.exception("%s %s failed", http.method, http.path)
             code = 500
-            return self._refused(StatusError(500, "InternalError", f"Internal error occurred: {error!r}"))
+            return refused(StatusError(500, "InternalError", f"Internal error occurred: {error!r}"))
         finally:
-            self.requests.append(
-                Request(info.verb, info.resource, info.subresource, info.namespace, info.name, user, code)
-            )
+            if not (info.verb == "watch" and code == 200):
+                self._log(info, user, code)
             self.metrics.observe(info, code, time.perf_counter() - started)
+
+    def _log(self, info: RequestInfo, user: str, code: int) -> None:
+        asked = Request(info.verb, info.resource, info.subresource, info.namespace, info.name, user, code)
+        self.requests.append(asked)
 
     def _impersonate(self, http: web.BaseRequest, user: User) -> User:
         headers = http.headers
@@ -294,13 +291,13 @@ class Server:
     async def _respond(self, http: web.BaseRequest, info: RequestInfo, user: User) -> web.StreamResponse:
         query = http.query
         if not info.is_resource:
-            return await self._other(http, info, user)
+            return await self._paths.answer(http, info, user)
         self.authorizer.require(
             user,
             Attributes(info.verb, info.group, info.version, info.resource, info.subresource, info.namespace, info.name),
         )
         headers = http.headers
-        body = await _body(http) if http.can_read_body else b""
+        body = await read_body(http) if http.can_read_body else b""
         call = Call(
             info,
             user,
@@ -312,16 +309,18 @@ class Server:
         )
         answer = self._handlers.answer(call)
         if answer is None:
-            return _missing()
+            return missing()
         if answer.watch is not None:
+            # A watch counts from its beginning: it may not end as long as anybody looks.
+            self._log(info, user.name, 200)
             return await self._stream(http, answer.watch, answer)
-        return _response(answer)
+        return of_answer(answer)
 
     async def _stream(self, http: web.BaseRequest, watch: Watch, answer: Answer) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Cache-Control": "no-cache, private"})
         response.content_type = "application/json"
         for warning in answer.warnings:
-            response.headers.add("Warning", _warning(warning))
+            response.headers.add("Warning", warning_text(warning))
         response.enable_chunked_encoding()
         stream = Stream(self.cluster, watch)
         self.faults.streams.add(stream)
@@ -339,126 +338,6 @@ class Server:
         finally:
             self.faults.streams.discard(stream)
         return response
-
-    def _refused(self, error: StatusError) -> web.Response:
-        response = web.Response(status=error.code, body=orjson.dumps(error.status()), content_type="application/json")
-        if error.retry_after:
-            response.headers["Retry-After"] = str(error.retry_after)
-        for warning in dict.fromkeys(error.warnings):
-            response.headers.add("Warning", _warning(warning))
-        return response
-
-    # -- paths that are no resource
-
-    async def _other(self, http: web.BaseRequest, info: RequestInfo, user: User) -> web.StreamResponse:
-        path = info.path.rstrip("/") or "/"
-        if not path.startswith(_OPEN):
-            self.authorizer.require(user, Attributes(info.verb, path=path))
-        if path == "/faults":
-            return await self._faults(http, user)
-        if http.method not in ("GET", "HEAD"):
-            return _missing() if path.startswith("/api") is False else self._refused(_no_method())
-        if path.startswith(_HEALTH):
-            return web.Response(text="ok")
-        if path == "/version":
-            return _json(orjson.dumps(version()))
-        if path == "/metrics":
-            return web.Response(body=self.metrics.text(self.cluster), content_type="text/plain")
-        accept = ",".join(http.headers.getall("Accept", ()))
-        if path.startswith("/openapi"):
-            found = self._openapi.answer(path, accept)
-            if found is None:
-                return _missing()
-            body, content_type = found
-            response = web.Response(body=body)
-            response.headers["Content-Type"] = content_type
-            etag = self._discovery.etag(body)
-            response.headers["ETag"] = etag
-            if http.headers.get("If-None-Match") == etag:
-                return web.Response(status=304, headers={"ETag": etag})
-            return response
-        return self._discover(http, path, accept)
-
-    def _discover(self, http: web.BaseRequest, path: str, accept: str) -> web.Response:
-        aggregated = _wants_aggregated(accept)
-        parts = path.strip("/").split("/")
-        body: bytes | None = None
-        if path == "/":
-            paths = ["/api", "/api/v1", "/apis", *(f"/apis/{g}" for g in self.cluster.registry.groups() if g)]
-            paths += ["/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]
-            body = orjson.dumps({"paths": paths})
-        elif path in ("/api", "/apis"):
-            find = self._discovery.api if path == "/api" else self._discovery.apis
-            body = find(aggregated=aggregated)
-        elif parts[0] == "api" and len(parts) == 2:
-            body = self._discovery.version("", parts[1])
-        elif parts[0] == "apis" and len(parts) == 2:
-            body = self._discovery.group(parts[1])
-        elif parts[0] == "apis" and len(parts) == 3:
-            body = self._discovery.version(parts[1], parts[2])
-        if body is None:
-            return _missing()
-        if path in ("/api", "/apis"):
-            etag = self._discovery.etag(body)
-            content_type = discovery.AGGREGATED if aggregated else "application/json"
-            headers = {"ETag": etag, "Vary": "Accept", "Cache-Control": "public", "Content-Type": content_type}
-            if http.headers.get("If-None-Match") == etag:
-                return web.Response(status=304, headers=headers)
-            return web.Response(body=body, headers=headers)
-        return _json(body)
-
-    async def _faults(self, http: web.BaseRequest, user: User) -> web.Response:
-        """GET lists, POST adds or switches, DELETE clears; for administrators."""
-        if MASTERS not in user.groups:
-            raise forbidden("", "", "", f'User "{user.name}" is not in the group {MASTERS}')
-        if http.method == "DELETE":
-            self.faults.clear()
-        elif http.method == "POST":
-            wanted = bodies.decode(await _body(http), "application/json")
-            try:
-                self._order_fault(wanted)
-            except (TypeError, ValueError) as error:
-                raise bad_request(f"the fault can't be read: {error}") from None
-        elif http.method != "GET":
-            raise _no_method()
-        return _json(orjson.dumps(self.faults.state()))
-
-    def _order_fault(self, wanted: dict[str, Any]) -> None:
-        action = str(wanted.pop("action", "fail"))
-        if action == "drop-watches":
-            self.faults.drop_watches(str(wanted.get("resource", "")))
-        elif action == "stall-watches":
-            self.faults.stall_watches(bool(wanted.get("on", True)), str(wanted.get("resource", "")))
-        elif action == "expire":
-            self.faults.expire(str(wanted.get("resource", "")))
-        elif action == "read-only":
-            self.faults.read_only(bool(wanted.get("on", True)))
-        elif action == "skew":
-            self.faults.skew(float(wanted.get("seconds", 0)))
-        else:
-            renamed = {"retryAfter": "retry_after"}
-            self.faults.add(action, **{renamed.get(key, key): value for key, value in wanted.items()})
-
-
-def version() -> dict[str, str]:
-    """/version: the release whose schemas are served."""
-    release = schema.release()
-    major, minor, _ = release.removeprefix("v").split(".", 2)
-    return {
-        "major": major,
-        "minor": minor,
-        "emulationMajor": major,
-        "emulationMinor": minor,
-        "minCompatibilityMajor": major,
-        "minCompatibilityMinor": str(int(minor) - 1),
-        "gitVersion": release,
-        "gitCommit": "",
-        "gitTreeState": "clean",
-        "buildDate": "1970-01-01T00:00:00Z",
-        "goVersion": "",
-        "compiler": "python",
-        "platform": "linux/amd64",
-    }
 
 
 def _impersonation(user: User) -> list[Attributes]:
@@ -479,59 +358,6 @@ def _impersonation(user: User) -> list[Attributes]:
     for key, values in user.extra.items():
         asked += [Attributes("impersonate", group, "v1", "userextras", key, "", value) for value in values]
     return asked
-
-
-async def _body(http: web.BaseRequest) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
-    while True:
-        chunk = await http.content.readany()
-        if not chunk:
-            return b"".join(chunks)
-        size += len(chunk)
-        if size > bodies.LIMIT:
-            raise bodies.body_too_large()
-        chunks.append(chunk)
-
-
-def _response(answer: Answer) -> web.Response:
-    response = web.Response(status=answer.code, body=answer.body, content_type=answer.content_type)
-    for warning in dict.fromkeys(answer.warnings):
-        response.headers.add("Warning", _warning(warning))
-    response.headers["Cache-Control"] = "no-cache, private"
-    return response
-
-
-def _warning(text: str) -> str:
-    """A Warning header's value: code 299, no agent, quoted text without control characters."""
-    clean = "".join(c if c.isprintable() and ord(c) < 128 else " " for c in text)[:4096]
-    escaped = clean.replace("\\", "\\\\").replace('"', '\\"')
-    return f'299 - "{escaped}"'
-
-
-def _json(body: bytes) -> web.Response:
-    return web.Response(body=body, content_type="application/json")
-
-
-def _missing() -> web.Response:
-    return web.Response(status=404, text="404 page not found\n")
-
-
-def _no_method() -> StatusError:
-    return StatusError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
-
-
-def _wants_aggregated(accept: str) -> bool:
-    """Whether the first discovery form that the client prefers is the aggregated one."""
-    for offer in accept.split(","):
-        values = dict(part.strip().partition("=")[::2] for part in offer.split(";")[1:])
-        if values.get("as") == "APIGroupDiscoveryList":
-            if values.get("v") == "v2":
-                return True
-            continue
-        if offer.partition(";")[0].strip() in ("application/json", "*/*"):
-            return False
-    return False
 
 
 def _bind(host: str, port: int) -> socket.socket:

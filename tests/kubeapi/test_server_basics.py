@@ -167,3 +167,12 @@ async def test_a_new_server_has_what_every_cluster_has_before_it_answers(api: Ap
     await api.get("/apis/rbac.authorization.k8s.io/v1/clusterroles/cluster-admin")
     edit = await api.get("/apis/rbac.authorization.k8s.io/v1/clusterroles/edit")
     assert any("configmaps" in rule["resources"] and "create" in rule["verbs"] for rule in edit["rules"])
+
+
+async def test_the_request_log_has_a_watch_from_its_beginning_and_once(api: Api):
+    api.server.requests.clear()
+    async with api.watch(PATH, timeoutSeconds="1") as events:
+        await events.next()
+        assert [r.verb for r in api.server.requests] == ["watch"]
+        await asyncio.wait_for(events.ended(), 5)
+    assert [r.verb for r in api.server.requests] == ["watch"]
