@@ -9,25 +9,31 @@ import argparse
 import asyncio
 import contextlib
 import shlex
-import signal
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from fluvial import objects, repository
-from fluvial.installation import NAMESPACE, Installation, installed
+from fluvial.board import Board
+from fluvial.installation import CONTROLLERS, NAMESPACE, Installation, installed
+from fluvial.interruption import until_interrupted
 from fluvial.processes import Failed
 from fluvial.repository import BRANCH, Repository
-from fluvial.view import View
+from fluvial.view import Progress, View
 from fluvial.watching import Watched, ready, watched
 from shared.api.meta import Manifest
-from shared.kube.errors import ApiError
+from shared.kube.errors import ApiError, NotFound
 
 EXAMPLE = Path(__file__).parent / "example"
 APPS = ("infrastructure", "shop-dev", "shop-production")
 PRODUCTION = "shop-production"
 PATIENCE = 60.0
 """Seconds that a step of the story may take."""
+
+PAUSE = 2.0
+"""Seconds to read a chapter in."""
+INTERRUPTED = 130
+"""The exit status of a story that was not played to its end."""
 
 _DESCRIPTION = """\
 Start an embedded Kubernetes API and the controllers, make a Git repository, and play a story: a commit is applied,
@@ -39,17 +45,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command: 0 when the story went well, 1 when a step failed."""
     parser = argparse.ArgumentParser(prog="fluvial demo", description=_DESCRIPTION)
     parser.add_argument("--once", action="store_true", help="end after the story instead of staying up")
+    parser.add_argument("--fast", action="store_true", help="no pauses for reading, which are made on a terminal only")
     options = parser.parse_args(arguments)
-    return asyncio.run(_run(View(), once=options.once))
+    view = View()
+    pause = PAUSE if view.is_alive and not options.fast else 0.0
+    status = asyncio.run(until_interrupted(_run(view, pause, once=options.once)))
+    if status is None:
+        view.line("\nstopped; nothing is left behind")
+        return INTERRUPTED if options.once else 0
+    return status
 
 
-async def _run(view: View, *, once: bool) -> int:
-    task = asyncio.current_task()
-    assert task is not None
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, task.cancel)
-    running: Installation | None = None
+async def _run(view: View, pause: float, *, once: bool) -> int:
     try:
         async with contextlib.AsyncExitStack() as stack:
             with view.doing("starting") as progress:
@@ -59,77 +66,101 @@ async def _run(view: View, *, once: bool) -> int:
                 view.done(f"an embedded Kubernetes API and two controllers, ready after {progress.took}")
                 view.done(f"a repository with a shop for dev and production: {repo.tree}")
             try:
-                await Story(view, running, repo).play()
-            except (Failed, TimeoutError, ApiError):
+                async with _webhook(running, repo):
+                    await running.processes.during(Story(view, running, repo, pause).play())
+                    if once:
+                        return 0
+                    _explain(view, running, repo)
+                    await running.attend(view.failed)
+            except (Failed, ApiError):
                 _show_logs(view, running)
                 raise
-            if once:
-                return 0
-            _explain(view, running, repo)
-            name = await running.processes.ended.get()
-            raise Failed(f"{name} ended by itself; its log ends with:\n{running.processes.tail(name)}")
     except Failed as error:
         view.failed(str(error))
-        return 1
     except ApiError as error:
         view.failed(f"the Kubernetes API refused a request: {error}")
-        return 1
-    except asyncio.CancelledError:
-        view.line("\nstopped; nothing is left behind")
-        return 0 if running is not None and not once else 130
+    return 1
+
+
+@contextlib.asynccontextmanager
+async def _webhook(running: Installation, repo: Repository) -> AsyncIterator[None]:
+    """Ask for the repository to be looked at whenever it is pushed to, for as long as the block runs."""
+
+    async def tell() -> None:
+        while True:
+            await repo.pushed()
+            with contextlib.suppress(NotFound):  # the first push comes before the GitRepository
+                await objects.request(running.client)
+
+    task = asyncio.create_task(tell())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 class Story:
     """The steps, in order. Each ends when the cluster shows what the step says; Failed names the one that doesn't."""
 
-    def __init__(self, view: View, running: Installation, repo: Repository) -> None:
-        self._view, self._running, self._repo = view, running, repo
+    def __init__(self, view: View, running: Installation, repo: Repository, pause: float = 0.0) -> None:
+        self._view, self._running, self._repo, self._pause = view, running, repo, pause
+        self._sources: Watched
         self._apps: Watched
         self._deployments: Watched
 
     async def play(self) -> None:
         """Play the whole story."""
         client = self._running.client
+        source, app = objects.SOURCE, objects.KUSTOMIZATION
         async with (
-            watched(client, objects.KUSTOMIZATION.api_version, objects.KUSTOMIZATION.kind, NAMESPACE) as self._apps,
+            watched(client, source.api_version, source.kind, NAMESPACE) as self._sources,
+            watched(client, app.api_version, app.kind, NAMESPACE) as self._apps,
             watched(client, "apps/v1", "Deployment") as self._deployments,
         ):
-            await self._first_commit()
-            await self._change()
-            await self._edit_by_hand()
-            await self._bad_commit()
-            await self._revert()
+            for chapter in (self._first_commit, self._change, self._edit_by_hand, self._bad_commit, self._revert):
+                await chapter()
+                await asyncio.sleep(self._pause)
 
     async def _first_commit(self) -> None:
         self._view.title("1. The first commit is applied")
         sha = await self._repo.commit("Add the shop")
-        with self._view.doing("applying the first commit") as progress:
+        self._view.line(f"git commit {_short(sha)}: Add the shop")
+        with self._doing("creating the GitRepository and the Kustomization") as progress:
             wanted = objects.manifests(self._repo.url, BRANCH, "./clusters/demo")
             await objects.apply(self._running.client, wanted)
             for app in APPS:
                 progress.say(f"waiting for {app} to be healthy")
-                await self._until(self._apps, NAMESPACE, app, _applied(sha), f"{app} is not Ready")
-                self._view.done(f"{app} is healthy at {_short(sha)} after {progress.took}")
+                await self._until(self._apps, NAMESPACE, app, _applied(sha), f"{app} was not Ready")
+                self._view.done(f"{app} is healthy after {progress.took}")
         self._view.line("shop-dev and shop-production had to wait for infrastructure: it makes their namespaces")
 
     async def _change(self) -> None:
         self._view.title("2. A commit changes production")
+        dev = self._generation("shop-dev")
         self._edit("apps/shop/production/kustomization.yaml", "newTag: 1.0.0", "newTag: 1.1.0")
         sha = await self._repo.commit("Run shop 1.1.0 in production")
         self._view.line(f"git commit {_short(sha)}: Run shop 1.1.0 in production")
-        with self._view.doing("waiting for the new image") as progress:
-            await objects.request(self._running.client)
-            await self._until_shop(lambda shop: _image(shop).endswith(":1.1.0"), "the image did not change")
-            self._view.done(f"applied in {progress.took}: the Deployment has {await self._image()}")
-            await self._until(self._apps, NAMESPACE, PRODUCTION, _applied(sha), "production is not Ready")
-            self._view.done(f"healthy after {progress.took}; dev was not touched")
-        self._view.line("the demo tells the controller of the commit as a webhook would; else it looks every minute")
+        with self._doing("waiting for the new image") as progress:
+            image = await self._until_shop(_has_tag("1.1.0"), "the image did not change")
+            self._view.done(f"applied in {progress.took}: the Deployment has {image}")
+            progress.say("waiting for production to be healthy")
+            await self._until(self._apps, NAMESPACE, PRODUCTION, _applied(sha), "production was not Ready")
+            self._view.done(f"healthy after {progress.took}")
+            await self._until(self._apps, NAMESPACE, "shop-dev", _applied(sha), "dev was not Ready")
+            if self._generation("shop-dev") != dev:
+                raise Failed("the Deployment in shop-dev was written to, although nothing changed for it")
+            self._view.done("dev has the same revision, and its Deployment was not touched")
+        self._view.line(
+            "a hook of the repository tells the controller of a push, as a webhook would, by the annotation"
+        )
+        self._view.line("reconcile.fluxcd.io/requestedAt; without it the GitRepository is looked at every minute")
 
     async def _edit_by_hand(self) -> None:
         self._view.title("3. Someone edits the cluster by hand")
         self._view.line("kubectl scale deployment shop --replicas=0 -n shop-production")
-        with self._view.doing("waiting for the edit to be undone") as progress:
-            await self._running.client.patch(
+        with self._doing("waiting for the edit to be undone") as progress:
+            edited = await self._running.client.patch(
                 "apps/v1",
                 "Deployment",
                 "shop",
@@ -138,35 +169,37 @@ class Story:
                 type="merge",
                 field_manager="kubectl-scale",
             )
-            edited = (await self._shop())["metadata"]["generation"]
-            await self._until_shop(
-                lambda shop: shop["metadata"]["generation"] > edited and shop["spec"]["replicas"] == 3,
-                "the edit was not undone",
-            )
-            self._view.done(f"healed in {progress.took}: 3 replicas again")
+            replicas = await self._until_shop(_healed_since(edited), "the edit was not undone")
+            self._view.done(f"healed in {progress.took}: {replicas} replicas again")
+        self._view.line("the controller watches what it applied; it does not wait for the interval of ten minutes")
 
     async def _bad_commit(self) -> None:
         self._view.title("4. A bad commit")
         self._edit("apps/shop/production/resources.yaml", "memory: 512Mi}", "memory: 1Gi")
         sha = await self._repo.commit("Give the shop more memory")
         self._view.line(f"git commit {_short(sha)}: Give the shop more memory (its YAML is broken)")
-        with self._view.doing("waiting for the verdict") as progress:
-            await objects.request(self._running.client)
+        with self._doing("waiting for the verdict") as progress:
             message = await self._until(
                 self._apps, NAMESPACE, PRODUCTION, _refused(sha), "the bad commit was not refused"
             )
-            self._view.done(f"refused after {progress.took}; kubectl get kustomizations says why:")
+            self._view.done(f"refused after {progress.took}; kubectl get kustomizations says why, and where:")
         self._view.quote(message)
-        shop = await self._shop()
-        self._view.line(f"what ran before keeps running: {shop['status'].get('readyReplicas', 0)} of 3 replicas ready")
+        shop = await self._running.client.get("apps/v1", "Deployment", "shop", PRODUCTION)
+        running = shop["status"].get("readyReplicas", 0)
+        if running != shop["spec"]["replicas"]:
+            raise Failed(f"the bad commit left {running} of {shop['spec']['replicas']} replicas of the shop running")
+        self._view.done(f"what ran before keeps running: {running} of {running} replicas are ready")
 
     async def _revert(self) -> None:
         self._view.title("5. git revert")
         sha = await self._repo.revert()
-        with self._view.doing("waiting for production to be healthy") as progress:
-            await objects.request(self._running.client)
+        self._view.line(f'git commit {_short(sha)}: Revert "Give the shop more memory"')
+        with self._doing("waiting for production to be healthy") as progress:
             await self._until(self._apps, NAMESPACE, PRODUCTION, _applied(sha), "production did not recover")
-            self._view.done(f"healthy at {_short(sha)} after {progress.took}")
+            self._view.done(f"healthy after {progress.took}")
+
+    def _doing(self, text: str) -> contextlib.AbstractContextManager[Progress]:
+        return self._view.doing(text, Board({"GitRepository": self._sources, "Kustomization": self._apps}))
 
     def _edit(self, path: str, old: str, new: str) -> None:
         file = self._repo.tree / path
@@ -174,26 +207,25 @@ class Story:
         assert old in text, f"{path} has no {old!r}"
         file.write_text(text.replace(old, new))
 
-    async def _shop(self) -> Manifest:
-        return await self._running.client.get("apps/v1", "Deployment", "shop", PRODUCTION)
+    def _generation(self, namespace: str) -> int:
+        shop = self._deployments.get(namespace, "shop")
+        return 0 if shop is None else int(shop["metadata"]["generation"])
 
-    async def _image(self) -> str:
-        return _image(await self._shop())
-
-    async def _until_shop(self, holds: Callable[[Manifest], Any], problem: str) -> None:
-        await self._until(self._deployments, PRODUCTION, "shop", lambda shop: shop is not None and holds(shop), problem)
+    async def _until_shop(self, holds: Callable[[Manifest | None], Any], problem: str) -> Any:
+        return await self._until(self._deployments, PRODUCTION, "shop", holds, problem)
 
     async def _until(
         self, where: Watched, namespace: str, name: str, holds: Callable[[Manifest | None], Any], problem: str
     ) -> Any:
-        wait: Awaitable[Any] = where.until(namespace, name, holds, PATIENCE)
         try:
-            return await wait
+            return await where.until(namespace, name, holds, PATIENCE)
         except TimeoutError as error:
-            status, reason, message = ready(self._apps.get(NAMESPACE, PRODUCTION))
-            self._running.processes.require_running()
-            said = f"; {PRODUCTION} says Ready={status} {reason}: {message}" if reason else ""
-            raise Failed(f"{problem} after {PATIENCE:.0f} s{said}") from error
+            said = [f"{problem} within {PATIENCE:.0f} s"]
+            for kind, watch in (("GitRepository", self._sources), ("Kustomization", self._apps)):
+                for manifest in watch.values():
+                    status, reason, message = ready(manifest)
+                    said.append(f"{kind} {manifest['metadata']['name']}: Ready={status} {reason} {message}")
+            raise Failed("\n".join(said)) from error
 
 
 def _applied(sha: str) -> Callable[[Manifest | None], bool]:
@@ -213,8 +245,20 @@ def _refused(sha: str) -> Callable[[Manifest | None], str]:
     return holds
 
 
-def _image(deployment: Manifest) -> str:
-    return str(deployment["spec"]["template"]["spec"]["containers"][0]["image"])
+def _has_tag(tag: str) -> Callable[[Manifest | None], str]:
+    def holds(shop: Manifest | None) -> str:
+        image = str(shop["spec"]["template"]["spec"]["containers"][0]["image"]) if shop else ""
+        return image if image.endswith(f":{tag}") else ""
+
+    return holds
+
+
+def _healed_since(edited: Manifest) -> Callable[[Manifest | None], int]:
+    def holds(shop: Manifest | None) -> int:
+        later = shop is not None and shop["metadata"]["generation"] > edited["metadata"]["generation"]
+        return int(shop["spec"]["replicas"]) if shop is not None and later else 0
+
+    return holds
 
 
 def _short(sha: str) -> str:
@@ -222,22 +266,20 @@ def _short(sha: str) -> str:
 
 
 def _show_logs(view: View, running: Installation) -> None:
-    for name in ("source-controller", "kustomize-controller"):
+    for name in CONTROLLERS:
         view.line(f"{name} said last:")
         view.quote(running.processes.tail(name))
 
 
 def _explain(view: View, running: Installation, repo: Repository) -> None:
-    view.title("Look around (in another terminal)")
-    view.line(f"export KUBECONFIG={shlex.quote(str(running.kubeconfig))}")
-    for command in (
-        "kubectl get kustomizations,gitrepositories -A",
-        "kubectl get all -n shop-production --show-labels",
-        "kubectl get events -n flux-system",
-        "kubectl delete deployment shop -n shop-production   # and see it come back",
-        "flux tree kustomization flux-system                # if you have the flux command",
-    ):
-        view.line(command)
-    view.line(f"commit and push in {repo.tree}; it is applied within a minute")
-    view.line(f"logs: {running.directory / 'logs'}")
-    view.line("Ctrl-C ends it all.")
+    view.title("Look around, in another terminal")
+    view.command(f"export KUBECONFIG={shlex.quote(str(running.kubeconfig))}")
+    view.command("kubectl get gitrepositories,kustomizations -A")
+    view.command("kubectl get all -n shop-production")
+    view.command("kubectl get events -n flux-system")
+    view.command("kubectl delete deployment shop -n shop-production    # and see it come back")
+    view.command("flux tree kustomization flux-system                  # if you have the flux command")
+    view.line("or change something and push it; it is applied at once:")
+    view.command(f"cd {shlex.quote(str(repo.tree))}")
+    view.command("git commit --allow-empty -m 'Try it' && git push")
+    view.line(f"The controllers' logs are in {running.directory / 'logs'}. Ctrl-C ends it all and leaves nothing.")

@@ -10,10 +10,10 @@ import contextlib
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import aiohttp
 
@@ -29,7 +29,11 @@ from shared.text import yaml
 NAMESPACE = "flux-system"
 """Where the controllers look for what is theirs, and where `up` and `demo` put their objects."""
 FIELD_MANAGER = "fluvial"
+API = "kubeapi"
+CONTROLLERS = ("source-controller", "kustomize-controller")
 START_TIMEOUT = 60.0
+RESTARTS = 3
+"""How often a controller that crashed is started again before the command gives up."""
 Say = Callable[[str], Any]
 
 
@@ -42,6 +46,17 @@ class Installation:
     """None when the cluster is the one that the caller's environment names."""
     processes: Processes
     directory: Path
+
+    async def attend(self, say: Say) -> NoReturn:
+        """Start controllers again that end by themselves, and say so. Failed when that doesn't help."""
+        for _ in range(RESTARTS):
+            name = await self.processes.ended()
+            failure = self.processes.failure(name)
+            if name == API:
+                raise failure
+            say(f"{failure}\n{name} is started again")
+            await self.processes.restart(name)
+        raise self.processes.failure(await self.processes.ended())
 
 
 @contextlib.asynccontextmanager
@@ -64,6 +79,8 @@ async def installed(
                 kubeconfig = await _start_api(processes, directory, data, port)
             client = _client(kubeconfig)
             stack.push_async_callback(client.close)
+            if not embedded:
+                await _require_no_other(client)
             say("applying the CustomResourceDefinitions")
             try:
                 await _apply_definitions(client)
@@ -82,11 +99,13 @@ async def _start_api(processes: Processes, directory: Path, data: Path | None, p
     command = [sys.executable, "-m", "fluvial", "kubeapi", f"--port={port}", f"--kubeconfig-out={kubeconfig}"]
     if data is not None:
         command.append(f"--data={data}")
-    await processes.start("kubeapi", command, _environment(None))
-    async with _in_time(processes, "the embedded API"):
-        while not kubeconfig.exists():
-            processes.require_running()
+    await processes.start(API, command, _environment(None))
+
+    async def written() -> None:
+        while not kubeconfig.exists():  # noqa: ASYNC110 (nothing tells of a file)
             await asyncio.sleep(0.02)
+
+    await _in_time(processes, "the embedded API", written())
     return kubeconfig
 
 
@@ -95,6 +114,22 @@ def _client(kubeconfig: Path | None) -> Client:
         return Client(config.load(str(kubeconfig) if kubeconfig else None), user_agent="fluvial", qps=-1)
     except ConfigError as error:
         raise Failed(f"no cluster to work on: {error}") from error
+
+
+async def _require_no_other(client: Client) -> None:
+    """Failed when the cluster runs controllers of its own, with which ours would fight over the same objects."""
+    try:
+        there = await client.list("apps/v1", "Deployment", NAMESPACE)
+    except ApiError as error:
+        raise Failed(f"can't look at the cluster of {client.server}: {error}") from error
+    for manifest in there:
+        name, replicas = manifest["metadata"]["name"], manifest["spec"].get("replicas", 1)
+        if name in CONTROLLERS and replicas:
+            raise Failed(
+                f"the cluster at {client.server} runs {NAMESPACE}/{name} already: create a GitRepository and a "
+                f"Kustomization for it to work on, or end it first (kubectl scale deployment {name} --replicas=0 "
+                f"-n {NAMESPACE})"
+            )
 
 
 def _namespace() -> Manifest:
@@ -131,11 +166,14 @@ async def _start_controllers(processes: Processes, directory: Path, kubeconfig: 
         command = [sys.executable, "-m", f"{name}_controller", f"--health-addr={health[name]}"]
         command += [f"--metrics-addr=127.0.0.1:{ports[2 * index + 1]}", "--log-encoding=console", *own]
         await processes.start(f"{name}-controller", command, _environment(kubeconfig))
-    async with _in_time(processes, "a controller"), aiohttp.ClientSession() as session:
-        for address in health.values():
-            while not await _says_ready(session, address):
-                processes.require_running()
-                await asyncio.sleep(0.05)
+
+    async def all_ready() -> None:
+        async with aiohttp.ClientSession() as session:
+            for address in health.values():
+                while not await _says_ready(session, address):  # noqa: ASYNC110 (a probe has to be asked)
+                    await asyncio.sleep(0.05)
+
+    await _in_time(processes, "a controller", all_ready())
 
 
 async def _says_ready(session: aiohttp.ClientSession, address: str) -> bool:
@@ -146,13 +184,14 @@ async def _says_ready(session: aiohttp.ClientSession, address: str) -> bool:
         return False
 
 
-@contextlib.asynccontextmanager
-async def _in_time(processes: Processes, what: str) -> AsyncIterator[None]:
+async def _in_time(processes: Processes, what: str, started: Coroutine[Any, Any, None]) -> None:
+    """Wait until a program has started. Failed when it doesn't in time, or a program ends."""
     try:
         async with asyncio.timeout(START_TIMEOUT):
-            yield
+            await processes.during(started)
     except TimeoutError as error:
-        raise Failed(f"{what} did not start within {START_TIMEOUT:.0f} s") from error
+        logs = "\n".join(f"{name} said last:\n{processes.tail(name)}" for name in processes.names)
+        raise Failed(f"{what} did not start within {START_TIMEOUT:.0f} s\n{logs}") from error
 
 
 def _environment(kubeconfig: Path | None) -> dict[str, str]:

@@ -12,12 +12,15 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-PATIENCE = 10.0
+PATIENCE = 5.0
 """Seconds that a program has to end after it was asked to."""
 
 
@@ -30,11 +33,11 @@ class Processes:
 
     def __init__(self, logs: Path) -> None:
         self._logs = logs
+        self._commands: dict[str, tuple[Sequence[str], Mapping[str, str]]] = {}
         self._running: dict[str, asyncio.subprocess.Process] = {}
         self._watchers: dict[str, asyncio.Task[None]] = {}
         self._stopping = False
-        self.ended: asyncio.Queue[str] = asyncio.Queue()
-        """Names of programs that ended by themselves."""
+        self._ended: asyncio.Queue[str] = asyncio.Queue()
 
     async def start(self, name: str, command: Sequence[str], env: Mapping[str, str]) -> None:
         """Start a program; what it prints goes to its log."""
@@ -49,8 +52,40 @@ class Processes:
                 process_group=0,
                 preexec_fn=_die_with_parent,
             )
+        self._commands[name] = command, env
         self._running[name] = process
         self._watchers[name] = asyncio.create_task(self._watch(name, process))
+
+    async def restart(self, name: str) -> None:
+        """Start a program again that has ended."""
+        await self.start(name, *self._commands[name])
+
+    async def ended(self) -> str:
+        """Wait until a program ends by itself; its name."""
+        return await self._ended.get()
+
+    async def during(self, work: Awaitable[T]) -> T:
+        """Do the work; Failed as soon as a program ends by itself."""
+        task, ended = asyncio.ensure_future(work), asyncio.ensure_future(self._ended.get())
+        try:
+            await asyncio.wait((task, ended), return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                raise self.failure(ended.result())
+            return task.result()
+        finally:
+            task.cancel()
+            ended.cancel()
+            await asyncio.gather(task, ended, return_exceptions=True)
+
+    def failure(self, name: str) -> Failed:
+        """What to say of a program that ended by itself."""
+        status = self._running[name].returncode
+        return Failed(f"{name} ended by itself with status {status}; its log ends with:\n{self.tail(name)}")
+
+    @property
+    def names(self) -> list[str]:
+        """The programs that were started, in that order."""
+        return list(self._commands)
 
     def log(self, name: str) -> Path:
         """Where a program's output is."""
@@ -61,12 +96,6 @@ class Processes:
         path = self.log(name)
         text = path.read_text(errors="replace") if path.exists() else ""
         return "\n".join(text.splitlines()[-lines:]) or "(its log is empty)"
-
-    def require_running(self) -> None:
-        """Failed when a program has ended by itself."""
-        for name, process in self._running.items():
-            if process.returncode is not None and not self._stopping:
-                raise Failed(f"{name} ended with status {process.returncode}; its log ends with:\n{self.tail(name)}")
 
     async def stop(self) -> None:
         """Ask all to end, and kill those that don't."""
@@ -83,7 +112,7 @@ class Processes:
     async def _watch(self, name: str, process: asyncio.subprocess.Process) -> None:
         await process.wait()
         if not self._stopping:
-            self.ended.put_nowait(name)
+            self._ended.put_nowait(name)
 
 
 def free_ports(count: int) -> list[int]:

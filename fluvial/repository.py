@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shlex
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 from aiohttp import web
@@ -31,8 +32,13 @@ _IDENTITY = {
 class Repository:
     """A work tree whose commits are pushed at once to where `url` serves them."""
 
-    def __init__(self, tree: Path, url: str) -> None:
-        self.tree, self.url = tree, url
+    def __init__(self, tree: Path, url: str, pushes: asyncio.Event) -> None:
+        self.tree, self.url, self._pushes = tree, url, pushes
+
+    async def pushed(self) -> None:
+        """Wait until somebody pushes, from this process or by hand."""
+        await self._pushes.wait()
+        self._pushes.clear()
 
     async def commit(self, message: str) -> str:
         """Commit all that was changed in the work tree, and push; the commit's SHA."""
@@ -46,7 +52,7 @@ class Repository:
         return await self._push()
 
     async def _push(self) -> str:
-        await git(self.tree, "push", "--quiet", "origin", BRANCH)
+        await git(self.tree, "push", "--quiet", "--set-upstream", "origin", BRANCH)
         return (await git(self.tree, "rev-parse", "HEAD")).strip()
 
 
@@ -61,16 +67,42 @@ async def served(directory: Path, files: Path) -> AsyncIterator[Repository]:
     shutil.copytree(files, tree, ignore=shutil.ignore_patterns("__pycache__"))
     await git(tree, "init", "--quiet", f"--initial-branch={BRANCH}")
     await git(tree, "remote", "add", "origin", str(bare))
+    pushes = asyncio.Event()
     app = web.Application(client_max_size=BODY_LIMIT)
     app.router.add_route("*", "/{path:.*}", _Backend(bare.parent))
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        _, port = runner.addresses[0][:2]
-        yield Repository(tree, f"http://127.0.0.1:{port}/config.git")
+        with _hooked(bare, pushes):
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            _, port = runner.addresses[0][:2]
+            yield Repository(tree, f"http://127.0.0.1:{port}/config.git", pushes)
     finally:
         await runner.cleanup()
+
+
+@contextlib.contextmanager
+def _hooked(bare: Path, pushes: asyncio.Event) -> Iterator[None]:
+    """Let a hook of the repository tell of each push through a pipe, as a hosting service would through a webhook."""
+    pipe = bare / "pushes"
+    os.mkfifo(pipe, 0o600)
+    hook = bare / "hooks" / "post-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f"#!/bin/sh\ncat >/dev/null\necho >{shlex.quote(str(pipe))}\n")
+    hook.chmod(0o700)
+    descriptor = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)  # for writing, too, or the pipe ends with its first writer
+
+    def told() -> None:
+        os.read(descriptor, 1024)
+        pushes.set()
+
+    loop = asyncio.get_running_loop()
+    loop.add_reader(descriptor, told)
+    try:
+        yield
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
 
 
 class _Backend:

@@ -28,6 +28,10 @@ class Watched:
         """An object as it is known now."""
         return self._cache.get(namespace, name)
 
+    def values(self) -> list[Manifest]:
+        """All objects as they are known now, by namespace and name."""
+        return [manifest for _, manifest in sorted(self._cache.items(), key=lambda item: item[0])]
+
     async def until(self, namespace: str, name: str, holds: Callable[[Manifest | None], Any], seconds: float) -> Any:
         """Wait until `holds` says something truthy of the object (None while it isn't there); that. TimeoutError."""
         async with asyncio.timeout(seconds):
