@@ -78,7 +78,7 @@ def create(
     cluster: Cluster, resource: Resource, namespace: str, manifest: Manifest, options: Options, *, applied: bool = False
 ) -> Manifest:
     """Store a new object and give it as stored. The manifest is taken over."""
-    manifest = _read(resource, manifest, options, validation.MERGED if applied else None)
+    manifest = _read(resource, manifest, options, validation.Merged(manifest) if applied else None)
     metadata = _require_metadata(manifest)
     _require_namespace(resource, metadata, namespace)
     if metadata.get("resourceVersion"):
@@ -249,7 +249,7 @@ def _apply(
         return create(cluster, resource, namespace, merged, options, applied=True), True
     if wanted:
         merged["metadata"]["resourceVersion"] = wanted
-    merged = _read(resource, merged, options, validation.MERGED)
+    merged = _read(resource, merged, options, validation.Merged(applied))
     return replace_live(cluster, resource, live, merged, options, applied=True), False
 
 

@@ -193,9 +193,9 @@ def _merge_lists(live: list[Any], wanted: list[Any], schema: Schema | None, dele
     if not live and not wanted:
         return live
     sample = [*live, *wanted]
-    if any(isinstance(item, list) for item in sample):
+    if len({type(item) for item in sample}) == 1 and isinstance(sample[0], list):
         raise DoesNotApply("lists of lists are not supported")
-    if any(isinstance(item, dict) for item in sample) != all(isinstance(item, dict) for item in sample):
+    if any(isinstance(item, (dict, list)) for item in sample) and not all(isinstance(item, dict) for item in sample):
         raise _problem(f"list element types are not identical: {plain([live, wanted])}")
     if not isinstance(sample[0], dict):
         if deleting:

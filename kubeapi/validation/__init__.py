@@ -6,6 +6,6 @@ check:  new object and old one → nothing, or 422 with every problem
 
 from __future__ import annotations
 
-from kubeapi.validation.admission import MERGED, check, prepare, read
+from kubeapi.validation.admission import Merged, check, prepare, read
 
-__all__ = ["MERGED", "check", "prepare", "read"]
+__all__ = ["Merged", "check", "prepare", "read"]

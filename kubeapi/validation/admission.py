@@ -15,8 +15,14 @@ from kubeapi.validation.kinds import definitions, pods, registry
 
 Manifest = dict[str, Any]
 
-MERGED = "merged"
-"""In the place of a patch: the object is what server-side apply merged."""
+
+class Merged:
+    """In the place of a patch: the object is what server-side apply merged of what `applied` says and the live one."""
+
+    __slots__ = ("applied",)
+
+    def __init__(self, applied: Mapping[str, Any]) -> None:
+        self.applied = applied
 
 
 def read(
@@ -28,33 +34,35 @@ def read(
 ) -> tuple[Manifest, list[str]]:
     """The object as the server holds it, and warnings. `manifest` is taken over.
 
-    `patch` is None for a body, MERGED, or says how the patch that made the object is shown (a function). 400 for values
+    `patch` is None for a body, Merged, or says how the patch that made the object is shown (a function). 400 for values
     of a wrong type and, with field_validation Strict, for unknown fields; 422 when a patch led to them, 500 when
     server-side apply did. With Warn, unknown fields are warned of.
     """
     try:
         if resource.custom:
-            manifest, unknown = resource.definition.versions[resource.version].read(manifest, merged=patch == MERGED)
+            version = resource.definition.versions[resource.version]
+            manifest, unknown = version.read(manifest, merged=isinstance(patch, Merged))
         elif resource.schema is not None:
             manifest, unknown = wire.read(manifest, resource.schema, DEFAULTS)
         else:
             return manifest, []
     except wire.DecodeProblem as problem:
-        raise _unreadable(resource, manifest, str(problem), patch) from None
-    if not unknown or field_validation == "Ignore" or patch == MERGED:
+        raise _unreadable(resource, manifest, problem, patch) from None
+    if not unknown or field_validation == "Ignore" or isinstance(patch, Merged):
         return manifest, []
     texts = [f'unknown field "{path}"' for path in unknown]
     if field_validation == "Warn":
         return manifest, texts
-    raise _unreadable(resource, manifest, f"strict decoding error: {', '.join(texts)}", patch)
+    raise _unreadable(resource, manifest, wire.DecodeProblem(f"strict decoding error: {', '.join(texts)}"), patch)
 
 
-def _unreadable(resource: Resource, manifest: Manifest, problem: str, patch: Any) -> StatusError:
-    if patch == MERGED:
+def _unreadable(resource: Resource, manifest: Manifest, found: wire.DecodeProblem, patch: Any) -> StatusError:
+    problem = str(found).rstrip()
+    if isinstance(patch, Merged):
         version = f"{resource.group}/{resource.version}, Kind={resource.kind}"
-        meta = manifest.get("metadata") or {}
+        meta = patch.applied.get("metadata") or {}
         named = f"{meta.get('namespace') or ''}/{meta.get('name') or ''}; {version}"
-        detail = _converted(problem)
+        detail = _converted(found)
         return StatusError(
             500,
             "",
@@ -64,27 +72,25 @@ def _unreadable(resource: Resource, manifest: Manifest, problem: str, patch: Any
     if patch is not None:
         body = patch()
         if body.startswith("map["):
-            problem = _converted(problem)
-        problem = problem.rstrip()
+            problem = _converted(found)
         return invalid("", "", "", [causes.invalid("patch", body, problem)])
-    problem = problem.rstrip()
     kind, version = manifest.get("kind", resource.kind), resource.version
     return bad_request(f'{kind} in version "{version}" cannot be handled as a {resource.kind}: {problem}')
 
 
 _UNFIT = re.compile(r"json: cannot unmarshal (\w+)(?: (\S+))? into Go struct field \S+ of type (\S+ ?)")
-_GO_KINDS = {"number": "int64", "array": "slice", "object": "map"}
 
 
-def _converted(problem: str) -> str:
+def _converted(found: wire.DecodeProblem) -> str:
     """A wrong type in the words of the conversion of values: strategic merges and applies go through no text."""
+    problem = str(found)
     if "base64" in problem:
         return f"error decoding from json: {problem}"
     match = _UNFIT.fullmatch(problem)
     if match is None:
         return problem
     given, text, wanted = match.groups()
-    kind = "float64" if text and "." in text else _GO_KINDS.get(given, given)
+    kind = found.given
     if wanted == wire.EITHER:
         return f"json: cannot unmarshal {given}{f' {text}' if text else ''} into Go value of type int32"
     if wanted.startswith("map[") or wanted == "v1.ResourceList":

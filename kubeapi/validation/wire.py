@@ -58,7 +58,9 @@ Default = Callable[[dict[str, Any]], None]
 
 
 class DecodeProblem(ValueError):
-    """A value has a type that its field can't hold; the text is what Go's decoder says."""
+    """A value has a type that its field can't hold; the text is what Go's decoder says. `given` is Go's kind of it."""
+
+    given = ""
 
 
 class Read:
@@ -210,9 +212,21 @@ def _value_reader(field: Schema, name: str, owner: Schema) -> Reader:
 
 def _refuse(value: Any, path: str, where: str, go_type: str) -> DecodeProblem:
     fields = re.sub(r"\[[^\]]*\]", "", _MARKED.sub(r"\1.", path))
-    return DecodeProblem(
+    problem = DecodeProblem(
         f"json: cannot unmarshal {json_kind(value)} into Go struct field {where}.{fields} of type {go_type}"
     )
+    kinds = ((bool, "bool"), (int, "int64"), (float, "float64"), (list, "slice"), (dict, "map"))
+    problem.given = next((word for types, word in kinds if isinstance(value, types)), json_kind(value))
+    return problem
+
+
+def _numbered(problem: DecodeProblem, value: Any) -> DecodeProblem:
+    """The problem with the number that doesn't fit in its text."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return problem
+    numbered = DecodeProblem(str(problem).replace("number into", f"number {json.dumps(value)} into"))
+    numbered.given = problem.given
+    return numbered
 
 
 def go_type(schema: Schema | None) -> str:
@@ -336,8 +350,7 @@ def _integer(where: str, kind: str) -> Reader:
         if isinstance(value, float) or (
             isinstance(value, int) and not isinstance(value, bool) and not low <= value <= high
         ):
-            problem = str(_refuse(value, path, where, name))
-            raise DecodeProblem(problem.replace("number into", f"number {json.dumps(value)} into"))
+            raise _numbered(_refuse(value, path, where, name), value)
         if not isinstance(value, int) or isinstance(value, bool):
             raise _refuse(value, path, where, name)
         return value
@@ -413,10 +426,7 @@ def _int_or_string(where: str) -> Reader:
         if value is None:
             return 0
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            problem = str(_refuse(value, path, where, EITHER))
-            if isinstance(value, (int, float)) and not isinstance(value, bool):
-                problem = problem.replace("number into", f"number {json.dumps(value)} into")
-            raise DecodeProblem(problem)
+            raise _numbered(_refuse(value, path, where, EITHER), value)
         return value
 
     return of_either
