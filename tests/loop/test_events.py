@@ -1,0 +1,74 @@
+"""What reaches Kubernetes of the events that are recorded: the first, the count of its repeats, and no noise."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from shared.api.meta import Manifest, ObjectMeta
+from shared.api.source import GitRepository, GitRepositorySpec
+from shared.loop import events
+from shared.loop.events import Recorder
+
+
+class Kept:
+    """Takes what a client is asked to write."""
+
+    def __init__(self) -> None:
+        self.created: list[Manifest] = []
+        self.patched: list[Manifest] = []
+
+    async def create(self, manifest: Manifest, **_: Any) -> Manifest:
+        self.created.append(manifest)
+        return manifest
+
+    async def patch(
+        self, api_version: str, kind: str, name: str, namespace: str, patch: Manifest, **_: Any
+    ) -> Manifest:
+        assert name == self.created[-1]["metadata"]["name"]
+        self.patched.append(patch)
+        return patch
+
+
+@pytest.fixture
+def kept() -> Kept:
+    return Kept()
+
+
+@pytest.fixture
+async def recorder(kept: Kept) -> AsyncIterator[Recorder]:
+    made = Recorder(kept, "source-controller")  # type: ignore[arg-type]
+    await made.start()
+    yield made
+    await made.stop()
+
+
+def repository() -> GitRepository:
+    metadata = ObjectMeta(name="app", namespace="default", uid="1")
+    return GitRepository(metadata=metadata, spec=GitRepositorySpec(url="https://example.org/app", interval="1m"))
+
+
+async def test_a_repeat_raises_the_count(kept: Kept, recorder: Recorder) -> None:
+    for _ in range(3):
+        recorder.record(repository(), "GitOperationFailed", "no route to host", "error", {})
+    recorder.record(repository(), "GitOperationFailed", "connection refused", "error", {})
+    await recorder._queue.join()
+    assert [each["message"] for each in kept.created] == ["no route to host", "connection refused"]
+    assert [each["type"] for each in kept.created] == ["Warning", "Warning"]
+    assert [each["count"] for each in kept.patched] == [2, 3]
+
+
+async def test_that_nothing_changed_is_told_once(
+    kept: Kept, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        recorder.record(repository(), "GitOperationSucceeded", "no changes", "trace", {})
+    await recorder._queue.join()
+    assert [each["message"] for each in kept.created] == ["no changes"]
+    assert kept.patched == []
+    monkeypatch.setattr(events, "REPEAT_WINDOW", 0.0)
+    recorder.record(repository(), "GitOperationSucceeded", "no changes", "trace", {})
+    await recorder._queue.join()
+    assert len(kept.created) == 2
