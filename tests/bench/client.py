@@ -60,20 +60,23 @@ class Client:
         return found
 
     async def _follow(self, found: Collection, version: str) -> None:
-        query = f"?watch=true&resourceVersion={version}"
+        """Watch for good: a server may end a watch at any time, so it is taken up again where it ended."""
         no_end = aiohttp.ClientTimeout(total=None)
-        async with self._session.get(
-            self._url + found.path + query, headers=self._headers, ssl=self._ssl, timeout=no_end
-        ) as answer:
-            rest = b""
-            async for chunk in answer.content.iter_any():
-                *lines, rest = (rest + chunk).split(b"\n")
-                for line in lines:
-                    change = json.loads(line)
-                    if change["type"] == "ERROR":
-                        raise BenchFailed(f"watch {found.path}: {change['object']}")
-                    found.put(change["object"], gone=change["type"] == "DELETED")
-        raise BenchFailed(f"the watch of {found.path} ended")
+        while True:
+            query = f"?watch=true&resourceVersion={version}&allowWatchBookmarks=true"
+            async with self._session.get(
+                self._url + found.path + query, headers=self._headers, ssl=self._ssl, timeout=no_end
+            ) as answer:
+                rest = b""
+                async for chunk in answer.content.iter_any():
+                    *lines, rest = (rest + chunk).split(b"\n")
+                    for line in lines:
+                        change = json.loads(line)
+                        if change["type"] == "ERROR":
+                            raise BenchFailed(f"watch {found.path}: {change['object']}")
+                        version = change["object"]["metadata"]["resourceVersion"]
+                        if change["type"] != "BOOKMARK":
+                            found.put(change["object"], gone=change["type"] == "DELETED")
 
 
 class Collection:
