@@ -6,16 +6,15 @@ build(tree, "/clusters/production") → Build: the objects, their YAML, the file
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from shared.text import yaml
 
 from . import order, origin, references, transformers, variables
 from .errors import BuildError, NotFound, Problem
 from .fieldspec import FieldSpec
-from .helm import Helm
+from .helm import Charts, Helm
 from .kustomization import check
 from .loader import Loader
 from .origin import Origin
@@ -32,8 +31,7 @@ VERSION = "v5.8.2"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 
 
-@dataclass(frozen=True, slots=True)
-class BuildOptions:
+class BuildOptions(NamedTuple):
     """The settings of a build, named as `kustomize build`'s flags."""
 
     reorder: str = "unspecified"
@@ -57,14 +55,13 @@ class BuildOptions:
         return cls(reorder="none", load_restrictor="LoadRestrictionsNone", remote=remote, keep_builtin_schema=True)
 
 
-@dataclass(slots=True)
-class Build:
+class Build(NamedTuple):
     """The result of a build."""
 
     resources: list[Resource]
-    files: frozenset[str] = frozenset()
+    files: frozenset[str]
     """The paths, from the root of the tree, of all files that were read."""
-    unused_variables: list[str] = field(default_factory=list)
+    unused_variables: list[str]
 
     @property
     def values(self) -> list[dict[str, Any]]:
@@ -113,13 +110,8 @@ def _build(tree: Tree, path: str, options: BuildOptions, kustomization: Mapping[
         raise NotFound(f"{path} is a file: give the directory with the kustomization")
     restricted = options.load_restrictor == "LoadRestrictionsRootOnly"
     loader = Loader(tree, root, restricted=restricted, remote=options.remote, files=files)
-    session = Session(
-        Schema(keep_builtin=options.keep_builtin_schema),
-        helm=options.helm,
-        helm_enabled=options.enable_helm,
-        helm_kube_version=options.helm_kube_version,
-        helm_api_versions=tuple(options.helm_api_versions),
-    )
+    charts = Charts(options.helm, options.enable_helm, options.helm_kube_version, tuple(options.helm_api_versions))
+    session = Session(Schema(keep_builtin=options.keep_builtin_schema), charts)
     given = check(dict(kustomization), loader.label("kustomization.yaml")) if kustomization is not None else None
     target = Target(session, loader, kustomization=given)
     session.metadata = tuple(target.data.get("buildMetadata", ()))

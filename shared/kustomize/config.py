@@ -5,9 +5,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import tables
 from .errors import BuildError, Problem
@@ -44,8 +43,7 @@ _SHAPE = Struct(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Config:
+class Config(NamedTuple):
     """Field specs by transformer."""
 
     name_prefix: Specs = ()
@@ -75,9 +73,7 @@ class Config:
 
     def _merge(self, other: Config) -> Config:
         values: dict[str, Any] = {
-            field.name: _sorted(merged(getattr(self, field.name), getattr(other, field.name)))
-            for field in fields(self)
-            if field.name not in ("name_reference", "has_defaults")
+            name: _sorted(merged(getattr(self, name), getattr(other, name))) for name in _LISTS.values()
         }
         return Config(
             **values,

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """One thing that is wrong. `file` is a path from the root of the tree, `line` counts from 1 (0: not known)."""
 
     message: str
@@ -35,7 +34,7 @@ class BuildError(ValueError):
         placed = [
             problem
             if problem.file
-            else replace(problem, file=file, line=problem.line or line, field=problem.field or field)
+            else problem._replace(file=file, line=problem.line or line, field=problem.field or field)
             for problem in self.problems
         ]
         return type(self)(*placed)

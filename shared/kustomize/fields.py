@@ -8,7 +8,6 @@ number is no text), the configuration of a transformer leniently (unknown fields
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from .errors import Problem
@@ -20,21 +19,35 @@ INT_LIMIT = 2**63
 class Shape:
     """What a value must look like."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True)
+
 class Scalar(Shape):
-    type: str
-    """text, bool, int or any."""
+    """A single value."""
+
+    __slots__ = ("type",)
+
+    def __init__(self, type_: str) -> None:
+        self.type = type_
+        """text, bool, int or any."""
 
 
-@dataclass(frozen=True, slots=True)
 class ListOf(Shape):
-    item: Shape
+    """A list of items that all look the same."""
+
+    __slots__ = ("item",)
+
+    def __init__(self, item: Shape) -> None:
+        self.item = item
 
 
-@dataclass(frozen=True, slots=True)
 class MapOf(Shape):
-    item: Shape
+    """A mapping with any keys, whose values all look the same."""
+
+    __slots__ = ("item",)
+
+    def __init__(self, item: Shape) -> None:
+        self.item = item
 
 
 class Struct(Shape):

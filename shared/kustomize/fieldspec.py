@@ -6,9 +6,8 @@ A spec's path is names joined by "/" (a "/" in a name is written "\\/"); a list 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from .errors import BuildError
 from .resource import Gvk, Resource
@@ -31,8 +30,7 @@ def split_path(path: str, delimiter: str = "/") -> tuple[str, ...]:
     return tuple(names)
 
 
-@dataclass(frozen=True, slots=True)
-class FieldSpec:
+class FieldSpec(NamedTuple):
     """One field of the kinds that `gvk` selects. create: make it when it is missing."""
 
     gvk: Gvk

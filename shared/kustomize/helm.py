@@ -6,8 +6,8 @@ The engine starts no program and fetches no chart itself. Without a Helm port, `
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
 
 from .errors import BuildError
 from .loader import Loader
@@ -20,8 +20,7 @@ CHART_HOME = "charts"
 MERGES = ("merge", "override", "replace")
 
 
-@dataclass(frozen=True, slots=True)
-class ChartRequest:
+class ChartRequest(NamedTuple):
     """One chart to render."""
 
     name: str
@@ -36,7 +35,7 @@ class ChartRequest:
     values_file: str = ""
     """A file (in the tree) instead of the chart's values.yaml."""
     additional_values_files: tuple[str, ...] = ()
-    values_inline: Mapping[str, Any] = field(default_factory=dict)
+    values_inline: Mapping[str, Any] = MappingProxyType({})
     values_merge: str = "override"
     """How `values_inline` relates to the values file: merge (the file wins), override (it wins), replace (it alone)."""
     include_crds: bool = False
@@ -54,21 +53,31 @@ class Helm(Protocol):
         """The manifests of the chart as YAML. Raises BuildError."""
 
 
-def chart(
-    args: Mapping[str, Any],
-    loader: Loader,
-    schema: Schema,
-    *,
-    helm: Helm | None,
-    enabled: bool,
-    kube_version: str,
-    api_versions: tuple[str, ...],
-) -> list[Resource]:
-    """The objects of one chart."""
-    if not enabled:
-        raise BuildError("helmCharts: Helm is not enabled: use --enable-helm")
-    if helm is None:
-        raise BuildError("helmCharts: this build has no Helm to render charts with")
+class Charts(NamedTuple):
+    """How one build treats charts."""
+
+    helm: Helm | None = None
+    enabled: bool = False
+    kube_version: str = ""
+    api_versions: tuple[str, ...] = ()
+
+    def objects(self, args: Mapping[str, Any], loader: Loader, schema: Schema) -> list[Resource]:
+        """The objects of one chart."""
+        if not self.enabled:
+            raise BuildError("helmCharts: Helm is not enabled: use --enable-helm")
+        if self.helm is None:
+            raise BuildError("helmCharts: this build has no Helm: render the chart first, or use a HelmRelease")
+        wanted = request(args, loader, kube_version=self.kube_version, api_versions=self.api_versions)
+        made = resources(self.helm.template(wanted), schema, file=f"{wanted.chart_home}/{wanted.name}")
+        for item in made:
+            item.from_helm = True
+        return made
+
+
+def request(
+    args: Mapping[str, Any], loader: Loader, *, kube_version: str, api_versions: tuple[str, ...]
+) -> ChartRequest:
+    """What an entry of `helmCharts` asks for. BuildError for what cannot be asked."""
     name, release = args.get("name", ""), args.get("releaseName", "")
     if not name:
         raise BuildError("helmCharts: a chart needs a name")
@@ -81,7 +90,7 @@ def chart(
     for path in (*args.get("additionalValuesFiles", ()), *filter(None, [args.get("valuesFile", "")])):
         loader.read(path)
     home = args.get("chartHome") or CHART_HOME
-    request = ChartRequest(
+    return ChartRequest(
         name=name,
         chart_home=loader.label(home),
         tree=loader.tree,
@@ -101,7 +110,3 @@ def chart(
         api_versions=api_versions or tuple(args.get("apiVersions", ())),
         devel=args.get("devel", False),
     )
-    items = resources(helm.template(request), schema, file=loader.label(f"{home}/{name}"))
-    for item in items:
-        item.from_helm = True
-    return items

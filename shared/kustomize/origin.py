@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from shared.text import yaml
 
@@ -12,8 +12,7 @@ from .remote import repository
 from .resource import ORIGIN, TRANSFORMATIONS, Resource
 
 
-@dataclass(frozen=True, slots=True)
-class Configured:
+class Configured(NamedTuple):
     """The transformer or generator behind a change."""
 
     api_version: str
@@ -22,8 +21,7 @@ class Configured:
     namespace: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """A place: a file of the build or of a repository, or what a configuration in such a file made."""
 
     path: str = ""
@@ -36,8 +34,8 @@ class Origin:
         """The place of something that is named here by a path or a URL."""
         repo = repository(path)
         if repo is not None:
-            return replace(self, repo=repo.clone, ref=repo.ref, path=posixpath.normpath(repo.path or "."))
-        return replace(self, path=posixpath.normpath(posixpath.join(self.path, path)))
+            return self._replace(repo=repo.clone, ref=repo.ref, path=posixpath.normpath(repo.path or "."))
+        return self._replace(path=posixpath.normpath(posixpath.join(self.path, path)))
 
     def configured(self, file: str, by: Configured) -> Origin:
         return Origin("", self.repo, self.ref, posixpath.join(self.path, file), by)

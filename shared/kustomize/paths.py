@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from .errors import BuildError
 from .fieldspec import MAPPING, SCALAR, SEQUENCE, split_path
@@ -124,14 +123,11 @@ class Unset:
 UNSET: Final = Unset()
 
 
-@dataclass(slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a path leads: an entry of a mapping or of a list."""
 
     owner: Any
     key: Any
-    written: Callable[[], None] | None = None
-    """Called after a change, when the place is inside of a text that has to be put together again."""
 
     @property
     def value(self) -> Any:

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from urllib.parse import parse_qs
 
 from .tree import Tree
@@ -16,8 +15,7 @@ from .tree import Tree
 SCHEMES = ("ssh://", "https://", "http://", "file://")
 
 
-@dataclass(frozen=True, slots=True)
-class Repository:
+class Repository(NamedTuple):
     """A Git URL taken apart: what to clone, which ref of it, and the directory in it to build."""
 
     raw: str

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from shared.text import yaml
+from shared.text.yaml.rewrite import rewrite
 
 from .errors import BuildError
 from .fields import ListOf, Reader
@@ -206,13 +207,13 @@ def _write_inside(
         except BuildError:
             continue
         try:
-            box = [inner]
+            box = [copy(inner)]
             places = Finder(create, _parsed).find(box, 0, steps[size:])
             for place in places:
                 _set(place, value, shown, options)
             if not places:
                 return False
-            written = _together(box[0], text(outer))
+            written = _together(inner, box[0], text(outer))
         except BuildError:
             return False
         (owner,) = Finder("", _parsed).find([root], 0, steps[:size])[:1] or (None,)
@@ -223,10 +224,10 @@ def _write_inside(
     return False
 
 
-def _together(value: Any, original: str) -> str:
-    """The text again, as JSON (with the original's indentation) or YAML."""
+def _together(before: Any, value: Any, original: str) -> str:
+    """The text again: as JSON, with the original's indentation, or as YAML in the original's style."""
     if not original.strip()[:1] or original.strip()[0] not in "{[":
-        return yaml.dump(value).strip()
+        return rewrite(original, before, value).strip()
     if "\n" in original and "  " in original:
         return _indented(value)
     return go_json(value)

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from .errors import BuildError
 from .patterns import matcher
@@ -24,8 +23,7 @@ _INT = re.compile(r"[-+]?[0-9]+\Z")
 Requirement = Callable[[Mapping[str, str]], bool]
 
 
-@dataclass(slots=True)
-class Selector:
+class Selector(NamedTuple):
     """A patch target."""
 
     group: str = ""
@@ -79,8 +77,7 @@ class Selector:
         return not self.annotations or label_selector(self.annotations)(item.annotations)
 
 
-@dataclass(slots=True)
-class ExactSelector:
+class ExactSelector(NamedTuple):
     """The source of a replacement: plain texts, and an empty one matches all."""
 
     group: str = ""

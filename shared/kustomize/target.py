@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -31,30 +30,27 @@ VALIDATED_BY = "validated-by"
 _ON_METADATA = FieldSpec.of({"path": "metadata/labels", "create": True})
 
 
-@dataclass(slots=True)
 class Session:
     """What all kustomizations of one build share."""
 
-    schema: Schema
-    metadata: tuple[str, ...] = ()
-    """The `buildMetadata` of the root."""
-    helm: helm.Helm | None = None
-    helm_enabled: bool = False
-    helm_kube_version: str = ""
-    helm_api_versions: tuple[str, ...] = ()
+    def __init__(self, schema: Schema, charts: helm.Charts) -> None:
+        self.schema = schema
+        self.charts = charts
+        self.metadata: tuple[str, ...] = ()
+        """The `buildMetadata` of the root."""
 
     @property
     def traces_changes(self) -> bool:
         return "transformerAnnotations" in self.metadata
 
 
-@dataclass(slots=True)
 class Accumulator:
     """What has been gathered so far."""
 
-    resources: Resources = field(default_factory=Resources)
-    config: Config = EMPTY
-    variables: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.resources = Resources()
+        self.config: Config = EMPTY
+        self.variables: dict[str, Mapping[str, Any]] = {}
 
     def merge(self, other: Accumulator) -> None:
         self.resources.append_all(other.resources)
@@ -202,16 +198,7 @@ class Target:
         return self.place.configured(self.file, Configured(plugins.API_VERSION, kind))
 
     def _chart(self, args: Mapping[str, Any]) -> list[Resource]:
-        session = self.session
-        return helm.chart(
-            args,
-            self.loader,
-            session.schema,
-            helm=session.helm,
-            enabled=session.helm_enabled,
-            kube_version=session.helm_kube_version,
-            api_versions=session.helm_api_versions,
-        )
+        return self.session.charts.objects(args, self.loader, self.session.schema)
 
     def _generate(self, gathered: Accumulator) -> None:
         options, read, schema = self.data.get("generatorOptions"), self.loader.read, self.session.schema

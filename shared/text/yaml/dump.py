@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any
 
 from .errors import DEFAULT_LIMITS, YAMLError
@@ -25,12 +26,14 @@ _LONGEST_KEY = 128  # bytes; a longer one is written as `? key`
 _REMEMBERED = 8192
 
 # Printable and not a line break; U+2028 and U+2029 are breaks and are written by a path of their own.
-_SPECIAL = re.compile(r"[^\n\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd]")
+_SPECIAL_ASCII = re.compile(r"[^\n\x20-\x7e]")
+_SPECIAL = r"[^\n\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd]"
 _SEPARATOR = re.compile("[\u2028\u2029]")
 _INDICATOR = re.compile(r"[#,\[\]{}&*!|>'\"%@`]|[?:-](?: |\Z)|---|\.\.\.|.*?(?::(?: |\Z)| #)", re.DOTALL)
 _SAFE = re.compile(r"[A-Za-z_/$(<][A-Za-z0-9_/$().-]*\Z")
 _BASE_60 = re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?\Z", re.ASCII)
-_ESCAPED = re.compile(r"[^\x20\x21\x23-\x5b\x5d-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd]")
+_ESCAPED_ASCII = re.compile(r"[^\x20\x21\x23-\x5b\x5d-\x7e]")
+_ESCAPED = r"[^\x20\x21\x23-\x5b\x5d-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd]"
 _ALL = re.compile(".", re.DOTALL)
 _SHORT_ESCAPES = {
     "\0": "\\0", "\a": "\\a", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\v": "\\v", "\f": "\\f", "\r": "\\r",
@@ -198,7 +201,7 @@ def style(value: str) -> str | None:
     """A string as it is written when it needs no folding; None when it is a literal block."""
     if _SAFE.match(value):
         return f'"{value}"' if value in YAML_1_1.constants or value == "<<" else value
-    if _SPECIAL.search(value):
+    if (_SPECIAL_ASCII if value.isascii() else _wide(_SPECIAL)).search(value):
         return double_quoted(value)
     if "\n" in value:
         return double_quoted(value) if value[-1] == " " or " \n" in value else None
@@ -242,7 +245,15 @@ def single_quoted(value: str) -> str:
 
 def double_quoted(value: str) -> str:
     # A text that begins with a byte order mark has all its characters escaped.
-    return '"' + (_ALL if value.startswith(_BOM) else _ESCAPED).sub(_escape, value) + '"'
+    if value.isascii():
+        return '"' + _ESCAPED_ASCII.sub(_escape, value) + '"'
+    return '"' + (_ALL if value.startswith(_BOM) else _wide(_ESCAPED)).sub(_escape, value) + '"'
+
+
+@cache
+def _wide(pattern: str) -> re.Pattern[str]:
+    """Compiled when first needed: sets of all of Unicode take longer to compile than most texts to write."""
+    return re.compile(pattern)
 
 
 def _escape(match: re.Match[str]) -> str:

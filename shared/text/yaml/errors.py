@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
 class YAMLError(ValueError):
@@ -29,8 +29,7 @@ class YAMLError(ValueError):
         return self.problem
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """How much a text may ask for. What exceeds one is refused with a YAMLError, whatever else it says."""
 
     depth: int = 250

@@ -12,8 +12,7 @@ import binascii
 import math
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from yaml import YAMLError as _LibraryError
 from yaml._yaml import CParser
@@ -42,8 +41,7 @@ _LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _REMEMBERED = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(NamedTuple):
     """One document of a text."""
 
     value: Any
@@ -122,12 +120,16 @@ def key_text(value: Any, text: str, rules: Rules) -> str:
     return str(value)
 
 
-@dataclass(slots=True)
 class _Anchor:
-    value: Any
-    nodes: int
-    open: bool
-    event: Any
+    """A value that aliases may repeat; it is open until its last event has come."""
+
+    __slots__ = ("event", "nodes", "open", "value")
+
+    def __init__(self, value: Any, nodes: int, open_: bool, event: Any) -> None:
+        self.value = value
+        self.nodes = nodes
+        self.open = open_
+        self.event = event
 
 
 class _Constructor:
