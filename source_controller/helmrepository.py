@@ -39,15 +39,14 @@ def kind(publisher: Publisher, sizes: Sizes) -> Kind[HelmRepository]:
 
     async def reconcile(repository: HelmRepository, attempt: Attempt[HelmRepository]) -> Ready:
         status = repository.status
-        if repository.spec.type == "oci":
-            return Ready("Succeeded", "a registry has no index: charts are looked up when they are needed")
         before = status.artifact
         await publisher.require_stored(repository, attempt)  # one that is gone is fetched again
         access = await repositories.find_access(repository, attempt)  # URLInvalid stalls, AuthenticationFailed
         text = await fetch(access, sizes.index)  # Failed
         revision = f"sha256:{hashlib.sha256(text).hexdigest()}"
         if status.artifact is not None and status.artifact.revision == revision:
-            attempt.event("ArtifactUpToDate", f"artifact up-to-date with remote revision: '{revision}'", "trace")
+            message = f"artifact up-to-date with remote revision: '{revision}'"
+            attempt.event("ArtifactUpToDate", message, "trace", stored=attempt.requested)
             return _stored(repository, attempt, before)
         outdated = f"new index revision '{revision}'"
         attempt.mark("ArtifactOutdated", True, "NewRevision", outdated)
@@ -73,6 +72,7 @@ def kind(publisher: Publisher, sizes: Sizes) -> Kind[HelmRepository]:
         abnormal=FAILURES,
         configs=configs,
         unbuilt=unbuilt,
+        passive=lambda repository: repository.spec.type == "oci",  # a registry has no index to store
     )
 
 

@@ -60,7 +60,7 @@ def kind(publisher: Publisher) -> Kind[OCIRepository]:
                     revision = await find_revision(source, remote, tag)  # OCIArtifactPullFailed
                     if not is_outdated(source, revision):
                         message = f"artifact up-to-date with remote revision: '{revision}'"
-                        attempt.event("ArtifactUpToDate", message, "trace")
+                        attempt.event("ArtifactUpToDate", message, "trace", stored=attempt.requested)
                         return _stored(source, attempt, before)
                     named = at.at(tag or Revision.parse(revision).digest)
                     outdated = f"new revision '{revision}' for '{named}'"

@@ -220,6 +220,8 @@ class Controller:
         kind, obj = running.kind, attempt.obj
         if obj.metadata.deletion_timestamp:
             return await self._finalize(running, attempt)
+        if kind.passive(obj):
+            return None
         if FINALIZER not in (obj.metadata.finalizers or []):
             await self._claim(attempt)
         if getattr(obj.spec, "suspend", False):

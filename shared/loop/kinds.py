@@ -63,5 +63,7 @@ class Kind(Generic[R]):
     """Seconds between a failure and the next attempt; None for exponential backoff."""
     unbuilt: Callable[[R], Iterable[str]] = field(default=lambda _: ())
     """The fields set on this object that the controller does not implement; any makes it Stalled."""
+    passive: Callable[[R], bool] = field(default=lambda _: False)
+    """Whether an object only holds settings for others: nothing is done for it and nothing written to it."""
     forget: Callable[[R], None] = field(default=lambda _: None)
     """Called once an object is gone, for what a controller remembers of it."""
