@@ -227,7 +227,10 @@ def _write_inside(
 def _together(before: Any, value: Any, original: str) -> str:
     """The text again: as JSON, with the original's indentation, or as YAML in the original's style."""
     if not original.strip()[:1] or original.strip()[0] not in "{[":
-        return rewrite(original, before, value).strip()
+        try:
+            return rewrite(original, before, value).strip()
+        except yaml.YAMLError as error:
+            raise BuildError(f"the text cannot be written again: {error.problem}") from error
     if "\n" in original and "  " in original:
         return _indented(value)
     return go_json(value)
