@@ -8,12 +8,12 @@ from rich.table import Table
 from rich.text import Text
 
 from fluvial.view import printable
-from fluvial.watching import Watched, ready
+from fluvial.watching import Watched, ready, waits
 from shared.api.meta import Manifest
 
 ROWS = 8
 """More than fit into a small terminal aren't listed, only counted."""
-SIGNS = {"True": ("✔", "green"), "False": ("✘", "red"), "Unknown": ("…", "yellow")}
+READY, WAITING, FAILED = ("✔", "green"), ("…", "yellow"), ("✘", "red")
 
 
 class Board:
@@ -32,7 +32,7 @@ class Board:
         table.add_column(no_wrap=True, overflow="ellipsis", ratio=1, style="dim")
         for kind, manifest in rows[:ROWS]:
             state, _, message = ready(manifest)
-            sign, style = SIGNS.get(state, SIGNS["Unknown"])
+            sign, style = READY if state == "True" else WAITING if waits(manifest) else FAILED
             first = (message.splitlines() or ["not looked at yet"])[0]
             table.add_row(Text(f"  {sign}", style), kind, printable(title(manifest)), Text(printable(first)))
         if more := rows[ROWS:]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -69,8 +70,11 @@ async def installed(
     keeps its objects in `data`, or in memory; otherwise it is that of `kubeconfig`, or of the environment when None.
     Raises Failed.
     """
+    if shutil.which("git") is None:
+        raise Failed("git is not on the PATH: install it")
     with tempfile.TemporaryDirectory(prefix="fluvial-") as temporary:
         directory = Path(temporary)
+        (directory / "tmp").mkdir()
         processes = Processes(directory / "logs")
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(processes.stop)
@@ -99,7 +103,7 @@ async def _start_api(processes: Processes, directory: Path, data: Path | None, p
     command = [sys.executable, "-m", "fluvial", "kubeapi", f"--port={port}", f"--kubeconfig-out={kubeconfig}"]
     if data is not None:
         command.append(f"--data={data}")
-    await processes.start(API, command, _environment(None))
+    await processes.start(API, command, _environment(directory, None))
 
     async def written() -> None:
         while not kubeconfig.exists():  # noqa: ASYNC110 (nothing tells of a file)
@@ -165,7 +169,7 @@ async def _start_controllers(processes: Processes, directory: Path, kubeconfig: 
         health[name] = f"127.0.0.1:{ports[2 * index]}"
         command = [sys.executable, "-m", f"{name}_controller", f"--health-addr={health[name]}"]
         command += [f"--metrics-addr=127.0.0.1:{ports[2 * index + 1]}", "--log-encoding=console", *own]
-        await processes.start(f"{name}-controller", command, _environment(kubeconfig))
+        await processes.start(f"{name}-controller", command, _environment(directory, kubeconfig))
 
     async def all_ready() -> None:
         async with aiohttp.ClientSession() as session:
@@ -194,10 +198,12 @@ async def _in_time(processes: Processes, what: str, started: Coroutine[Any, Any,
         raise Failed(f"{what} did not start within {START_TIMEOUT:.0f} s\n{logs}") from error
 
 
-def _environment(kubeconfig: Path | None) -> dict[str, str]:
+def _environment(directory: Path, kubeconfig: Path | None) -> dict[str, str]:
+    """What programs get. Their temporary files are below ours, so that they go with it even when one is killed."""
     root = str(Path(__file__).resolve().parents[1])
     env = {**os.environ, "RUNTIME_NAMESPACE": NAMESPACE, "PYTHONUNBUFFERED": "1"}
     env["PYTHONPATH"] = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
+    env["TMPDIR"] = str(directory / "tmp")
     if kubeconfig is not None:
         env["KUBECONFIG"] = str(kubeconfig)
     return env

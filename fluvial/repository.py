@@ -10,7 +10,8 @@ import contextlib
 import os
 import shlex
 import shutil
-from collections.abc import AsyncIterator, Iterator
+import signal
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from aiohttp import web
@@ -59,8 +60,6 @@ class Repository:
 @contextlib.asynccontextmanager
 async def served(directory: Path, files: Path) -> AsyncIterator[Repository]:
     """A repository below `directory` whose first commit is still to be made of a copy of `files`. Raises Failed."""
-    if shutil.which("git") is None:
-        raise Failed("git is not on the PATH: install it")
     bare, tree = directory / "git" / "config.git", directory / "config"
     bare.parent.mkdir()
     await git(directory, "init", "--quiet", "--bare", f"--initial-branch={BRANCH}", str(bare))
@@ -69,7 +68,7 @@ async def served(directory: Path, files: Path) -> AsyncIterator[Repository]:
     await git(tree, "remote", "add", "origin", str(bare))
     pushes = asyncio.Event()
     app = web.Application(client_max_size=BODY_LIMIT)
-    app.router.add_route("*", "/{path:.*}", _Backend(bare.parent))
+    app.router.add_route("*", "/{path:.*}", _Backend(bare.parent).answer)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
@@ -88,7 +87,8 @@ def _hooked(bare: Path, pushes: asyncio.Event) -> Iterator[None]:
     os.mkfifo(pipe, 0o600)
     hook = bare / "hooks" / "post-receive"
     hook.parent.mkdir(exist_ok=True)
-    hook.write_text(f"#!/bin/sh\ncat >/dev/null\necho >{shlex.quote(str(pipe))}\n")
+    # Opened for reading, too (<>): a push just when nobody reads any more must not wait for a reader.
+    hook.write_text(f"#!/bin/sh\ncat >/dev/null\necho 1<>{shlex.quote(str(pipe))}\n")
     hook.chmod(0o700)
     descriptor = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)  # for writing, too, or the pipe ends with its first writer
 
@@ -111,7 +111,10 @@ class _Backend:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    async def __call__(self, request: web.Request) -> web.Response:
+    async def answer(self, request: web.Request) -> web.Response:
+        """Answer one request; a path that points elsewhere gets 404."""
+        if ".." in request.path.split("/"):
+            raise web.HTTPNotFound
         env = {
             "PATH": os.environ.get("PATH", os.defpath),
             "GIT_PROJECT_ROOT": str(self._root),
@@ -126,15 +129,7 @@ class _Backend:
         }
         body = await request.read()
         env["CONTENT_LENGTH"] = str(len(body))
-        process = await asyncio.create_subprocess_exec(
-            "git",
-            "http-backend",
-            env=env,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
-        answer, _ = await process.communicate(body)
+        _, answer, _ = await _run(["http-backend"], env, self._root, body)
         head, _, payload = answer.partition(b"\r\n\r\n")
         headers = dict(line.split(": ", 1) for line in head.decode("latin-1").split("\r\n") if ": " in line)
         status = int(headers.pop("Status", "200").split()[0])
@@ -143,16 +138,32 @@ class _Backend:
 
 async def git(directory: Path, *arguments: str) -> str:
     """Run git in a directory; what it prints. Failed with what it says otherwise."""
+    env = {**{name: value for name, value in os.environ.items() if not name.startswith("GIT_")}, **_IDENTITY}
+    status, out, err = await _run(arguments, env, directory)
+    if status:
+        raise Failed(f"git {arguments[0]} failed: {err.decode(errors='replace').strip()}")
+    return out.decode()
+
+
+async def _run(
+    arguments: Sequence[str], env: Mapping[str, str], directory: Path, given: bytes = b""
+) -> tuple[int, bytes, bytes]:
+    """Run git; its status, output and errors. When this is cancelled git is killed, with all that it started."""
     process = await asyncio.create_subprocess_exec(
         "git",
         *arguments,
         cwd=directory,
-        env={**{k: v for k, v in os.environ.items() if not k.startswith("GIT_")}, **_IDENTITY},
-        stdin=asyncio.subprocess.DEVNULL,
+        env=env,
+        stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        process_group=0,
     )
-    out, err = await process.communicate()
-    if process.returncode:
-        raise Failed(f"git {arguments[0]} failed: {err.decode(errors='replace').strip()}")
-    return out.decode()
+    try:
+        out, err = await process.communicate(given)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+    assert process.returncode is not None
+    return process.returncode, out, err

@@ -17,7 +17,7 @@ from fluvial.installation import NAMESPACE, Installation, installed
 from fluvial.interruption import until_interrupted
 from fluvial.processes import Failed
 from fluvial.view import View
-from fluvial.watching import Watched, ready, watched
+from fluvial.watching import Watched, ready, waits, watched
 from shared.api.meta import Manifest, parse_duration
 from shared.api.source import Bucket, OCIRepository
 from shared.kube.errors import ApiError
@@ -27,8 +27,6 @@ _DESCRIPTION = """\
 Start the controllers, and an embedded Kubernetes API unless --kubeconfig names a cluster, and make it
 what a path of a Git repository says. Stays up and shows what happens, until Ctrl-C."""
 SHOWN = (objects.SOURCE, OCIRepository.resource, Bucket.resource, objects.KUSTOMIZATION)
-WAITS = ("ArtifactFailed", "DependencyNotReady")
-"""Reasons for not being ready that something else will end."""
 _EPILOG = """\
 examples:
   fluvial up --url https://github.com/you/config --path clusters/dev
@@ -152,7 +150,7 @@ def _tell(view: View, kind: str, watch: Watched) -> None:
         said[change.key] = (state, message)
         if state == "True":
             view.done(f"{kind} {name}: {message}")
-        elif reason in WAITS:
+        elif waits(change.manifest):
             view.line(f"… {kind} {name}: {message}")
         else:
             view.failed(f"{kind} {name} ({reason}):")

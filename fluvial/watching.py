@@ -63,3 +63,11 @@ def ready(manifest: Manifest | None) -> tuple[str, str, str]:
         if condition["type"] == "Ready":
             return condition["status"], condition["reason"], condition["message"]
     return "Unknown", "", ""
+
+
+def waits(manifest: Manifest | None) -> bool:
+    """Whether an object isn't ready for now, and something else will end that: nothing for a user to do."""
+    status, reason, message = ready(manifest)
+    if reason == "ArtifactFailed":  # a source that isn't there yet, or a path that never will be
+        return "path not found" not in message
+    return status == "Unknown" or (status == "False" and reason == "DependencyNotReady")
