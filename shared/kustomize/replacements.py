@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from shared.text import yaml
-from shared.text.yaml.rewrite import rewrite
 
 from .errors import BuildError
 from .fields import ListOf, Reader
@@ -227,6 +226,8 @@ def _write_inside(
 def _together(before: Any, value: Any, original: str) -> str:
     """The text again: as JSON, with the original's indentation, or as YAML in the original's style."""
     if not original.strip()[:1] or original.strip()[0] not in "{[":
+        from shared.text.yaml.rewrite import rewrite  # few builds need it, and all would start later
+
         try:
             return rewrite(original, before, value).strip()
         except yaml.YAMLError as error:
