@@ -41,12 +41,17 @@ an edit by hand is healed, a bad commit says what is wrong and where, git revert
 temporary directory is touched. It stays up for you to look around, until Ctrl-C."""
 
 
+def parser() -> argparse.ArgumentParser:
+    """The command line of the command."""
+    made = argparse.ArgumentParser(prog="fluvial demo", description=_DESCRIPTION)
+    made.add_argument("--once", action="store_true", help="end after the story instead of staying up")
+    made.add_argument("--fast", action="store_true", help="no pauses for reading, which are made on a terminal only")
+    return made
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command: 0 when the story went well, 1 when a step failed."""
-    parser = argparse.ArgumentParser(prog="fluvial demo", description=_DESCRIPTION)
-    parser.add_argument("--once", action="store_true", help="end after the story instead of staying up")
-    parser.add_argument("--fast", action="store_true", help="no pauses for reading, which are made on a terminal only")
-    options = parser.parse_args(arguments)
+    """Run the command: 0 when the story went well, 1 when a step failed, 130 when --once was interrupted."""
+    options = parser().parse_args(arguments)
     view = View()
     pause = PAUSE if view.is_alive and not options.fast else 0.0
     status = asyncio.run(until_interrupted(_run(view, pause, once=options.once)))

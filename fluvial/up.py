@@ -37,15 +37,15 @@ bearerToken, or identity and known_hosts). It may be created while this runs; th
 only with --data DIR."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command: 0 after Ctrl-C, 1 when it can't go on, 2 for a wrong command line."""
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """The command line of the command."""
+    made = argparse.ArgumentParser(
         prog="fluvial up",
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add = parser.add_argument
+    add = made.add_argument
     add("--url", required=True, help="the repository: https://, http:// or ssh://")
     add("--branch", default="main", help="the branch to follow (default %(default)s)")
     add("--path", default="./", help="the directory in the repository to apply (default: its root)")
@@ -54,9 +54,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--kubeconfig", type=Path, metavar="FILE", help="use this cluster instead of an embedded API")
     add("--data", type=Path, metavar="DIR", help="where the embedded API keeps its objects (default: in memory only)")
     add("--port", type=int, default=0, help="the port of the embedded API (default: any free one)")
-    options = parser.parse_args(arguments)
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command: 0 after Ctrl-C, 1 when it can't go on, 2 for a wrong command line."""
+    options = parser().parse_args(arguments)
     if problem := _problem(options):
-        parser.error(problem)
+        parser().error(problem)
     view = View()
     status = asyncio.run(until_interrupted(_run(view, options)))
     if status is None:
