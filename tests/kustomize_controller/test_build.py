@@ -1,0 +1,159 @@
+"""From the files of an artifact to the objects that are applied."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kustomize_controller import build
+from shared.api import codec
+from shared.api.kustomize import Kustomization
+from shared.loop.verdict import Failed, NotReady, Waiting
+
+CONFIG_MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\ndata:\n  colour: {colour}\n"
+
+
+def kustomization(**spec: Any) -> Kustomization:
+    return codec.decode(
+        Kustomization,
+        {
+            "apiVersion": Kustomization.resource.api_version,
+            "kind": "Kustomization",
+            "metadata": {"name": "app", "namespace": "team", "uid": "1", "generation": 1},
+            "spec": {"interval": "1h", "prune": True, "sourceRef": {"kind": "GitRepository", "name": "repo"}, **spec},
+        },
+    )
+
+
+def tree(root: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return root
+
+
+async def built(ks: Kustomization, root: Path, given: dict[str, str] | None = None, *, strict: bool = True) -> Any:
+    path = build.require_path(ks, root)
+    return (await build.objects(ks, root, path, given, strict=strict)).manifests
+
+
+async def test_the_fields_of_the_spec_are_laid_over_what_is_built(tmp_path):
+    root = tree(tmp_path, {"app/a.yaml": CONFIG_MAP.format(name="settings", colour="blue")})
+    ks = kustomization(
+        path="./app",
+        targetNamespace="shop",
+        namePrefix="eu-",
+        commonMetadata={"labels": {"team": "a"}, "annotations": {"note": "b"}},
+        patches=[{"patch": "- {op: add, path: /data/size, value: L}", "target": {"kind": "ConfigMap"}}],
+    )
+    [manifest] = await built(ks, root)
+    assert manifest["metadata"] == {
+        "name": "eu-settings",
+        "namespace": "shop",
+        "labels": {"team": "a"},
+        "annotations": {"note": "b"},
+    }
+    assert manifest["data"] == {"colour": "blue", "size": "L"}
+
+
+async def test_nothing_is_written_into_the_artifact_that_others_read_too(tmp_path):
+    root = tree(tmp_path, {"a.yaml": CONFIG_MAP.format(name="settings", colour="blue")})
+    before = sorted(path.name for path in root.rglob("*"))
+    await built(kustomization(targetNamespace="shop"), root)
+    assert sorted(path.name for path in root.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({"a.yaml": "kind: [unclosed\n"}, "failed to decode Kubernetes YAML from a.yaml:2: "),
+        ({"a.yaml": "metadata: {name: x}\n"}, "failed to decode Kubernetes YAML from a.yaml:1: kind: "),
+        ({"a.yaml": "apiVersion: v1\nkind: ConfigMap\n"}, "failed to decode Kubernetes YAML from a.yaml:1: "),
+        ({"kustomization.yaml": "resources: [absent.yaml]\n"}, "kustomize build failed: accumulating resources: "),
+        ({"kustomization.yaml": "resources: [absent.yaml]\n"}, "kustomization.yaml: resources[0]: "),
+        (
+            {"a.yaml": CONFIG_MAP.format(name="x", colour="1"), "b.yaml": CONFIG_MAP.format(name="x", colour="2")},
+            "may not add resource with an already registered id",
+        ),
+        (
+            {"kustomization.yaml": "resources: [a.yaml]\npatches: [{path: p.yaml}]\n"}
+            | {"a.yaml": CONFIG_MAP.format(name="x", colour="1"), "p.yaml": CONFIG_MAP.format(name="y", colour="2")},
+            "p.yaml:1: ",
+        ),
+        ({"kustomization.yaml": "resources: [https://example.com/x//y]\n"}, "kustomization.yaml: resources[0]: "),
+    ],
+)
+async def test_what_is_wrong_is_named_with_its_place(tmp_path, files, said):
+    with pytest.raises(Failed) as failed:
+        await built(kustomization(), tree(tmp_path, files))
+    assert failed.value.reason == "BuildFailed"
+    assert said in failed.value.message
+
+
+async def test_every_broken_file_is_named(tmp_path):
+    root = tree(tmp_path, {"a.yaml": "kind: [\n", "b.yaml": "just: data\n", "c.yaml": "- 1\n"})
+    with pytest.raises(Failed) as failed:
+        await built(kustomization(), root)
+    assert [line.split(" from ")[1][:6] for line in failed.value.message.splitlines()] == ["a.yaml", "b.yaml", "c.yaml"]
+
+
+@pytest.mark.parametrize("path", ["./absent", "a.yaml", "link"])
+def test_a_path_that_is_no_directory_of_the_artifact_waits_for_another_artifact(tmp_path, path):
+    root = tree(tmp_path / "root", {"a.yaml": "x"})
+    (tmp_path / "outside").mkdir()
+    (root / "link").symlink_to(tmp_path / "outside")
+    with pytest.raises(Waiting, match="kustomization path not found: ") as waiting:
+        build.require_path(kustomization(path=path), root)
+    assert waiting.value.reason == "ArtifactFailed"
+    assert str(tmp_path) not in waiting.value.message
+
+
+def test_a_path_cannot_leave_the_artifact(tmp_path):
+    assert build.require_path(kustomization(path="../../.."), tmp_path) == "/"
+
+
+async def test_variables_are_filled_in_and_every_undefined_one_is_named(tmp_path):
+    root = tree(
+        tmp_path,
+        {
+            "a.yaml": CONFIG_MAP.format(name="a", colour="${colour}"),
+            "b.yaml": CONFIG_MAP.format(name="b", colour="${size:=L}"),
+        },
+    )
+    assert [m["data"]["colour"] for m in await built(kustomization(), root, {"colour": "blue"})] == ["blue", "L"]
+    more = tree(tmp_path, {"c.yaml": CONFIG_MAP.format(name="c", colour="${weight}")})
+    with pytest.raises(Failed) as failed:
+        await built(kustomization(), more, {"other": "1"})
+    assert "'ConfigMap/a'" in failed.value.message
+    assert "'ConfigMap/c'" in failed.value.message
+    assert len(failed.value.message.splitlines()) == 2
+    assert await built(kustomization(), more, {"other": "1"}, strict=False)
+
+
+async def test_variables_stay_out_of_objects_that_say_so_and_where_there_are_none(tmp_path):
+    marked = CONFIG_MAP.format(name="a", colour="${colour}").replace(
+        "  name: a\n", "  name: a\n  annotations: {kustomize.toolkit.fluxcd.io/substitute: disabled}\n"
+    )
+    root = tree(tmp_path, {"a.yaml": marked, "b.yaml": CONFIG_MAP.format(name="b", colour="${colour}")})
+    assert [m["data"]["colour"] for m in await built(kustomization(), root, {"colour": "x"})] == ["${colour}", "x"]
+    assert [m["data"]["colour"] for m in await built(kustomization(), root, None)] == ["${colour}"] * 2
+
+
+@pytest.mark.parametrize("field", ["data", "stringData"])
+async def test_an_encrypted_secret_never_reaches_the_cluster_undecrypted(tmp_path, field):
+    secret = (
+        f"apiVersion: v1\nkind: Secret\nmetadata: {{name: s, namespace: team}}\n{field}: {{k: ENC}}\nsops: {{mac: x}}\n"
+    )
+    with pytest.raises(NotReady, match="Secret/team/s is SOPS encrypted, configuring decryption is required"):
+        await built(kustomization(), tree(tmp_path, {"s.yaml": secret}))
+
+
+async def test_the_digest_is_that_of_the_content_alone(tmp_path):
+    one = tree(tmp_path / "1", {"a.yaml": CONFIG_MAP.format(name="x", colour="blue")})
+    two = tree(tmp_path / "2", {"other.yaml": "# a comment\n" + CONFIG_MAP.format(name="x", colour="'blue'")})
+    three = tree(tmp_path / "3", {"a.yaml": CONFIG_MAP.format(name="x", colour="green")})
+    digests = [(await build.objects(kustomization(), at, "/", None, strict=True)).digest for at in (one, two, three)]
+    assert digests[0] == digests[1] != digests[2]
