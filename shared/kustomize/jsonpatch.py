@@ -13,6 +13,7 @@ from .scalars import copy
 
 _INDEX = re.compile(r"[-+]?[0-9]+\Z")
 _PRECISE = 2**53
+MOST_COPIED = 100_000
 Operation = dict[str, Any]
 
 
@@ -39,11 +40,29 @@ def _no_constant(name: str) -> Any:
     raise BuildError(f"the JSON patch cannot be read: {name} is no number")
 
 
-def apply(value: Any, operations: list[Operation]) -> Any:
+class Allowance:
+    """How many more values the `copy` operations of one patch may add, in all the objects that it is applied to.
+
+    A few lines that copy what they copied would otherwise fill any memory.
+    """
+
+    def __init__(self, values: int = MOST_COPIED) -> None:
+        self.left = values
+
+    def take(self, value: Any) -> None:
+        """Count a value that is about to be copied. BuildError when that is too much."""
+        self.left -= 1
+        if self.left < 0:
+            raise BuildError(f"the patch copies more than {MOST_COPIED} values: write down what is to be there")
+        for child in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+            self.take(child)
+
+
+def apply(value: Any, operations: list[Operation], allowance: Allowance) -> Any:
     """The value with the operations done, in order. It is changed in place as far as possible."""
     for number, operation in enumerate(operations):
         try:
-            value = _Step(value, operation).run()
+            value = _Step(value, operation, allowance).run()
         except BuildError as error:
             raise error.at(field=f"operation {number}") from error
     return _json_numbers(value)
@@ -69,9 +88,10 @@ def _parts(pointer: str) -> list[str]:
 
 
 class _Step:
-    def __init__(self, root: Any, operation: Operation) -> None:
+    def __init__(self, root: Any, operation: Operation, allowance: Allowance) -> None:
         self.root = root
         self.operation = operation
+        self.allowance = allowance
 
     def run(self) -> Any:
         op, path = self.operation.get("op"), self._pointer("path")
@@ -87,7 +107,9 @@ class _Step:
             self._remove(source)
             self._add(path, moved)
         elif op == "copy":
-            self._add(path, copy(self._get(self._pointer("from"))))
+            found = self._get(self._pointer("from"))
+            self.allowance.take(found)
+            self._add(path, copy(found))
         elif op == "test":
             self._test(path)
         else:

@@ -180,6 +180,7 @@ def _json(
         if target is None:
             raise BuildError("a JSON patch needs a target").at(file=path)
         chosen = resources.select(target)
+        allowance = jsonpatch.Allowance()
         for item in chosen:
             if remember:
                 item.remember()
@@ -189,7 +190,7 @@ def _json(
                 if meta.get("annotations") is None:
                     meta["annotations"] = {}
             try:
-                value = jsonpatch.apply(item.value, operations)
+                value = jsonpatch.apply(item.value, operations, allowance)
             except BuildError as error:
                 raise error.at(file=path, field=str(item)) from error
             if value is None:
