@@ -11,7 +11,7 @@ from typing import Any
 from kustomize_controller.kustomization import Kustomizations, kind
 from shared.apply import Ledger, Owner
 from shared.artifact.fetch import Fetcher
-from shared.loop.flags import Flag, parse
+from shared.loop.flags import Flag, Gate, parse
 from shared.loop.kinds import Kind
 from shared.loop.process import Runtime, run
 
@@ -55,21 +55,36 @@ FLAGS: tuple[Flag, ...] = (
     Flag("sops-vault-configmap", "string", "", "A ConfigMap that lists trusted Vault servers.", built=False),
 )
 
+GATES: tuple[Gate, ...] = (
+    Gate("AdditiveCELDependencyCheck", False, "A readyExpr adds to the built-in check of a dependency."),
+    Gate("CacheSecretsAndConfigMaps", False, "Keep Secrets and ConfigMaps in memory.", built=False),
+    Gate("CancelHealthCheckOnNewRevision", True, "A new revision ends a wait for health. Always so.", built=False),
+    Gate("DirectSourceFetch", False, "Read sources from the API server instead of the watch.", built=False),
+    Gate("DisableConfigWatchers", False, "Don't watch ConfigMaps and Secrets."),
+    Gate("DisableFailFastBehavior", False, "Keep waiting for health after an object failed.", built=False),
+    Gate("DisableStatusPollerCache", True, "Read objects live while waiting. They are always watched.", built=False),
+    Gate("ExternalArtifact", False, "Allow ExternalArtifacts as sources."),
+    Gate("GroupChangeLog", False, "Log changes grouped by what was done.", built=False),
+    Gate("MigrateAPIVersion", False, "Migrate the API version of managed fields.", built=False),
+    Gate("ObjectLevelWorkloadIdentity", False, "Let objects choose a cloud identity.", built=False),
+    Gate("StrictPostBuildSubstitutions", True, "A variable that isn't set and has no default fails the build."),
+)
+
 
 async def build(runtime: Runtime) -> Sequence[Kind[Any]]:
     """Construct the controller's only kind, and what it works with."""
-    options = runtime.options
-    options.custom_apply_stage_kinds = [_group_kind(text) for text in options.custom_apply_stage_kinds]
+    chosen = runtime.options
+    chosen.custom_apply_stage_kinds = [_group_kind(text) for text in chosen.custom_apply_stage_kinds]
     cache = runtime.services.enter_context(tempfile.TemporaryDirectory(prefix=f"{NAME}-"))
-    fetcher = Fetcher(Path(cache), retries=options.http_retry)
+    fetcher = Fetcher(Path(cache), retries=chosen.http_retry)
     runtime.services.push_async_callback(fetcher.close)
-    ledger = Ledger(runtime.client, field_manager=NAME, overrides=options.override_manager)
+    ledger = Ledger(runtime.client, field_manager=NAME, overrides=chosen.override_manager)
     runtime.services.push_async_callback(ledger.close)
 
     def wake(owner: Owner, preempt: bool) -> None:
         runtime.wake("Kustomization", owner.namespace, owner.name, preempt=preempt)
 
-    kustomizations = Kustomizations(ledger, fetcher, options, wake)
+    kustomizations = Kustomizations(ledger, fetcher, chosen, wake)
     runtime.services.push_async_callback(kustomizations.close)
     return [kind(kustomizations)]
 
@@ -79,9 +94,14 @@ def _group_kind(text: str) -> tuple[str, str]:
     return group, kind
 
 
+def options(arguments: Sequence[str] | None = None) -> Any:
+    """The parsed flags."""
+    return parse(NAME, DESCRIPTION, FLAGS, arguments, gates=GATES)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the controller until it is told to stop."""
-    return run(NAME, parse(NAME, DESCRIPTION, FLAGS, arguments), build)
+    return run(NAME, options(arguments), build)
 
 
 if __name__ == "__main__":

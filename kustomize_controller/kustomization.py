@@ -113,7 +113,7 @@ class Kustomizations:
             path = build.require_path(ks, root)
             ks.status.last_attempted_revision = source.artifact.revision
             await attempt.progress(f"Building {told}")
-            strict = attempt.options.feature_gates.get("StrictPostBuildSubstitutions", True)
+            strict = attempt.options.feature_gates["StrictPostBuildSubstitutions"]
             return await build.objects(ks, root, path, given, strict=strict)
 
     async def _apply(

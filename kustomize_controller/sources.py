@@ -56,7 +56,7 @@ async def find(ks: Kustomization, attempt: Attempt[Kustomization]) -> Source:
             "AccessDenied",
             f"can't access '{kind}/{where.namespace}/{where.name}', cross-namespace references have been blocked",
         )
-    if kind == "ExternalArtifact" and not attempt.options.feature_gates.get("ExternalArtifact"):
+    if kind == "ExternalArtifact" and not attempt.options.feature_gates["ExternalArtifact"]:
         raise Stalled(
             "AccessDenied",
             f"can't access '{kind}/{where.namespace}/{where.name}', the feature gate ExternalArtifact is off: "

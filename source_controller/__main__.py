@@ -98,9 +98,15 @@ async def build(runtime: process.Runtime) -> Sequence[Kind[Any]]:
     ]
 
 
+GATES = (
+    flags.Gate("CacheSecretsAndConfigMaps", False, "Keep Secrets and ConfigMaps in memory.", built=False),
+    flags.Gate("ObjectLevelWorkloadIdentity", False, "Let objects choose a cloud identity.", built=False),
+)
+
+
 def options(argv: Sequence[str] | None = None) -> Any:
     """The parsed flags."""
-    return flags.parse(NAME, "Make artifacts of sources and serve them.", FLAGS, argv)
+    return flags.parse(NAME, "Make artifacts of sources and serve them.", FLAGS, argv, gates=GATES)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

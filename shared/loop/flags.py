@@ -32,6 +32,17 @@ class Flag:
     """False: accepted for compatibility, but setting it has no effect, which the log says."""
 
 
+@dataclass(frozen=True)
+class Gate:
+    """A feature that `--feature-gates` turns on or off."""
+
+    name: str
+    default: bool
+    help: str
+    built: bool = True
+    """False: accepted for compatibility, but setting it has no effect, which the log says."""
+
+
 COMMON: tuple[Flag, ...] = (
     Flag(
         "concurrent", "int", 4, "How many objects of a kind are worked on at the same time; waiting ones don't count."
@@ -85,24 +96,54 @@ COMMON: tuple[Flag, ...] = (
 
 
 def parse(
-    program: str, description: str, flags: Sequence[Flag], arguments: Sequence[str] | None = None
+    program: str,
+    description: str,
+    flags: Sequence[Flag],
+    arguments: Sequence[str] | None = None,
+    *,
+    gates: Sequence[Gate] = (),
 ) -> argparse.Namespace:
-    """The options from a command line; `flags` override common ones. Exits with 2 when one is wrong."""
+    """The options from a command line; `flags` override common ones, `gates` are the features there are. Exits with 2
+    when one is wrong."""
     merged = {flag.name: flag for flag in (*COMMON, *flags)}
-    parser = argparse.ArgumentParser(prog=program, description=description, allow_abbrev=False, formatter_class=_Help)
+    parser = argparse.ArgumentParser(
+        prog=program,
+        description=description,
+        epilog=_about(gates),
+        allow_abbrev=False,
+        formatter_class=_Help,
+    )
     for flag in sorted(merged.values(), key=lambda item: item.name):
         _add(parser, flag)
     options = parser.parse_args(arguments)
+    known = {gate.name: gate for gate in gates}
+    for name in options.feature_gates:
+        if name not in known:
+            parser.error(f"--feature-gates: there is no {name!r}; there are {', '.join(sorted(known)) or 'none'}")
+    chosen = {gate.name: options.feature_gates.get(gate.name, gate.default) for gate in gates}
     options.unbuilt = [
         flag.name
         for flag in merged.values()
         if not flag.built and getattr(options, _name(flag)) != _convert(flag)(flag.default)
     ]
+    options.unbuilt += [
+        f"feature-gates={gate.name}" for gate in gates if not gate.built and chosen[gate.name] != gate.default
+    ]
+    options.feature_gates = chosen
     options.runtime_namespace = os.environ.get("RUNTIME_NAMESPACE") or "flux-system"
     return options
 
 
-class _Help(argparse.HelpFormatter):
+def _about(gates: Sequence[Gate]) -> str:
+    lines = [
+        f"  {gate.name}={str(gate.default).lower()}: {gate.help}"
+        + ("" if gate.built else " Accepted for compatibility; it has no effect yet.")
+        for gate in gates
+    ]
+    return "\n".join(["feature gates and their defaults:", *lines]) if gates else ""
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=36, width=110)
 

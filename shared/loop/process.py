@@ -51,10 +51,6 @@ class Runtime:
         if self.controller is not None:
             self.controller.wake(kind, namespace, name, preempt=preempt)
 
-    def gate(self, name: str, default: bool = False) -> bool:
-        """Whether a feature gate is on."""
-        return bool(self.options.feature_gates.get(name, default))
-
 
 Build = Callable[[Runtime], Awaitable[Sequence[Kind[Any]]]]
 
@@ -155,7 +151,7 @@ async def _work(
                 namespace=None if options.watch_all_namespaces else options.runtime_namespace,
             )
             stack.push_async_callback(feed.stop)
-            if any(kind.configs is not Kind.__dataclass_fields__["configs"].default for kind in kinds):
+            if not options.feature_gates.get("DisableConfigWatchers"):
                 await _watch_configs(stack, client, controller, options)
             loop_task = asyncio.create_task(controller.run())
             stack.push_async_callback(_end, loop_task)

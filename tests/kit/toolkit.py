@@ -25,7 +25,6 @@ from shared.api.kinds import KINDS
 from shared.api.meta import Manifest
 from shared.kube import config
 from shared.kube.client import Client
-from shared.loop import flags as loop_flags
 from shared.loop import process
 from source_controller import __main__ as source_controller
 from tests.kit.cluster import Cluster
@@ -136,9 +135,7 @@ class Toolkit:
                 given += [f"--storage-path={storage}", "--storage-addr=127.0.0.1:0"]
                 options, build = source_controller.options(given), source_controller.build
             else:
-                made = kustomize_controller
-                options = loop_flags.parse(made.NAME, made.DESCRIPTION, made.FLAGS, given)
-                build = kustomize_controller.build
+                options, build = kustomize_controller.options(given), kustomize_controller.build
             stack = contextlib.AsyncExitStack()
             connection = config.load(self.folder / name)
             await stack.enter_async_context(process.running(name, connection, options, build))
