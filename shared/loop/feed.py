@@ -7,7 +7,8 @@ that is younger than itself.
 
 What kopf leaves out is made up for here: after a 410 it lists again and says nothing of what vanished meanwhile, so a
 relisting is recognised (a listed state of an object already known) and the known objects that it did not repeat are
-reported as doubtful; and an operator that ends by an error is started again.
+reported as doubtful. One watch that is refused would end all of them, and that may take half a minute: so a request is
+repeated until it is answered, and kopf sees no failure but 410. An operator that ends nevertheless is started again.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import aiohttp
 
 from shared.api.meta import Manifest, ResourceKind
 from shared.kube.config import Connection
+from shared.kube.errors import ApiError, ConfigError
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +33,10 @@ RELIST_QUIET = 2.0
 """Seconds without a listed object after which a relisting counts as complete."""
 RESTART_DELAY = 2.0
 """Seconds before an operator that ended by an error is started again."""
+FIRST_RETRY, LONGEST_RETRY = 0.1, 30.0
+"""Seconds before a request that failed is repeated: the first time, and at most; it doubles each time."""
+
+GONE, UNAUTHORIZED = 410, 401
 
 Delivery = Callable[[ResourceKind, str | None, Manifest], None]
 """Called on the main loop with the kind, the type of change (None for a listed object) and the object."""
@@ -104,29 +110,42 @@ class Feed:
         )
 
     def _connect(self, kopf: Any) -> Callable[..., Any]:
-        """kopf's login: a session that authenticates each request with the credentials of that moment."""
-        connection, loop, logins = self._connection, self._loop, 0
+        """kopf's login: a session that authenticates each request with the credentials of that moment, and repeats
+        those that fail."""
+        connection, loop = self._connection, self._loop
         assert loop is not None
 
         async def on_main_loop(coroutine: Coroutine[Any, Any, Any]) -> Any:
             return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, loop))
 
-        async def authenticate(
+        async def persevere(
             request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
         ) -> aiohttp.ClientResponse:
-            request.headers.update(await on_main_loop(connection.credentials.headers()))
-            if connection.server_hostname:
-                request.server_hostname = connection.server_hostname
-            return await handler(request)
+            delay = FIRST_RETRY
+            while True:
+                try:
+                    request.headers.update(await on_main_loop(connection.credentials.headers()))
+                    if connection.server_hostname:
+                        request.server_hostname = connection.server_hostname
+                    response = await handler(request)
+                    if response.status < 400 or response.status == GONE:
+                        return response
+                    problem, wait = f"{response.status} {response.reason}", max(delay, _retry_after(response))
+                    response.close()
+                    if response.status == UNAUTHORIZED:
+                        await on_main_loop(connection.credentials.renew())
+                except (aiohttp.ClientError, OSError, TimeoutError, ApiError, ConfigError) as error:
+                    if request.session.closed:
+                        raise
+                    problem, wait = str(error) or type(error).__name__, delay
+                log.warning("watching %s failed, trying again: %s", request.url.path, problem)
+                await asyncio.sleep(wait)
+                delay = min(2 * delay, LONGEST_RETRY)
 
         async def connect(**_: Any) -> Any:
-            nonlocal logins
-            if logins:
-                await on_main_loop(connection.credentials.renew())
-            logins += 1
             session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, ssl=connection.ssl or True),
-                middlewares=(authenticate,),
+                middlewares=(persevere,),
                 proxy=connection.proxy,
             )
             return kopf.AiohttpSession(server=connection.server, aiohttp_session=session)
@@ -148,6 +167,12 @@ class Feed:
     def _hand_over(self) -> None:
         while self._inbox:
             self._deliver(*self._inbox.popleft())
+
+
+def _retry_after(response: aiohttp.ClientResponse) -> float:
+    """Seconds that the server asks to wait."""
+    text = response.headers.get("Retry-After", "")
+    return min(float(text), LONGEST_RETRY) if text.isdecimal() else 0.0
 
 
 class Relisting:
