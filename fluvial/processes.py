@@ -98,16 +98,19 @@ class Processes:
         return "\n".join(text.splitlines()[-lines:]) or "(its log is empty)"
 
     async def stop(self) -> None:
-        """Ask all to end, and kill those that don't."""
+        """Ask all to end, those started last first, for they need the others; and kill what has not after PATIENCE."""
         self._stopping = True
-        for process in self._running.values():
-            _signal(process, signal.SIGTERM)
-        waits = [asyncio.create_task(process.wait()) for process in self._running.values()]
-        if waits:
-            await asyncio.wait(waits, timeout=PATIENCE)
-        for process in self._running.values():
-            _signal(process, signal.SIGKILL)
-        await asyncio.gather(*waits, *self._watchers.values(), return_exceptions=True)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                for process in reversed(self._running.values()):
+                    _signal(process, signal.SIGTERM)
+                    await process.wait()
+        except TimeoutError:
+            pass
+        finally:
+            for process in self._running.values():
+                _signal(process, signal.SIGKILL)
+        await asyncio.gather(*self._watchers.values(), return_exceptions=True)
 
     async def _watch(self, name: str, process: asyncio.subprocess.Process) -> None:
         await process.wait()

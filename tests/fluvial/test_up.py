@@ -15,6 +15,7 @@ from fluvial.watching import ready, watched
 from shared.kube import config
 from shared.kube.client import Client
 from tests.fluvial.running import Command
+from tests.kit import controlplane
 from tests.kit.gitserver import GitServer, Repo
 
 CONFIG_MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: app, namespace: default}\n"
@@ -34,14 +35,31 @@ def repo(git: GitServer) -> Repo:
 
 
 @pytest.fixture
-async def cluster(tmp_path: Path) -> AsyncIterator[Path]:
-    """The kubeconfig of a cluster that somebody else runs."""
+async def embedded(tmp_path: Path) -> AsyncIterator[Path]:
+    """The kubeconfig of an embedded API that somebody else runs."""
     server = await kubeapi.start()
     try:
         server.kubeconfig(tmp_path / "kubeconfig")
         yield tmp_path / "kubeconfig"
     finally:
         await server.stop()
+
+
+@pytest.fixture
+def real(tmp_path: Path) -> Iterator[Path]:
+    """The kubeconfig of a real control plane."""
+    if not (tools := controlplane.available()):
+        if os.environ.get("FLUVIAL_REQUIRE_REAL") == "1":
+            pytest.fail(f"the real control plane is required: {tools.reason}", pytrace=False)
+        pytest.skip(tools.reason)
+    with controlplane.ControlPlane.start(tmp_path / "control-plane") as plane:
+        yield plane.kubeconfig
+
+
+@pytest.fixture(params=["embedded", pytest.param("real", marks=pytest.mark.real)])
+def cluster(request: pytest.FixtureRequest) -> Path:
+    """The kubeconfig of a cluster that somebody else runs."""
+    return Path(request.getfixturevalue(request.param))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -107,8 +125,8 @@ async def test_in_a_cluster_of_ones_own_what_was_applied_stays(tmp_path: Path, r
     await client.close()
 
 
-async def test_a_cluster_that_runs_the_controllers_already_is_left_alone(tmp_path: Path, cluster: Path):
-    client = Client(config.load(cluster))
+async def test_a_cluster_that_runs_the_controllers_already_is_left_alone(tmp_path: Path, embedded: Path):
+    client = Client(config.load(embedded))
     container = {"name": "manager", "image": "example.com/manager"}
     labels = {"app": "source-controller"}
     await client.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "flux-system"}})
@@ -123,7 +141,7 @@ async def test_a_cluster_that_runs_the_controllers_already_is_left_alone(tmp_pat
             },
         }
     )
-    with Command(tmp_path, "up", "--url", "https://example.com/config", "--kubeconfig", str(cluster)) as up:
+    with Command(tmp_path, "up", "--url", "https://example.com/config", "--kubeconfig", str(embedded)) as up:
         assert await asyncio.to_thread(up.end) == 1
     assert "runs flux-system/source-controller already" in up.output
     definitions = await client.list("apiextensions.k8s.io/v1", "CustomResourceDefinition")
