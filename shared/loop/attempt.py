@@ -87,6 +87,7 @@ class Attempt(Generic[R]):
         self._lock = asyncio.Lock()
         self._timer: asyncio.TimerHandle | None = None
         self._flush: asyncio.Task[None] | None = None
+        self._ending = False
         self._closed = False
 
     @property
@@ -194,6 +195,7 @@ class Attempt(Generic[R]):
 
     async def write_final(self) -> R:
         """Write what changed of the status since the last write, if anything; the object as it is now."""
+        self._ending = True  # a progress message that was under way must not follow the verdict
         self._stop_timer()
         if self._flush is not None:
             await asyncio.gather(self._flush, return_exceptions=True)
@@ -225,7 +227,7 @@ class Attempt(Generic[R]):
 
     async def _write(self, *, final: bool = False) -> None:
         async with self._lock:
-            if self._closed and not final:
+            if (self._closed or self._ending) and not final:
                 return
             if self.doing is not None and not final:
                 self._status.conditions = verdict.progressing(

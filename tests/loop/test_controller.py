@@ -127,3 +127,35 @@ async def test_a_wait_comes_to_its_end_before_a_change_that_can_wait():
         await run.attempts(2)
         task.cancel()
     assert run.generations == [1, 1]
+
+
+async def test_a_progress_message_that_is_late_does_not_follow_the_verdict(monkeypatch):
+    monkeypatch.setattr("shared.loop.attempt.LONG", 0.0)
+    run = Run()
+    statuses: list[dict[str, Any]] = []
+
+    async def patch(*arguments: Any, **_: Any) -> dict[str, Any]:
+        statuses.append(arguments[4]["status"])
+        run.api.touch()
+        run.api.manifest = {**run.api.manifest, "status": arguments[4]["status"]}
+        return run.api.manifest
+
+    async def reconcile(ks: Kustomization, attempt: Attempt[Kustomization]) -> Ready:
+        attempt.doing = "working"
+        attempt._write_later()  # the timer fires just before the story ends
+        return Ready("Done", "done")
+
+    monkeypatch.setattr(run.api, "patch", patch)
+    kind: Kind[Kustomization] = Kind(type=Kustomization, reconcile=reconcile, finalize=run._finalize)
+    run.controller = Controller("test", run.api, Silent(), [kind], OPTIONS)  # type: ignore[arg-type]
+    run.deliver()
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(run.controller.run())
+        async with asyncio.timeout(5):
+            while not statuses:
+                await asyncio.sleep(0.001)
+        await asyncio.sleep(0.01)
+        task.cancel()
+    found = run.controller.find(Kustomization, "team", "app")
+    assert found is not None
+    assert [(one.type, one.status, one.reason) for one in found.status.conditions] == [("Ready", "True", "Done")]
