@@ -107,6 +107,24 @@ def test_a_controller_that_dies_is_told_and_started_again(tmp_path: Path, repo: 
     assert up.left() == []
 
 
+async def test_what_the_embedded_api_keeps_is_gone_on_with(tmp_path: Path, repo: Repo):
+    arguments = ("up", "--url", repo.url, "--path", "clusters/dev", "--data", str(tmp_path / "data"))
+    seen = []
+    for _ in range(2):
+        with Command(tmp_path, *arguments) as up:
+            for _line in ("it runs", "one object is ready", "and so is the other, whichever comes first"):
+                up.until("✔")
+            assert "✔ Kustomization flux-system: Applied revision: main@sha1:" in up.output
+            client = Client(config.load(up.kubeconfig()))
+            found = await client.get("v1", "ConfigMap", "app", "default")
+            seen.append((found["metadata"]["uid"], found["metadata"]["resourceVersion"]))
+            await client.close()
+            assert await asyncio.to_thread(up.end, signal.SIGINT) == 0
+        assert f"nothing is left behind but {tmp_path / 'data'}" in up.output
+        assert up.left() == []
+    assert seen[0] == seen[1], "the second run found it as it should be"
+
+
 async def test_in_a_cluster_of_ones_own_what_was_applied_stays(tmp_path: Path, repo: Repo, cluster: Path):
     arguments = ("up", "--url", repo.url, "--path", "clusters/dev", "--kubeconfig", str(cluster))
     client = Client(config.load(cluster))
