@@ -72,9 +72,10 @@ class Kustomizations:
             changes = await self._apply(ks, attempt, cluster, built, report)  # ReconciliationFailed, PruneFailed
             await healthchecks.wait(ks, attempt, cluster, changes, checks, report, timeout(ks))  # HealthCheckFailed
         is_news = ks.status.last_applied_revision != revision
+        was_ready = any(one.type == "Ready" and one.status == "True" for one in ks.status.conditions)
         ks.status.last_applied_revision = revision
         ks.status.last_applied_origin_revision = source.origin_revision
-        report.succeed(history.SUCCEEDED, revision_is_new=is_news, was_ready=dependencies.is_ready(ks))
+        report.succeed(history.SUCCEEDED, revision_is_new=is_news, was_ready=was_ready)
         return Ready(history.SUCCEEDED, f"Applied revision: {revision}")
 
     async def finalize(self, ks: Kustomization, attempt: Attempt[Kustomization]) -> None:

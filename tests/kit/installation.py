@@ -170,6 +170,7 @@ class Installation:
         elif self.kind == "embedded":
             self.kubeconfig.unlink(missing_ok=True)
             command = [sys.executable, "-m", "fluvial", "kubeapi", "--port=0", f"--kubeconfig-out={self.kubeconfig}"]
+            command.append("--check-invariants")
             env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
             self._server.start("kubeapi", command, env)
             self._server.wait_until(lambda: self.kubeconfig.is_file() and bool(self.kubeconfig.read_text()), "kubeapi")
