@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 from shared.api.kustomize import Kustomization
+from shared.api.source import GitRepository
 from tests.kit.objects import ConfigMap, account, config_map, deployment, files, kustomization, service, source
 from tests.kit.toolkit import KUSTOMIZE, SOURCE, Toolkit
 
@@ -98,7 +99,7 @@ async def test_the_audit_at_the_interval_costs_nothing_where_everything_is_watch
     caplog.clear()
     with caplog.at_level("INFO"):
         await toolkit.quiet(KUSTOMIZE, 2.5)
-    assert caplog.text.count("Reconciliation finished") >= 2
+    assert caplog.text.count("Applied revision") >= 2
     assert toolkit.calls(KUSTOMIZE) == Counter()
 
 
@@ -165,3 +166,98 @@ async def test_a_fleet_that_rests_costs_nothing(toolkit: Toolkit) -> None:
     await toolkit.quiet(KUSTOMIZE, 2.0)
     assert toolkit.calls(KUSTOMIZE, uncounted=()) == Counter()
     assert toolkit.calls(SOURCE, uncounted=()) == Counter()
+
+
+async def test_a_revision_that_changes_nothing_costs_the_status_that_names_it(toolkit: Toolkit) -> None:
+    await applied(toolkit)
+    commit = toolkit.cluster.repo.commit({"README.md": "not a manifest\n"})
+    toolkit.forget_calls()
+    await toolkit.cluster.follow()
+    await toolkit.cluster.until(Kustomization, "app", ready=True, revision=commit)
+    await toolkit.quiet(KUSTOMIZE)
+    assert toolkit.calls(KUSTOMIZE) == Counter({"patch kustomizations/status": 1})
+
+
+async def test_an_object_that_leaves_git_costs_its_deletion(toolkit: Toolkit) -> None:
+    await applied(toolkit)
+    left = [account("web"), service("web"), deployment("web")]
+    commit = toolkit.cluster.repo.commit({"a.yaml": files(*left)})
+    toolkit.forget_calls()
+    await toolkit.cluster.follow()
+    await toolkit.cluster.until(Kustomization, "app", ready=True, revision=commit)
+    await toolkit.cluster.until_gone(ConfigMap, "settings")
+    await toolkit.quiet(KUSTOMIZE)
+    calls = toolkit.calls(KUSTOMIZE)
+    assert calls["delete configmaps"] == 1, calls
+    assert on_itself(calls) <= 2, calls
+    assert sum(calls.values()) == 1 + on_itself(calls) + 1, calls
+
+
+async def test_an_end_costs_the_deletions_and_the_finalizer(toolkit: Toolkit) -> None:
+    await applied(toolkit)
+    toolkit.forget_calls()
+    await toolkit.cluster.delete(Kustomization, "app")
+    await toolkit.cluster.until_gone(Kustomization, "app")
+    await toolkit.quiet(KUSTOMIZE)
+    calls = toolkit.calls(KUSTOMIZE)
+    assert sum(count for call, count in calls.items() if call.startswith("delete ")) == 4, calls
+    assert on_itself(calls) <= 2, calls
+    assert sum(calls.values()) == 4 + on_itself(calls) + 1, calls
+
+
+async def test_a_failure_costs_what_was_tried_and_one_status(toolkit: Toolkit) -> None:
+    await applied(toolkit)
+    toolkit.cluster.repo.commit({"a.yaml": files(*OBJECTS["four objects"]) + "---\nkind: Broken\n"})
+    toolkit.forget_calls()
+    await toolkit.cluster.follow()
+    await toolkit.cluster.until(Kustomization, "app", ready=False, reason="BuildFailed")
+    await toolkit.quiet(KUSTOMIZE)
+    assert toolkit.calls(KUSTOMIZE) == Counter({"patch kustomizations/status": 1, "create events": 1})
+
+
+async def test_a_suspended_one_costs_nothing(toolkit: Toolkit) -> None:
+    await applied(toolkit)
+    await toolkit.cluster.edit(Kustomization, "app", {"spec": {"suspend": True}})
+    await toolkit.quiet(KUSTOMIZE)
+    toolkit.forget_calls()
+    toolkit.cluster.repo.commit({"b.yaml": files(config_map("second"))})
+    await toolkit.cluster.follow()
+    await toolkit.cluster.edit(ConfigMap, "settings", {"data": {"colour": "red"}})
+    await toolkit.quiet(KUSTOMIZE)
+    assert toolkit.calls(KUSTOMIZE) == Counter()
+
+
+async def test_an_artifact_costs_two_writes_and_the_next_one_less(toolkit: Toolkit) -> None:
+    cluster = toolkit.cluster
+    cluster.repo.commit({"a.yaml": files(config_map())})
+    await toolkit.start("source-controller")
+    await toolkit.quiet(SOURCE, 0.2)
+    toolkit.forget_calls()
+    await cluster.have(source("app"))
+    await cluster.until(GitRepository, "app", ready=True)
+    await toolkit.quiet(SOURCE)
+    first = toolkit.calls(SOURCE)
+    assert sum(count for call, count in first.items() if "gitrepositories" in call) <= 2, first
+    assert first["create events"] == 1, first
+    assert set(first) <= {"patch gitrepositories", "patch gitrepositories/status", "create events"}, first
+    commit = cluster.repo.commit({"a.yaml": files(config_map("other"))})
+    toolkit.forget_calls()
+    await cluster.follow()
+    await cluster.until(GitRepository, "app", ready=True, revision=commit)
+    await toolkit.quiet(SOURCE)
+    assert toolkit.calls(SOURCE)["patch gitrepositories/status"] <= 2
+    assert set(toolkit.calls(SOURCE)) <= {"patch gitrepositories/status", "create events", "patch events"}
+
+
+async def test_a_source_at_rest_costs_no_write(toolkit: Toolkit) -> None:
+    cluster = toolkit.cluster
+    cluster.repo.commit({"a.yaml": files(config_map())})
+    await toolkit.start("source-controller")
+    await cluster.have(source("app", interval="1s"))
+    await cluster.until(GitRepository, "app", ready=True)
+    await toolkit.quiet(SOURCE, 1.5)
+    toolkit.forget_calls()
+    asked = len(cluster.git.requests)
+    await toolkit.quiet(SOURCE, 2.5)
+    assert len(cluster.git.requests) > asked
+    assert toolkit.calls(SOURCE) == Counter()

@@ -87,6 +87,13 @@ async def test_an_end_survives_that_any_call(toolkit: Toolkit, way: str) -> None
     assert runs > 3
 
 
+async def test_a_wait_for_health_survives_that_any_call_fails(toolkit: Toolkit) -> None:
+    await applied(toolkit, wait=True)
+    async for number in each_call(toolkit, KUSTOMIZE, WAYS["fails"]):
+        commit = await change(toolkit, number)
+        await require_converged(toolkit, number, commit)
+
+
 async def test_a_rejection_that_lasts_is_told_and_harms_nothing_else(toolkit: Toolkit) -> None:
     """What a webhook that doesn't answer looks like to a client."""
     cluster = toolkit.cluster
