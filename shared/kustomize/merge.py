@@ -26,6 +26,8 @@ class _Missing:
 MISSING: Final = _Missing()
 _DIRECTIVE = "$patch"
 _DEEPEST = 300
+_LONGEST_UNORDERED = 1000
+"""Items of a list that cannot be told apart by their keys: finding each takes time that grows with the square."""
 _NAMES: dict[type, str] = {dict: "a mapping", list: "a list"}
 
 
@@ -133,9 +135,13 @@ class _Merge:
                 return MISSING
             if directive == "replace":
                 dest = patch
-        quick = self._by_one_key(dest, patch, node, path)
+        quick = self._distinct(dest, patch, node, path) if node.keys else _union(dest, patch)
         if quick is not None:
             return quick
+        count = len(dest) + (0 if patch is MISSING or patch is dest else len(patch))
+        if count > _LONGEST_UNORDERED:
+            where = ".".join(path)
+            raise BuildError(f"{where} has {count} items, and some have no key of their own: name them differently")
         sources = [dest] if patch is MISSING else [patch, dest]
         keys = list(node.keys)
         values = _unique(_values(item, keys) for source in sources for item in source) if keys else []
@@ -144,24 +150,28 @@ class _Merge:
             values = _unique([text(item)] for source in sources for item in source)
         return self._associative(values, keys, dest, patch, node.items(), path)
 
-    def _by_one_key(self, dest: list[Any], patch: Any, node: Node, path: tuple[str, ...]) -> list[Any] | None:
-        """The usual case in linear time: one merge key, and every item has it with a value of its own."""
-        if len(node.keys) != 1:
-            return None
-        key = node.keys[0]
-        ours = _index(dest, key)
-        theirs = ours if patch is dest else _index([] if patch is MISSING else patch, key)
-        if ours is None or theirs is None:
+    def _distinct(self, dest: list[Any], patch: Any, node: Node, path: tuple[str, ...]) -> list[Any] | None:
+        """The usual case in linear time: every item has the same keys, and values of its own for them.
+
+        Of a list with several keys, the items that the object had come last, in their order.
+        """
+        other = [] if patch is MISSING or patch is dest else patch
+        keys = [key for key in node.keys if any(isinstance(i, dict) and text(i.get(key)) for i in (*dest, *other))]
+        ours = _index(dest, keys)
+        theirs = ours if patch is dest else _index(other, keys)
+        if not keys or ours is None or theirs is None:
             return None
         result = []
         below, here = node.items(), (*path, "[]")
-        for value in [*theirs, *(value for value in ours if value not in theirs)]:
-            old = ours.get(value, MISSING)
-            merged = self.walk(old, theirs.get(value, MISSING) if patch is not MISSING else MISSING, below, here)
+        first = theirs if len(keys) == 1 else [values for values in theirs if values not in ours]
+        for values in [*first, *(values for values in ours if len(keys) > 1 or values not in theirs)]:
+            old = ours.get(values, MISSING)
+            merged = self.walk(old, theirs.get(values, MISSING) if patch is not MISSING else MISSING, below, here)
             if not _nothing(merged) and merged != {}:
                 # An item that the object had stays that item, even if the patch says replace.
                 item: dict[str, Any] = merged if isinstance(old, _Missing) else old
-                item.setdefault(key, means(value))
+                for key, value in zip(keys, values, strict=True):
+                    item.setdefault(key, means(value))
                 result.append(item)
         return result
 
@@ -240,11 +250,30 @@ def _unknown(value: str, path: tuple[str, ...]) -> BuildError:
 # Items by key.
 
 
-def _index(items: list[Any], key: str) -> dict[str, dict[str, Any]] | None:
-    """The items by the text of their key; None when one has none or two have the same."""
-    found: dict[str, dict[str, Any]] = {}
+def _index(items: list[Any], keys: list[str]) -> dict[tuple[str, ...], dict[str, Any]] | None:
+    """The items by the texts of their keys; None when one lacks a key or two have the same."""
+    found: dict[tuple[str, ...], dict[str, Any]] = {}
     for item in items:
-        value = text(item.get(key)) if isinstance(item, dict) else ""
+        values = tuple(text(item.get(key)) for key in keys) if isinstance(item, dict) else ("",)
+        if not all(values) or values in found:
+            return None
+        found[values] = item
+    return found
+
+
+def _union(dest: list[Any], patch: Any) -> list[Any] | None:
+    """A set of single values: those of the patch, then the others of the object. None when that is not all."""
+    ours = _texts(dest)
+    theirs = ours if patch is dest else _texts([] if patch is MISSING else patch)
+    if ours is None or theirs is None:
+        return None
+    return [*(ours.get(value, item) for value, item in theirs.items()), *(ours[v] for v in ours if v not in theirs)]
+
+
+def _texts(items: list[Any]) -> dict[str, Any] | None:
+    found: dict[str, Any] = {}
+    for item in items:
+        value = text(item)
         if not value or value in found:
             return None
         found[value] = item

@@ -56,7 +56,8 @@ class Resources:
             )
         ids[key] = item
         self.items.append(item)
-        self._by_any_id = None
+        if self._by_any_id is not None:
+            self._index(item)
 
     def append_all(self, items: Iterable[Resource]) -> None:
         for item in items:
@@ -134,7 +135,16 @@ class Resources:
             raise BuildError(f"{key} cannot replace {old.id}")
         item.files = (*old.files, *(f for f in item.files if f not in old.files))
         self.items[index] = item
-        self.changed()
+        self._take_place(item, old)
+
+    def _take_place(self, item: Resource, old: Resource) -> None:
+        """Index an object instead of one with the same ids."""
+        if self._by_id is not None:
+            self._by_id[item.id] = item
+        if self._by_any_id is not None:
+            for key in dict.fromkeys(old.all_ids()):
+                others = self._by_any_id.get(key, [])
+                self._by_any_id[key] = [item if other is old else other for other in others]
 
     def drop_empty(self) -> None:
         if any(item.is_empty() for item in self.items):
