@@ -1,0 +1,161 @@
+"""A controller's process on an embedded API: probes, metrics, logs, leader election, shards."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+import kubeapi
+from shared.api import crd
+from shared.api.kustomize import Kustomization
+from shared.api.meta import Manifest
+from shared.kube import config
+from shared.kube.client import Client
+from shared.loop import flags, logs
+from shared.loop.attempt import Attempt
+from shared.loop.kinds import Kind
+from shared.loop.process import Runtime, running
+from shared.loop.verdict import Ready
+from tests.kit.processes import free_ports
+
+QUIET = ["--health-addr=0", "--metrics-addr=0"]
+ELECTION = ["--enable-leader-election", "--leader-election-retry-period=50ms"]
+
+
+class World:
+    """An API server, and controllers that say of each Kustomization who worked on it."""
+
+    def __init__(self, client: Client, connection: config.Connection) -> None:
+        self.client, self._connection = client, connection
+        self.worked: list[tuple[str, str]] = []
+        """The controller and the name of the object, for each attempt."""
+        self._changed = asyncio.Event()
+
+    @contextlib.asynccontextmanager
+    async def controller(self, name: str, *arguments: str) -> AsyncIterator[asyncio.Event]:
+        async def reconcile(ks: Kustomization, attempt: Attempt[Kustomization]) -> Ready:
+            self.worked.append((name, ks.metadata.name))
+            self._changed.set()
+            return Ready("Done", "done")
+
+        async def finalize(ks: Kustomization, attempt: Attempt[Kustomization]) -> None: ...
+
+        async def build(_: Runtime) -> Sequence[Kind[Any]]:
+            return [Kind(type=Kustomization, reconcile=reconcile, finalize=finalize)]
+
+        options = flags.parse("test-controller", "Tests.", (), [*QUIET, *arguments])
+        async with running("test-controller", self._connection, options, build) as broken:
+            yield broken
+
+    async def define(self) -> None:
+        await self.client.apply(crd.definition(Kustomization), field_manager="tests")
+        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "flux-system"}}
+        await self.client.apply(namespace, field_manager="tests")
+
+    async def have(self, name: str, **labels: str) -> None:
+        manifest: Manifest = {
+            "apiVersion": Kustomization.resource.api_version,
+            "kind": "Kustomization",
+            "metadata": {"name": name, "namespace": "flux-system", "labels": labels},
+            "spec": {"interval": "1h", "prune": True, "sourceRef": {"kind": "GitRepository", "name": "repo"}},
+        }
+        while True:
+            with contextlib.suppress(Exception):
+                await self.client.apply(manifest, field_manager="tests")
+                return
+            await asyncio.sleep(0.05)
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        async with asyncio.timeout(20):
+            while not holds():
+                self._changed.clear()
+                await self._changed.wait()
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    server = await kubeapi.start(tls=False)
+    server.kubeconfig(tmp_path / "admin")
+    connection = config.load(tmp_path / "admin")
+    client = Client(connection, qps=-1)
+    try:
+        yield World(client, connection)
+    finally:
+        await client.close()
+        await server.stop()
+
+
+async def answer(address: str) -> tuple[int, str]:
+    async with aiohttp.ClientSession() as session, session.get(f"http://{address}") as response:
+        return response.status, await response.text()
+
+
+async def test_it_is_ready_once_its_kinds_are_served_and_counts_what_it_does(world):
+    health, metrics = (f"127.0.0.1:{port}" for port in free_ports(2))
+    async with world.controller("one", f"--health-addr={health}", f"--metrics-addr={metrics}"):
+        assert await answer(f"{health}/healthz") == (200, "ok")
+        assert (await answer(f"{health}/readyz"))[0] == 503
+        await world.define()
+        await world.have("app")
+        await world.until(lambda: bool(world.worked))
+        async with asyncio.timeout(20):
+            while (await answer(f"{health}/readyz"))[0] != 200:
+                await asyncio.sleep(0.02)
+        status, text = await answer(f"{metrics}/metrics")
+        assert status == 200
+        labels = '{kind="Kustomization",name="app",namespace="flux-system"}'
+        assert f"gotk_reconcile_duration_seconds_count{labels} 1.0" in text
+        assert 'fluvial_api_requests_total{controller="test-controller",resource="kustomizations",verb="patch"}' in text
+        assert 'workqueue_depth{controller="test-controller",name="kustomization"} 0.0' in text
+
+
+async def test_of_two_replicas_one_works_and_the_other_takes_over_when_it_stops(world):
+    await world.define()
+    async with contextlib.AsyncExitStack() as first:
+        await first.enter_async_context(world.controller("first", *ELECTION))
+        await world.have("app")
+        await world.until(lambda: world.worked == [("first", "app")])
+        async with world.controller("second", *ELECTION):
+            await world.have("more")
+            await world.until(lambda: ("first", "more") in world.worked)
+            await first.aclose()
+            await world.until(lambda: {("second", "app"), ("second", "more")} <= set(world.worked))
+    workers = [who for who, _ in world.worked]
+    assert workers == sorted(workers), "both worked at the same time"
+
+
+async def test_a_shard_works_on_what_carries_its_label_only(world):
+    await world.define()
+    await world.have("mine", shard="a")
+    await world.have("theirs", shard="b")
+    await world.have("nobodys")
+    async with (
+        world.controller("a", "--watch-label-selector=shard=a"),
+        world.controller("b", "--watch-label-selector=shard=b"),
+    ):
+        await world.until(lambda: len(world.worked) == 2)
+        await world.have("late", shard="b")
+        await world.until(lambda: len(world.worked) == 3)
+    assert sorted(world.worked) == [("a", "mine"), ("b", "late"), ("b", "theirs")]
+
+
+def test_a_log_line_has_the_keys_that_flux_logs_reads(capsys):
+    root = logging.getLogger()
+    before = list(root.handlers), root.level
+    try:
+        logs.configure("info", "json")
+        logging.getLogger("x").info("hello %s", "there")
+        written = capsys.readouterr()
+    finally:
+        root.handlers, root.level = before[0], before[1]
+    line = json.loads((written.out + written.err).strip().splitlines()[-1])
+    assert (line["level"], line["msg"]) == ("info", "hello there")
+    assert line["ts"].endswith("Z")
