@@ -8,7 +8,8 @@ that is younger than itself.
 What kopf leaves out is made up for here: after a 410 it lists again and says nothing of what vanished meanwhile, so a
 relisting is recognised (a listed state of an object already known) and the known objects that it did not repeat are
 reported as doubtful. One watch that is refused would end all of them, and that may take half a minute: so a request is
-repeated until it is answered, and kopf sees no failure but 410. An operator that ends nevertheless is started again.
+repeated until it is answered, and kopf sees no failure but one that makes it list again. An operator that ends
+nevertheless is started again.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ RESTART_DELAY = 2.0
 FIRST_RETRY, LONGEST_RETRY = 0.1, 30.0
 """Seconds before a request that failed is repeated: the first time, and at most; it doubles each time."""
 
-GONE, UNAUTHORIZED = 410, 401
+UNAUTHORIZED, GONE, TOO_MANY_REQUESTS = 401, 410, 429
 
 Delivery = Callable[[ResourceKind, str | None, Manifest], None]
 """Called on the main loop with the kind, the type of change (None for a listed object) and the object."""
@@ -125,10 +126,15 @@ class Feed:
             while True:
                 try:
                     request.headers.update(await on_main_loop(connection.credentials.headers()))
+                    if request.session.closed:
+                        raise aiohttp.ClientConnectionError("the session is closed")
                     if connection.server_hostname:
                         request.server_hostname = connection.server_hostname
                     response = await handler(request)
-                    if response.status < 400 or response.status == GONE:
+                    if response.status == GONE:
+                        response.status = TOO_MANY_REQUESTS  # the failure after which kopf lists again
+                        return response
+                    if response.status < 400:
                         return response
                     problem, wait = f"{response.status} {response.reason}", max(delay, _retry_after(response))
                     response.close()
@@ -257,6 +263,8 @@ def _quiet(kopf: Any, settings: Any) -> None:
     settings.persistence.progress_storage = NoProgress()
     settings.queueing.idle_timeout = 0.1
     settings.watching.chunk_size = 500  # objects a page
+    settings.networking.error_backoffs = ()  # our session repeats what fails, and tells
     logging.getLogger("kopf").setLevel(logging.WARNING)
     for name in ("kopf.objects", "kopf._core.reactor.running"):  # handler chatter; signals are the process' to handle
         logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("kopf._cogs.clients.watching").setLevel(logging.CRITICAL)  # repeats, which our session tells of

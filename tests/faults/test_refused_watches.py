@@ -19,6 +19,7 @@ REFUSALS: dict[str, dict[str, Any]] = {
     "no login": {"code": 401, "reason": "Unauthorized"},
     "too many requests": {"code": 429, "reason": "TooManyRequests", "retry_after": 1},
     "no such resource": {"code": 404, "reason": "NotFound"},
+    "too old a version": {"code": 410, "reason": "Expired"},
 }
 
 
