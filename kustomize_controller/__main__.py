@@ -51,7 +51,13 @@ FLAGS: tuple[Flag, ...] = (
         (),
         "Another field manager whose changes to applied objects are undone; may be repeated.",
     ),
-    Flag("sops-age-secret", "string", "", "A Secret with an age key to fall back on.", built=False),
+    Flag(
+        "sops-age-secret",
+        "string",
+        "",
+        "A Secret in the controller's namespace with an age key, for Kustomizations that decrypt and name no Secret.",
+    ),
+    Flag("sops-path", "string", "sops", "The sops program: a path, or a name to be found on PATH."),
     Flag("sops-vault-configmap", "string", "", "A ConfigMap that lists trusted Vault servers.", built=False),
 )
 

@@ -15,7 +15,8 @@ from pathlib import Path, PurePosixPath
 
 import orjson
 
-from kustomize_controller import variables
+from kustomize_controller import decrypt, variables
+from kustomize_controller.decrypt import Decryption
 from shared import kustomize
 from shared.api.codec import encode
 from shared.api.kustomize import Kustomization, KustomizationSpec
@@ -57,16 +58,32 @@ def require_path(ks: Kustomization, root: Path) -> str:
     return shown
 
 
-async def objects(ks: Kustomization, root: Path, path: str, given: Mapping[str, str] | None, *, strict: bool) -> Built:
+async def objects(
+    ks: Kustomization,
+    root: Path,
+    path: str,
+    given: Mapping[str, str] | None,
+    *,
+    strict: bool,
+    decryption: Decryption | None = None,
+) -> Built:
     """The objects that a directory of the artifact says. BuildFailed, with everything that is wrong.
 
-    `given` are the variables to fill in, None for no substitution at all; `strict` refuses undefined ones.
+    `given` are the variables to fill in, None for no substitution at all; `strict` refuses undefined ones. `decryption`
+    decrypts what is encrypted; without it, that is refused.
     """
-    return await asyncio.to_thread(_build, ks.spec, root, path, given, strict)
+    return await asyncio.to_thread(_build, ks.spec, root, path, given, strict, decryption)
 
 
-def _build(spec: KustomizationSpec, root: Path, path: str, given: Mapping[str, str] | None, strict: bool) -> Built:
-    tree = kustomize.DiskTree(root)
+def _build(
+    spec: KustomizationSpec,
+    root: Path,
+    path: str,
+    given: Mapping[str, str] | None,
+    strict: bool,
+    decryption: Decryption | None,
+) -> Built:
+    tree: kustomize.Tree = kustomize.DiskTree(root)
     try:
         kustomization = kustomize.generate(
             tree,
@@ -85,10 +102,13 @@ def _build(spec: KustomizationSpec, root: Path, path: str, given: Mapping[str, s
         raise Failed("BuildFailed", problems) from error
     except kustomize.BuildError as error:
         raise Failed("BuildFailed", f"failed to generate kustomization.yaml: {error}") from error
+    if decryption is not None:
+        tree = decryption.overlay(tree, path, kustomization)
     try:
-        manifests = kustomize.build(tree, path, kustomize.BuildOptions.flux(), kustomization=kustomization).values
+        built = kustomize.build(tree, path, kustomize.BuildOptions.flux(), kustomization=kustomization)
     except kustomize.BuildError as error:
         raise Failed("BuildFailed", f"kustomize build failed: {_explained(error)}") from error
+    manifests = built.values if decryption is None else decryption.objects(built)
     manifests = variables.filled_in(manifests, given, strict=strict)
     if spec.common_metadata is not None:
         for manifest in manifests:
@@ -115,7 +135,10 @@ def _refuse_encrypted(manifests: list[Manifest]) -> None:
     encrypted = [
         f"Secret/{manifest['metadata'].get('namespace', '')}/{manifest['metadata'].get('name')}"
         for manifest in manifests
-        if manifest.get("kind") == "Secret" and manifest.get("apiVersion") == "v1" and "sops" in manifest
+        if manifest.get("kind") == "Secret"
+        and manifest.get("apiVersion") == "v1"
+        and "sops" in manifest
+        and not decrypt.is_disabled(manifest)
     ]
     if encrypted:
         raise Failed(

@@ -12,10 +12,11 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from kustomize_controller import build, dependencies, healthchecks, history, memory, sources, variables
+from kustomize_controller import build, decrypt, dependencies, healthchecks, history, memory, sources, variables
 from kustomize_controller.build import Built
 from kustomize_controller.cluster import Cluster
 from kustomize_controller.identity import Clusters, IdentityGone
+from kustomize_controller.keys import Keys
 from kustomize_controller.memory import Memory
 from kustomize_controller.report import Report
 from kustomize_controller.sources import Source
@@ -49,21 +50,23 @@ class Kustomizations:
         await self._clusters.close()
 
     async def reconcile(self, ks: Kustomization, attempt: Attempt[Kustomization]) -> Ready:
+        decrypt.require_enabled(ks, attempt)  # FeatureGateDisabled stalls
         source = await sources.find(ks, attempt)  # ArtifactFailed waits, AccessDenied stalls
         attempt.about = source.about
         checks = healthchecks.compiled(ks)  # InvalidCELExpression stalls
         await dependencies.require_ready(ks, attempt, source)  # DependencyNotReady waits
         given = await variables.find(ks, attempt)  # BuildFailed
+        keys = await decrypt.find(ks, attempt)  # BuildFailed
         cluster = await self._clusters.find(ks, attempt)  # ReconciliationFailed
 
         revision = source.artifact.revision
-        inputs = memory.inputs(ks, source, given)
+        inputs = memory.inputs(ks, source, given, keys.digest if keys else "")
         built = self._memory.recall(ks, inputs)
         if built is not None and attempt.requested:
             async with attempt.resting():
                 await asyncio.sleep(CATCH_UP)
         if built is None:
-            built = await self._build(ks, attempt, source, given)  # ArtifactFailed, BuildFailed
+            built = await self._build(ks, attempt, source, given, keys)  # ArtifactFailed, BuildFailed
             self._memory.keep(ks, inputs, built)
         ks.status.last_attempted_revision = revision
 
@@ -105,7 +108,12 @@ class Kustomizations:
         self._clusters.forget(ks)
 
     async def _build(
-        self, ks: Kustomization, attempt: Attempt[Kustomization], source: Source, given: dict[str, str] | None
+        self,
+        ks: Kustomization,
+        attempt: Attempt[Kustomization],
+        source: Source,
+        given: dict[str, str] | None,
+        keys: Keys | None,
     ) -> Built:
         """Fetch the artifact and build the path."""
         told = f"manifests for revision {source.artifact.revision} with a timeout of {format_duration(timeout(ks))}"
@@ -115,7 +123,8 @@ class Kustomizations:
             ks.status.last_attempted_revision = source.artifact.revision
             await attempt.progress(f"Building {told}")
             strict = attempt.options.feature_gates["StrictPostBuildSubstitutions"]
-            return await build.objects(ks, root, path, given, strict=strict)
+            async with decrypt.opened(keys, self._options.sops_path, timeout(ks)) as decryption:
+                return await build.objects(ks, root, path, given, strict=strict, decryption=decryption)
 
     async def _apply(
         self, ks: Kustomization, attempt: Attempt[Kustomization], cluster: Cluster, built: Built, report: Report
@@ -150,8 +159,6 @@ def retry_interval(ks: Kustomization) -> float:
 
 def unbuilt(ks: Kustomization) -> Iterable[str]:
     """The fields set on a Kustomization that this version doesn't have."""
-    if ks.spec.decryption is not None:
-        yield "spec.decryption"
     if ks.spec.ignore:
         yield "spec.ignore"
     if ks.spec.kube_config is not None and ks.spec.kube_config.config_map_ref is not None:

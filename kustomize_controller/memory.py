@@ -56,10 +56,10 @@ class Memory:
         self._entries.pop(_key(ks), None)
 
 
-def inputs(ks: Kustomization, source: Source, variables: Mapping[str, str] | None) -> bytes:
-    """A digest of everything that a build depends on."""
+def inputs(ks: Kustomization, source: Source, variables: Mapping[str, str] | None, keys: str = "") -> bytes:
+    """A digest of everything that a build depends on; `keys` is one of the keys that it decrypts with."""
     spec = codec.encode(ks).get("spec")
-    said = [ks.metadata.uid, source.kind, source.artifact.digest, spec, variables]
+    said = [ks.metadata.uid, source.kind, source.artifact.digest, spec, variables, keys]
     return hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).digest()
 
 
