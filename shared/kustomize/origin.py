@@ -83,15 +83,15 @@ def mark_all(items: Iterable[Resource], origin: Origin) -> None:
             mark(item, origin)
 
 
-def add_change(items: Iterable[Resource], origin: Origin) -> None:
-    """Note a transformer on every object; on one without origin it is its origin."""
+def add_change(items: Iterable[Resource], origin: Origin, *, trace: bool) -> None:
+    """Note a transformer on every object when changes are traced; of one without origin it is the origin."""
     entry = "- " + origin.text().replace("\n", "\n  ").rstrip(" ")
     for item in items:
         if item.is_empty():
             continue
         if item.annotation(ORIGIN) is None:
             mark(item, origin)
-        else:
+        elif trace:
             item.annotate(TRANSFORMATIONS, (item.annotation(TRANSFORMATIONS) or "") + entry)
 
 

@@ -115,6 +115,7 @@ def _lay_over(found: Resource, item: Resource, value: dict[str, Any]) -> None:
     found.value = merged or {}
     if not merged:
         return
+    found.settle()
     if not item.allow_kind_change and found.kind != kind:
         found.value["kind"] = kind
     if not item.allow_name_change and found.name != name:
@@ -198,6 +199,7 @@ def _json(
             if not isinstance(value, dict):
                 raise BuildError(f"{item}: the JSON patch leaves no mapping").at(file=path)
             item.value = value
+            item.shared = []
             item.set_mapping("annotations", item.annotations)
         if chosen:
             resources.changed()

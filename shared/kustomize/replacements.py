@@ -82,6 +82,7 @@ def _replace(resources: Resources, entry: Mapping[str, Any]) -> None:
         for item in resources:
             if not item.is_empty() and _selected(item, select, rejected):
                 _write(item, value, shown, target)
+                item.settle()
 
 
 def _identities(item: Resource) -> list[Identity]:

@@ -100,6 +100,34 @@ class Former(NamedTuple):
     kind: str
 
 
+class Shared:
+    """An entry that one step put into several mappings of an object: later steps that write one of them write all.
+
+    So it is upstream, where the mappings hold the same node: a label that `commonLabels` of a base made stays the same
+    in the object's labels, its selector and its template when a patch, a replacement or another label changes one.
+    """
+
+    __slots__ = ("key", "owners", "value")
+
+    def __init__(self, key: str, value: Any, owners: list[dict[str, Any]]) -> None:
+        self.key = key
+        self.value = value
+        self.owners = owners
+
+    def settle(self) -> None:
+        """After a step: what it wrote into some of the mappings is written into all that still have the entry."""
+        key, old = self.key, self.value
+        owners = [owner for owner in self.owners if key in owner]
+        written = [owner[key] for owner in owners if owner[key] != old]
+        if not written and len(owners) == len(self.owners):
+            return
+        self.owners = owners
+        if written and not isinstance(written[-1], dict | list):
+            self.value = written[-1]
+            for owner in owners:
+                owner[key] = self.value
+
+
 class Resource:
     """An object on its way through the build."""
 
@@ -114,6 +142,7 @@ class Resource:
         "needs_hash",
         "prefixes",
         "schema",
+        "shared",
         "suffixes",
         "value",
         "variables",
@@ -134,6 +163,13 @@ class Resource:
         self.allow_kind_change = False
         self.from_helm = False
         self.variables: list[str] = []
+        self.shared: list[Shared] = []
+        """The labels that are one value in several places."""
+
+    def settle(self) -> None:
+        """Carry what a step wrote into one place of a shared label to the others."""
+        for shared in self.shared:
+            shared.settle()
 
     # The parts of the identity.
 

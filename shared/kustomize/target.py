@@ -265,8 +265,8 @@ class Target:
         for transform, place, name in steps:
             with located(file=self.label, field=name):
                 transform(gathered.resources)
-            if place is not None and self.session.traces_changes:
-                origin.add_change(gathered.resources, place)
+            if place is not None:
+                origin.add_change(gathered.resources, place, trace=self.session.traces_changes)
             gathered.resources.drop_empty()
 
     def _plugin_steps(self, name: str) -> list[Step]:

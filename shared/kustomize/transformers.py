@@ -13,7 +13,7 @@ from . import hasher, patterns
 from .errors import BuildError
 from .fieldspec import MAPPING, SCALAR, FieldSpec, Specs, walk
 from .merge import restyled
-from .resource import Gvk, Resource
+from .resource import Gvk, Resource, Shared
 from .resources import Resources
 from .scalars import means, text, untagged
 
@@ -170,17 +170,25 @@ def name_hash(resources: Resources) -> None:
 # Labels and annotations.
 
 
+def _path(spec: FieldSpec) -> str:
+    return spec.path
+
+
 def entries(values: Mapping[str, str], specs: Specs) -> Transformer:
     """Put labels (or annotations) into the mappings that the specs name."""
-    selected = _Selected(specs)
+    selected = _Selected(tuple(sorted(specs, key=_path)))
     ordered = dict(sorted(values.items()))
 
     odd = next((key for key in ordered if means(key) != key), None)
+    added: dict[str, list[dict[str, Any]]] = {}
 
     def change(old: Any) -> Any:
         if isinstance(old, dict):
             if odd is not None and odd not in old:
                 raise BuildError(f"the key {odd!r} is not text")
+            for key in ordered:
+                if key not in old:
+                    added.setdefault(key, []).append(old)
             old.update(ordered)
         elif old is not None:
             raise BuildError("expected a mapping")
@@ -188,8 +196,11 @@ def entries(values: Mapping[str, str], specs: Specs) -> Transformer:
 
     def transform(resources: Resources) -> None:
         for item in resources:
+            added.clear()
             for spec in selected.of(item.gvk):
                 walk(item, spec, change, make=MAPPING)
+            item.settle()
+            item.shared.extend(Shared(key, ordered[key], owners) for key, owners in added.items() if len(owners) > 1)
 
     return transform if ordered else _nothing
 
