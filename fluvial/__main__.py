@@ -21,6 +21,7 @@ COMMANDS = {
     "demo": Command("fluvial.demo", "See it work: a cluster, a Git repository and the story of a change, in a minute."),
     "up": Command("fluvial.up", "Make a cluster what your own Git repository says, and keep it so."),
     "kubeapi": Command("kubeapi.command", "Run the embedded Kubernetes API, for kubectl, flux, helm and controllers."),
+    "diff": Command("fluvial.diff", "Show what a Kustomization would change if your files were its source."),
     "build": Command("fluvial.build", "Print the objects that a directory says, by the engine the controllers use."),
 }
 HELP = """\
@@ -34,7 +35,8 @@ usage: fluvial COMMAND [OPTIONS]
 examples:
   fluvial demo                                             the whole story, without a cluster
   fluvial up --url https://github.com/you/config --path clusters/dev
-  fluvial build apps/shop/production | kubectl diff -f -   what a change would do
+  fluvial diff shop-production                             what your edits would change in the cluster
+  fluvial build apps/shop/production                       what the controller would apply
 
 `fluvial COMMAND --help` explains a command. The controllers are commands of their own: source-controller,
 kustomize-controller."""

@@ -286,5 +286,6 @@ def _explain(view: View, running: Installation, repo: Repository) -> None:
     view.command("flux tree kustomization flux-system                  # if you have the flux command")
     view.line("or change something and push it; it is applied at once:")
     view.command(f"cd {shlex.quote(str(repo.tree))}")
-    view.command("git commit --allow-empty -m 'Try it' && git push")
+    view.command("fluvial diff shop-production                         # what your edits would change")
+    view.command("git commit --allow-empty -am 'Try it' && git push")
     view.line(f"The controllers' logs are in {running.directory / 'logs'}. Ctrl-C ends it all and leaves nothing.")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.live import Live
@@ -56,6 +56,16 @@ class View:
         """What somebody else says, such as an error."""
         for line in text.splitlines():
             self._print("      ", (line, "yellow"))
+
+    def change(self, text: str, style: str, lines: Sequence[str]) -> None:
+        """What would become of an object, and the lines of its differences, each with its sign."""
+        self._print("", (text, f"bold {style}"))
+        for line in lines:
+            self._print("  ", (line, {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")))
+
+    def summary(self, text: str) -> None:
+        """The result in a line."""
+        self._print("", (text, "bold"))
 
     @contextlib.contextmanager
     def doing(self, text: str, below: RenderableType | None = None) -> Iterator[Progress]:

@@ -31,7 +31,7 @@ class Command:
 
     def __init__(self, folder: Path, *arguments: str, **env: str) -> None:
         self.temporary = folder / "temporary"
-        self.temporary.mkdir(exist_ok=True)
+        self.temporary.mkdir(parents=True, exist_ok=True)
         self._mark = b"FLUVIAL_TEST=" + str(folder).encode()
         self._lines: queue.Queue[str | None] = queue.Queue()
         self.output = ""

@@ -54,8 +54,15 @@ async def test_after_the_story_one_can_push_until_ctrl_c_ends_it_all(tmp_path: P
     with Command(tmp_path, "demo", "--fast") as demo:
         demo.until("Ctrl-C ends it all")
         tree = demo.kubeconfig().parent / "config"
+        preview = ("diff", "shop-production", f"--source={tree}", f"--kubeconfig={demo.kubeconfig()}")
+        with Command(tmp_path / "before", *preview) as diff:
+            assert (diff.end(), diff.output) == (0, "3 unchanged\n")
         file = tree / "apps/shop/production/kustomization.yaml"
         file.write_text(file.read_text().replace("newTag: 1.1.0", "newTag: 1.2.0"))
+        with Command(tmp_path / "after", *preview) as diff:
+            assert diff.end() == 1
+        assert "Deployment/shop-production/shop changed" in diff.output
+        assert re.search(r"^  \+ +image: registry\.example\.com/shop:1\.2\.0$", diff.output, re.MULTILINE)
         identity = ("-c", "user.name=Ada", "-c", "user.email=ada@example.com")
         subprocess.run(["git", *identity, "commit", "-qam", "Run shop 1.2.0"], cwd=tree, check=True)
         subprocess.run(["git", "push", "-q"], cwd=tree, check=True)

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from fluvial import __main__ as fluvial
-from fluvial import build, demo, up
+from fluvial import build, demo, diff, up
 from shared.text import yaml
 from tests.fluvial.running import ROOT
 
 PAGES = (ROOT / "README.md", ROOT / "docs" / "getting-started.md")
-PARSERS: dict[str, Any] = {"demo": demo.parser, "up": up.parser, "build": build.parser}
+PARSERS: dict[str, Any] = {"demo": demo.parser, "up": up.parser, "diff": diff.parser, "build": build.parser}
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -24,9 +24,11 @@ def blocks(page: Path, language: str) -> list[str]:
 
 def commands() -> list[list[str]]:
     """Every `fluvial …` in a block of commands, as its words."""
-    texts = [fluvial.HELP.format(commands=""), up.parser().format_help()]
+    texts = [fluvial.HELP.format(commands=""), up.parser().format_help(), diff.parser().format_help()]
     texts += [block for page in PAGES for block in blocks(page, "")]
-    lines = [line for text in texts for line in re.findall(r"^\s*(fluvial (?:demo|up|build)\b.*)$", text, re.MULTILINE)]
+    lines = [
+        line for text in texts for line in re.findall(r"^\s*(fluvial (?:demo|up|diff|build)\b.*)$", text, re.MULTILINE)
+    ]
     found = [shlex.split(re.split(r" \| |  ", line, maxsplit=1)[0], comments=True)[1:] for line in lines]
     assert len(found) >= 8
     return found
