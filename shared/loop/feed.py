@@ -19,7 +19,7 @@ import logging
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 import aiohttp
@@ -135,6 +135,8 @@ class Feed:
                         response.status = TOO_MANY_REQUESTS  # the failure after which kopf lists again
                         return response
                     if response.status < 400:
+                        if "watch" in request.url.query:
+                            response.content = _Events(response.content, request.url.path)  # type: ignore[assignment]
                         return response
                     problem, wait = f"{response.status} {response.reason}", max(delay, _retry_after(response))
                     response.close()
@@ -173,6 +175,36 @@ class Feed:
     def _hand_over(self) -> None:
         while self._inbox:
             self._deliver(*self._inbox.popleft())
+
+
+class _Events:
+    """The lines of a watch. An error, whatever it is, becomes the one after which kopf lists again: any other would end
+    all watches."""
+
+    ERROR = b'{"type":"ERROR"'
+    LIST_AGAIN = b'{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","status":"Failure","code":410}}'
+
+    def __init__(self, content: aiohttp.StreamReader, path: str) -> None:
+        self._content, self._path = content, path
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._content, name)
+
+    async def iter_chunked(self, size: int) -> AsyncIterator[bytes]:
+        """What kopf reads a watch with: here each chunk is a line."""
+        rest = b""
+        async for data in self._content.iter_chunked(size):
+            *lines, rest = (rest + data).split(b"\n")
+            for line in lines:
+                yield self._understood(line) + b"\n"
+        if rest:
+            yield self._understood(rest)
+
+    def _understood(self, line: bytes) -> bytes:
+        if not line.startswith(self.ERROR):
+            return line
+        log.debug("watching %s ended, listing again: %s", self._path, line[:1000].decode(errors="replace"))
+        return self.LIST_AGAIN
 
 
 def _retry_after(response: aiohttp.ClientResponse) -> float:

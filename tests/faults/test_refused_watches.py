@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from kubeapi.errors import StatusError
 from shared.api.kustomize import Kustomization
 from tests.faults.changes import applied, change, require_converged
 from tests.kit.objects import config_map, files, kustomization, source
@@ -40,6 +41,18 @@ async def test_a_refused_watch_is_asked_for_again(toolkit: Toolkit, why: str) ->
     commit = await change(toolkit, 1)
     faults.clear()
     await require_converged(toolkit, 1, commit)
+
+
+@pytest.mark.parametrize("code", [410, 500, 403])
+async def test_an_error_in_a_watch_makes_it_begin_anew(toolkit: Toolkit, code: int) -> None:
+    await applied(toolkit)
+    for number in range(1, 4):
+        ours = [each for each in toolkit.server.faults.streams if each.resource.group.endswith(".toolkit.fluxcd.io")]
+        assert ours
+        for stream in ours:
+            stream.fail(StatusError(code, "InternalError", "etcdserver: no leader"))
+        commit = await change(toolkit, number)
+        await require_converged(toolkit, number, commit)
 
 
 async def test_one_kind_that_may_not_be_watched_holds_up_no_other(toolkit: Toolkit) -> None:
