@@ -33,7 +33,7 @@ help:
 	@echo '  make install                 a virtual environment in $(VENV) with the commands fluvial, source-controller, ...'
 	@echo
 	@echo '  make test                    all checks and tests; sets itself up; WORKERS=4 and ARGS="-k prune" are passed on'
-	@echo '       REAL=no                 without the real control plane, even where Go could build it'
+	@echo '       REAL=no                 without the real control plane, even where it is built'
 	@echo '  make lint                    style, types, import contracts, generated CRDs'
 	@echo '  make crds                    write deploy/crds from the types in shared/api'
 	@echo '  make tools                   build the real control plane and its companions (Go >= 1.26, ten minutes once)'
@@ -73,7 +73,7 @@ tools: install
 	@$(RUN) -m tests.upstream.controlplane.build --only $(TEST_TOOLS) || [ $$? = 2 ]
 
 test: install lint $(if $(filter yes,$(REAL)),tools)
-	@$(RUN) -m pytest -p tests.kit.report -n $(WORKERS) --dist loadfile $(ARGS)
+	@FLUVIAL_REAL=$(REAL) $(RUN) -m pytest -p tests.kit.report -n $(WORKERS) --dist loadfile $(ARGS)
 
 crds: install
 	@$(RUN) -m shared.api.crd deploy/crds

@@ -120,7 +120,11 @@ def bin_dir() -> Path:
 
 
 def available(*names: str) -> Available:
-    """Are these tools (default: those of a control plane) built? When not, the reason says how to get them."""
+    """Are these tools (default: those of a control plane) built? When not, the reason says how to get them.
+
+    FLUVIAL_REAL=no says that no control plane is wanted, built or not."""
+    if not names and os.environ.get("FLUVIAL_REAL") == "no":
+        return Available("the real control plane isn't wanted: FLUVIAL_REAL=no")
     missing = [name for name in names or CONTROL_PLANE if not (bin_dir() / name).is_file()]
     if not missing:
         return Available()
