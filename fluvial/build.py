@@ -1,7 +1,8 @@
 """`fluvial build PATH`: print what a directory's kustomization says, built by the engine that the controllers use.
 
 The flags that mean the same as those of `kustomize build` have the same names. Nothing is read outside of
---root; within it, the load restrictor decides.
+--root; within it, the load restrictor decides. Repositories and files at URLs are fetched without credentials, unless
+--no-remote-bases refuses them.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from functools import partial
+from contextlib import ExitStack
+from functools import cached_property, partial
 from pathlib import Path
 
 from shared import kustomize
@@ -38,6 +40,9 @@ def parser() -> argparse.ArgumentParser:
         help="whether a kustomization may read files that are not below its own directory",
     )
     made.add_argument("--enable-managedby-label", action="store_true", help="label all objects as managed by kustomize")
+    made.add_argument(
+        "--no-remote-bases", action="store_true", help="refuse what is not in the tree: repositories and files at URLs"
+    )
     made.add_argument("--enable-helm", action="store_true", help="render helmCharts")
     made.add_argument("--helm-kube-version", default="", metavar="VERSION", help="the Kubernetes version for charts")
     made.add_argument(
@@ -51,6 +56,31 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
+class Elsewhere:
+    """Remote bases and files. What brings them is loaded when a kustomization names the first: it starts slowly."""
+
+    def __init__(self) -> None:
+        self._open = ExitStack()
+
+    def __enter__(self) -> Elsewhere:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    @cached_property
+    def _bases(self) -> kustomize.Remote:
+        from shared.git.bases import Bases
+
+        return self._open.enter_context(Bases())
+
+    def clone(self, repository: kustomize.Repository) -> kustomize.Tree:
+        return self._bases.clone(repository)
+
+    def download(self, url: str) -> bytes:
+        return self._bases.download(url)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command. 0: built; 1: the input is wrong (the problems are on standard error); 2: the flags are."""
     try:
@@ -62,6 +92,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not path.is_relative_to(root):
         print(f"fluvial build: {options.path} is not below --root {options.root}", file=sys.stderr)
         return 2
+    with Elsewhere() as elsewhere:
+        return _build(options, root, path, None if options.no_remote_bases else elsewhere)
+
+
+def _build(options: argparse.Namespace, root: Path, path: Path, elsewhere: Elsewhere | None) -> int:
     settings = kustomize.BuildOptions(
         reorder=options.reorder,
         load_restrictor=options.load_restrictor,
@@ -69,6 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         enable_helm=options.enable_helm,
         helm_kube_version=options.helm_kube_version,
         helm_api_versions=tuple(options.helm_api_versions),
+        remote=elsewhere,
     )
     tree = kustomize.DiskTree(root)
     inside = "/" + path.relative_to(root).as_posix()

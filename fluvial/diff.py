@@ -46,7 +46,8 @@ the spec and the variables that are in the cluster, and the API server is asked 
 written. Exits with 0 when nothing would change, 1 when something would, 2 when that can't be told.
 
 Values of Secrets are not shown. Not looked at: .sourceignore files, and fields that kubectl owns and the controller
-would take over. Requests are sent as whom the kubeconfig says, also for a Kustomization with a serviceAccountName."""
+would take over. Kustomizations that decrypt, or apply to another cluster, are refused. Requests are sent as whom the
+kubeconfig says, also for a Kustomization with a serviceAccountName."""
 _EPILOG = """\
 examples:
   fluvial diff shop-production                       in a clone of the repository, before a commit
@@ -119,6 +120,8 @@ async def compare(client: Client, namespace: str, name: str, source: Path) -> li
     ks = decode(Kustomization, await client.get(kind.api_version, kind.kind, name, namespace))
     if ks.spec.kube_config is not None:
         raise Failed(f"Kustomization {name} applies to another cluster (spec.kubeConfig), which diff doesn't reach")
+    if ks.spec.decryption is not None:
+        raise Failed(f"Kustomization {name} decrypts (spec.decryption), for which diff would need its keys here")
     # Of the attempt only its client is asked for.
     given = await variables.find(ks, cast("Attempt[Kustomization]", _Asking(client)))
     built = await build.objects(ks, source, build.require_path(ks, source), given, strict=False)

@@ -233,6 +233,20 @@ async def test_a_build_that_fails_says_where(world: World):
 
 
 @pytest.mark.parametrize(
+    ("spec", "field"),
+    [
+        ({"kubeConfig": {"secretRef": {"name": "other"}}}, "spec.kubeConfig"),
+        ({"decryption": {"provider": "sops"}}, "spec.decryption"),
+    ],
+)
+async def test_what_can_not_be_previewed_is_refused_with_the_field(world: World, spec: dict[str, Any], field: str):
+    await world.have(SETTINGS, **spec)
+    world.write(settings=SETTINGS)
+    with pytest.raises(Failed, match=field):
+        await world.differences()
+
+
+@pytest.mark.parametrize(
     ("change", "status", "told"),
     [
         (lambda text: text, 0, "1 unchanged"),
