@@ -52,6 +52,10 @@ class Refused(BuildError):
     """A path that may not be read: outside the root, remote, in a cycle."""
 
 
+class Exhausted(BuildError):
+    """The build used up what one may use up (see limits): looking for further problems would go on using it."""
+
+
 @contextmanager
 def located(*, file: str = "", line: int = 0, field: str = "") -> Iterator[None]:
     """Give errors from inside the block this place, unless they have one."""

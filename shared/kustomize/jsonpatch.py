@@ -9,11 +9,11 @@ from typing import Any
 from shared.text import yaml
 
 from .errors import BuildError
+from .limits import MOST_COPIED, Allowance, values_in
 from .scalars import copy
 
 _INDEX = re.compile(r"[-+]?[0-9]+\Z")
 _PRECISE = 2**53
-MOST_COPIED = 100_000
 Operation = dict[str, Any]
 
 
@@ -40,26 +40,11 @@ def _no_constant(name: str) -> Any:
     raise BuildError(f"the JSON patch cannot be read: {name} is no number")
 
 
-class Allowance:
-    """How many more values the `copy` operations of one patch may add, in all the objects that it is applied to.
-
-    A few lines that copy what they copied would otherwise fill any memory.
-    """
-
-    def __init__(self, values: int = MOST_COPIED) -> None:
-        self.left = values
-
-    def take(self, value: Any) -> None:
-        """Count a value that is about to be copied. BuildError when that is too much."""
-        self.left -= 1
-        if self.left < 0:
-            raise BuildError(f"the patch copies more than {MOST_COPIED} values: write down what is to be there")
-        for child in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-            self.take(child)
-
-
 def apply(value: Any, operations: list[Operation], allowance: Allowance) -> Any:
-    """The value with the operations done, in order. It is changed in place as far as possible."""
+    """The value with the operations done, in order. It is changed in place as far as possible.
+
+    allowance: how many values `copy` operations may still add, here and wherever else the patch is applied.
+    """
     for number, operation in enumerate(operations):
         try:
             value = _Step(value, operation, allowance).run()
@@ -108,7 +93,7 @@ class _Step:
             self._add(path, moved)
         elif op == "copy":
             found = self._get(self._pointer("from"))
-            self.allowance.take(found)
+            self.allowance.take(values_in(found, MOST_COPIED))
             self._add(path, copy(found))
         elif op == "test":
             self._test(path)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import posixpath
 
 from .errors import BuildError, NotFound, Refused
+from .limits import MOST_STEPS, Allowance
 from .remote import Remote, is_url, repository
 from .tree import Tree, is_below, join
 
@@ -40,6 +41,8 @@ class Loader:
         self.prefix = prefix
         """The URL of the clone that `tree` is; empty for the tree of the build itself."""
         self.depth: int = parent.depth + 1 if parent else 0
+        self.steps: Allowance = parent.steps if parent else Allowance(MOST_STEPS, "steps")
+        """What all kustomizations of the build may do together."""
 
     def label(self, path: str) -> str:
         """How an error names a file of this directory."""

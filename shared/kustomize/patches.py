@@ -7,6 +7,7 @@ from typing import Any
 
 from . import jsonpatch, parse
 from .errors import BuildError
+from .limits import MOST_COPIED, Allowance
 from .merge import merge
 from .resource import Resource
 from .resources import Resources
@@ -181,7 +182,7 @@ def _json(
         if target is None:
             raise BuildError("a JSON patch needs a target").at(file=path)
         chosen = resources.select(target)
-        allowance = jsonpatch.Allowance()
+        allowance = Allowance(MOST_COPIED, "values by copying")
         for item in chosen:
             if remember:
                 item.remember()

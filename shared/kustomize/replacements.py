@@ -13,6 +13,7 @@ from .fields import ListOf, Reader
 from .fieldspec import SCALAR
 from .hasher import go_json
 from .kustomization import REPLACEMENT, first_document
+from .limits import MOST_TEXT, Allowance, text_in
 from .merge import MISSING
 from .paths import UNSET, Finder, Place, get, kind_of, split_dotted
 from .resource import Resource, split_api_version
@@ -53,9 +54,10 @@ def replacements(entries: Sequence[Mapping[str, Any]]) -> Transformer:
     """All entries of one `replacements:` list, done in order."""
 
     def transform(resources: Resources) -> None:
+        allowance = Allowance(MOST_TEXT, "characters by replacements")
         for number, entry in enumerate(entries):
             try:
-                _replace(resources, entry)
+                _replace(resources, entry, allowance)
             except BuildError as error:
                 raise error.at(field=f"replacements[{number}]") from error
         if entries:
@@ -64,7 +66,7 @@ def replacements(entries: Sequence[Mapping[str, Any]]) -> Transformer:
     return transform
 
 
-def _replace(resources: Resources, entry: Mapping[str, Any]) -> None:
+def _replace(resources: Resources, entry: Mapping[str, Any], allowance: Allowance) -> None:
     given = "sourceValue" in entry
     if (not given and "source" not in entry) or "targets" not in entry:
         raise BuildError("a replacement needs a source and at least one target")
@@ -81,7 +83,7 @@ def _replace(resources: Resources, entry: Mapping[str, Any]) -> None:
             selector.check()
         for item in resources:
             if not item.is_empty() and _selected(item, select, rejected):
-                _write(item, value, shown, target)
+                _write(item, value, shown, target, allowance)
                 item.settle()
 
 
@@ -127,7 +129,7 @@ def _selected(item: Resource, select: Selector, rejected: Sequence[Selector]) ->
     return any(select.matches_id(*identity) for identity in identities)
 
 
-def _write(item: Resource, value: Any, shown: str, target: Mapping[str, Any]) -> None:
+def _write(item: Resource, value: Any, shown: str, target: Mapping[str, Any], allowance: Allowance) -> None:
     options = target.get("options") or {}
     create = kind_of(value) if options.get("create") else ""
     for path in target.get("fieldPaths") or (DEFAULT_PATH,):
@@ -137,6 +139,7 @@ def _write(item: Resource, value: Any, shown: str, target: Mapping[str, Any]) ->
             places = Finder(create, _parsed).find([item.value], 0, split_dotted(path))
             if not places:
                 raise BuildError("there is no such field" + (", and it cannot be made" if create else ""))
+            allowance.take(len(places) * text_in(value))
             for place in places:
                 _set(place, value, shown, options)
         except BuildError as error:

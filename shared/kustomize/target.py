@@ -14,12 +14,14 @@ from typing import Any
 
 from . import config, generators, helm, origin, parse, patches, plugins, replacements, transformers, variables
 from .config import EMPTY, Config
-from .errors import BuildError, NotFound, Problem, Refused, located
+from .errors import BuildError, Exhausted, NotFound, Problem, Refused, located
 from .fieldspec import FieldSpec, merged
 from .kustomization import COMPONENT, FILE_NAMES, Kustomization
 from .kustomization import parse as parse_kustomization
+from .limits import EACH, MOST_TEXT, Allowance, text_in
 from .loader import Loader
 from .origin import Configured, Origin
+from .remote import is_url
 from .resource import ORIGIN, Resource
 from .resources import Resources
 from .scalars import copy
@@ -36,6 +38,7 @@ class Session:
     def __init__(self, schema: Schema, charts: helm.Charts) -> None:
         self.schema = schema
         self.charts = charts
+        self.generated = Allowance(MOST_TEXT, "characters by generators")
         self.metadata: tuple[str, ...] = ()
         """The `buildMetadata` of the root."""
 
@@ -120,6 +123,8 @@ class Target:
         """All of this kustomization; a component is given what it works on."""
         gathered = onto if onto is not None else Accumulator()
         self._resources(gathered, self.data.get("resources", ()), "resources")
+        with located(file=self.label):
+            self.loader.steps.take(len(gathered.resources))
         with located(file=self.label, field="configurations"):
             own = config.load(self.data.get("configurations", ()), self.loader.read)
             gathered.config = gathered.config.merge(own)
@@ -142,6 +147,8 @@ class Target:
         for index, path in enumerate(paths):
             try:
                 self._entry(gathered, path)
+            except Exhausted as error:
+                raise error.at(file=self.label, field=f"{name}[{index}]") from error
             except BuildError as error:
                 problems.extend(error.at(file=self.label, field=f"{name}[{index}]").problems)
         if problems:
@@ -158,7 +165,9 @@ class Target:
                 if isinstance(file_error, NotFound):
                     raise
                 raise file_error from None
-            except BuildError:
+            except BuildError as error:
+                if is_url(path) or path.startswith("git@"):
+                    raise BuildError(*file_error.problems, *error.problems) from error
                 raise file_error from None
             self._directory(gathered, path, loader, component=False)
             return
@@ -174,6 +183,7 @@ class Target:
         return items
 
     def _directory(self, gathered: Accumulator, path: str, loader: Loader, *, component: bool) -> Accumulator:
+        self.loader.steps.take(EACH)
         below = Target(
             self.session,
             loader,
@@ -225,6 +235,7 @@ class Target:
 
     def _absorb(self, gathered: Accumulator, items: Sequence[Resource], place: Origin | None) -> None:
         for item in items:
+            self.session.generated.take(text_in(item.value))
             item.files = item.files or (self.label,)
         if place is not None:
             origin.mark_all(items, place)

@@ -8,6 +8,7 @@ from typing import Any
 
 from .errors import BuildError
 from .fieldspec import Specs, walk
+from .limits import MOST_TEXT, Allowance, text_in
 from .merge import MISSING
 from .paths import get, split_dotted, with_slices
 from .resource import DEFAULT_NAMESPACE, Gvk, Id, split_api_version
@@ -59,11 +60,13 @@ def resolve(resources: Resources, known: Mapping[str, Variable], specs: Specs) -
         return []
     values = {name: _value(resources, variable) for name, variable in sorted(known.items())}
     used: set[str] = set()
+    allowance = Allowance(MOST_TEXT, "characters by variables")
 
     def look_up(name: str) -> Any:
         if name not in values or values[name] is None or isinstance(values[name], dict | list):
             return f"$({name})"
         used.add(name)
+        allowance.take(text_in(values[name]))
         return values[name]
 
     def change(value: Any) -> Any:
