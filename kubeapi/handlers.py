@@ -91,16 +91,17 @@ class Handlers:
             return None
         if not resource.namespaced and info.namespace and info.resource != "namespaces":
             return None
-        if info.subresource:
-            if info.subresource.partition("/")[0] not in resource.subresources:
-                if resource.custom and info.subresource in ("status", "scale"):
-                    raise not_found(resource.group, resource.plural, info.name)
-                raise no_such_resource()
-            answer = self._subresource(resource, call)
-        else:
-            answer = self._whole(resource, call)
-        if resource.deprecation_warning:
-            answer.warnings.append(resource.deprecation_warning)
+        if info.subresource and info.subresource.partition("/")[0] not in resource.subresources:
+            if resource.custom and info.subresource in ("status", "scale"):
+                raise not_found(resource.group, resource.plural, info.name)
+            raise no_such_resource()
+        deprecated = [resource.deprecation_warning] if resource.deprecation_warning else []
+        try:
+            answer = self._subresource(resource, call) if info.subresource else self._whole(resource, call)
+        except StatusError as error:
+            error.warnings = [*error.warnings, *deprecated]
+            raise
+        answer.warnings += deprecated
         return answer
 
     def _whole(self, resource: Resource, call: Call) -> Answer:

@@ -24,7 +24,9 @@ _RGB = re.compile(
     r"rgb\(\s*(0|[1-9]\d?|1\d\d?|2[0-4]\d|25[0-5])\s*,\s*(0|[1-9]\d?|1\d\d?|2[0-4]\d|25[0-5])\s*,"
     r"\s*(0|[1-9]\d?|1\d\d?|2[0-4]\d|25[0-5])\s*\)"
 )
-_HOSTNAME = re.compile(r"[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?(\.[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?)*")
+_SIGN = r"(?:[^\W_]|[$+<=>^`|~])"
+_HOSTNAME = re.compile(rf"{_SIGN}(-?{_SIGN}{{0,62}})?|({_SIGN}(({_SIGN}|-){{0,61}}{_SIGN})?\.)+[^\W\d_]{{2,63}}")
+"""As a real server: symbols pass, a dash only after the first sign of a name without dots, letters only at the end."""
 _DATE_TIME = re.compile(
     r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:?\d{2})?", re.IGNORECASE | re.ASCII
 )
@@ -151,7 +153,7 @@ def _is_card(text: str) -> bool:
 
 
 def _is_hostname(text: str) -> bool:
-    return len(text) <= 255 and _HOSTNAME.fullmatch(text) is not None and all(len(p) <= 63 for p in text.split("."))
+    return _HOSTNAME.fullmatch(text) is not None and all(len(part) <= 63 for part in text.split("."))
 
 
 def _anything(text: str) -> bool:

@@ -126,28 +126,41 @@ class _Check:
         if kind == "integer":
             low, high = _RANGES.get(node.format, _RANGES["int64"])
             if not low <= value <= high or value != int(value):
-                named = f"with format {node.format}" if node.format else "(default format)"
-                detail = f"Checked value must be of type integer {named} in {path}"
-                found.append(causes.invalid(self.base or causes.ROOT, "", detail))
+                found.append(self._misfit("Checked", node, path))
         if node.multiple_of:
-            # As in a real server, whole numbers are compared with what is whole of a limit.
-            factor = _like(value, node.multiple_of)
+            factor = self._limit(value, node.multiple_of, "MultipleOf", node, path, found)
             if factor <= 0:
                 detail = f"factor MultipleOf declared for {path} must be positive: {causes.number(factor)}"
                 found.append(causes.invalid(self.at(path), factor, detail))
             elif value % factor:
                 detail = f"{path} in body should be a multiple of {causes.number(factor)}"
                 found.append(causes.invalid(self.at(path), value, detail))
-        limit = None if node.minimum is None else _like(value, node.minimum)
-        if limit is not None and (value <= limit if node.exclusive_minimum else value < limit):
-            words = "greater than" if node.exclusive_minimum else "greater than or equal to"
-            detail = f"{path} in body should be {words} {causes.number(limit)}"
-            found.append(causes.invalid(self.at(path), value, detail))
-        limit = None if node.maximum is None else _like(value, node.maximum)
-        if limit is not None and (value >= limit if node.exclusive_maximum else value > limit):
-            words = "less than" if node.exclusive_maximum else "less than or equal to"
-            detail = f"{path} in body should be {words} {causes.number(limit)}"
-            found.append(causes.invalid(self.at(path), value, detail))
+        if node.minimum is not None:
+            limit = self._limit(value, node.minimum, "Minimum boundary", node, path, found)
+            if value <= limit if node.exclusive_minimum else value < limit:
+                words = "greater than" if node.exclusive_minimum else "greater than or equal to"
+                detail = f"{path} in body should be {words} {causes.number(limit)}"
+                found.append(causes.invalid(self.at(path), value, detail))
+        if node.maximum is not None:
+            limit = self._limit(value, node.maximum, "Maximum boundary", node, path, found)
+            if value >= limit if node.exclusive_maximum else value > limit:
+                words = "less than" if node.exclusive_maximum else "less than or equal to"
+                detail = f"{path} in body should be {words} {causes.number(limit)}"
+                found.append(causes.invalid(self.at(path), value, detail))
+
+    def _limit(self, value: float, limit: float, name: str, node: Node, path: str, found: list[Cause]) -> float:
+        """A limit as a real server compares it: with a whole number by what is whole of it, unless it doesn't fit the
+        field's type, which is a problem of its own."""
+        if node.types == ("integer",):
+            low, high = _RANGES.get(node.format, _RANGES["int64"])
+            if not low <= limit <= high or limit != int(limit):
+                found.append(self._misfit(name, node, path))
+                return limit
+        return int(limit) if isinstance(value, int) else limit
+
+    def _misfit(self, name: str, node: Node, path: str) -> Cause:
+        named = f"with format {node.format}" if node.format else "(default format)"
+        return causes.invalid(self.base or causes.ROOT, "", f"{name} value must be of type integer {named} in {path}")
 
     # -- lists and maps
 
@@ -268,13 +281,10 @@ def _kind(value: Any) -> tuple[str, str]:
     return ("integer", "int64") if isinstance(value, int) else ("number", "float64")
 
 
-def _like(value: float, limit: float) -> float:
-    return int(limit) if isinstance(value, int) else limit
-
-
 def _same(value: Any, known: Any) -> bool:
     if isinstance(value, bool) or isinstance(known, bool):
         return value is known
     if isinstance(value, (int, float)) and isinstance(known, (int, float)):
-        return value == known
+        # A real server converts the value to the type of what it is compared with.
+        return value == known or (isinstance(known, int) and int(value) == known)
     return deep_equal(value, known)

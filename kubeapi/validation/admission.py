@@ -196,6 +196,8 @@ _ALWAYS = {
 
 
 def _warnings(resource: Resource, manifest: Manifest) -> list[str]:
+    if (resource.group, resource.kind) == definitions.KIND:
+        return definitions.warnings(manifest)
     path = registry.TEMPLATES.get((resource.group, resource.kind))
     if path is None:
         return []

@@ -193,7 +193,12 @@ def endpoints(manifest: Struct, old: Struct | None) -> list[Cause]:
         for key in ("addresses", "notReadyAddresses"):
             for position, address in enumerate(one.get(key) or ()):
                 found += fields.endpoint(address.get("ip") or "", f"{path}.{key}[{position}].ip")
-        for position, port in enumerate(one.get("ports") or ()):
+        ports = one.get("ports") or ()
+        for position, port in enumerate(ports):
+            if len(ports) > 1 and not port.get("name"):
+                found.append(causes.required(f"{path}.ports[{position}].name"))
+            elif port.get("name"):
+                found += fields.named(port["name"], names.label, f"{path}.ports[{position}].name")
             found += fields.port(port.get("port") or 0, f"{path}.ports[{position}].port")
             protocol = port.get("protocol")
             known = ("SCTP", "TCP", "UDP")

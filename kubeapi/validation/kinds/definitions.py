@@ -45,6 +45,27 @@ def check(manifest: Struct, old: Struct | None) -> list[Cause]:
     return found
 
 
+def warnings(manifest: Struct) -> list[str]:
+    """What a client is warned of: formats that mean nothing."""
+    found: dict[str, None] = {}
+    for version in manifest["spec"].get("versions") or ():
+        _formats((version.get("schema") or {}).get("openAPIV3Schema") or {}, found)
+    return [f'unrecognized format "{name}"' for name in found]
+
+
+def _formats(schema: Struct, found: dict[str, None]) -> None:
+    from kubeapi.crd import formats
+
+    name, kind = schema.get("format"), schema.get("type")
+    if name and not formats.known(name, (kind,) if kind else ()):
+        found[name] = None
+    for below in (schema.get("properties") or {}).values():
+        _formats(below, found)
+    for key in ("items", "additionalProperties"):
+        if isinstance(schema.get(key), Mapping):
+            _formats(schema[key], found)
+
+
 def _group(group: str) -> list[Cause]:
     if not group:
         return [causes.required("spec.group")]
