@@ -124,7 +124,7 @@ def of(where: str, entries: Mapping[str, bytes], *, only_age: bool = False) -> K
         elif known is not None:
             service, read = known
             found = read(name, content)
-            certificate = found.pop(_CERTIFICATE, "").encode()
+            certificate = found.pop(_CERTIFICATE, "").encode() or certificate
             variables |= found
             services.add(service)
     if age:
