@@ -91,7 +91,7 @@ class World:
     async def read(self, name, kind="GitRepository"):
         return await self.kube.get(GROUP, kind, name, self.namespace)
 
-    async def until(self, name, holds, kind="GitRepository", within=30.0):
+    async def until(self, name, holds, kind="GitRepository", within=60.0):
         deadline = time.monotonic() + within
         while True:
             try:

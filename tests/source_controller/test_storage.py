@@ -87,7 +87,7 @@ async def test_a_full_disk_is_told_and_leaves_nothing_behind(world, repo, monkey
 
 
 async def test_a_process_killed_while_it_publishes_leaves_nothing_half_done(world, repo):
-    head = repo.commit({f"{number}.bin": os.urandom(3_000_000) for number in range(20)})
+    head = repo.commit({f"{number}.bin": os.urandom(2_000_000) for number in range(12)})
     await world.put("s", {"url": repo.url})
     env = {**os.environ, "KUBECONFIG": str(world.kubeconfig), "PYTHONPATH": str(ROOT)}
     log = (world.folder / "log").open("wb")
