@@ -40,12 +40,10 @@ _SERVICES = {
 }
 """The variables, by how they begin, with which the controller itself may be known to a service."""
 _KEPT = (
-    "VAULT_CACERT",
-    "VAULT_CAPATH",
-    "VAULT_SKIP_VERIFY",
-    "VAULT_TLS_SERVER_NAME",
-    "VAULT_NAMESPACE",
-    "AWS_CA_BUNDLE",
+    *("VAULT_CACERT", "VAULT_CAPATH", "VAULT_SKIP_VERIFY", "VAULT_TLS_SERVER_NAME", "VAULT_NAMESPACE"),
+    *("AWS_CA_BUNDLE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_KMS"),
+    *("AWS_ENDPOINT_URL_STS", "AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT", "AZURE_AUTHORITY_HOST"),
+    *("SOPS_GCP_KMS_ENDPOINT", "SOPS_GCP_KMS_UNIVERSE_DOMAIN", "SOPS_GCP_KMS_CLIENT_TYPE"),
 )
 """Settings of those that are no credentials: they stay whatever a Secret brings."""
 

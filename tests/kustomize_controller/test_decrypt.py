@@ -10,8 +10,10 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -135,7 +137,9 @@ def pgp(tools):
     home = Path(tempfile.mkdtemp(prefix="g-", dir="/tmp"))
     env = {"GNUPGHOME": str(home)}
     try:
-        tools.run("gpg", "--batch", "--passphrase", "", "--quick-gen-key", "a@example.com", "default", "default", **env)
+        tools.run(
+            "gpg", "--batch", "--passphrase", "", "--quick-gen-key", "a@example.com", "future-default", "default", **env
+        )
         listed = tools.run("gpg", "--list-keys", "--with-colons", **env).decode()
         fingerprint = next(line.split(":")[9] for line in listed.splitlines() if line.startswith("fpr"))
         key = tools.run("gpg", "--batch", "--armor", "--export-secret-keys", fingerprint, **env)
@@ -286,6 +290,85 @@ async def test_what_is_not_encrypted_needs_neither_sops_nor_keys(tmp_path):
     text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {sops: 'no'}\n"
     [manifest] = await built(tree(tmp_path, {"a.yaml": text}), {}, program="/no/such/sops")
     assert manifest["data"] == {"sops": "no"}
+
+
+class KeyServices(ThreadingHTTPServer):
+    """A Vault and an AWS KMS that "encrypt" with base64, and note who asked."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Answers)
+        self.asked: list[tuple[str, str]] = []
+        self.url = f"http://127.0.0.1:{self.server_port}"
+
+    def answer(self, path: str, action: str, asked: dict[str, Any]) -> dict[str, Any]:
+        if "/transit/encrypt/" in path:
+            return {"data": {"ciphertext": "vault:v1:" + asked["plaintext"]}}
+        if "/transit/decrypt/" in path:
+            return {"data": {"plaintext": asked["ciphertext"].removeprefix("vault:v1:")}}
+        if action.endswith(".Encrypt"):
+            return {"CiphertextBlob": asked["Plaintext"], "KeyId": asked["KeyId"]}
+        return {"Plaintext": asked["CiphertextBlob"]}
+
+
+class _Answers(BaseHTTPRequestHandler):
+    server: KeyServices
+
+    def do_POST(self) -> None:
+        action = self.headers.get("X-Amz-Target", "")
+        shown = self.headers.get("X-Vault-Token") or self.headers.get("Authorization", "")
+        self.server.asked.append((action or self.path, shown))
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        answer = json.dumps(self.server.answer(self.path, action, asked)).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def do_PUT(self) -> None:
+        self.do_POST()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def services():
+    with KeyServices() as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+async def test_a_vault_is_asked_with_the_token_of_the_secret(tools, services, tmp_path, monkeypatch):
+    monkeypatch.setenv("VAULT_TOKEN", "the-controllers-own")
+    arguments = ("--hc-vault-transit", f"{services.url}/v1/transit/keys/app")
+    command = ("sops", "encrypt", *arguments, "--input-type", "yaml", "--output-type", "yaml")
+    text = SECRET.format(field="stringData", value=PASSWORD)
+    regex = ("--encrypted-regex", "^stringData$", "--filename-override", "x.yaml")
+    secret = tools.run(*command, *regex, stdin=text.encode(), VAULT_TOKEN="hvs.who-encrypts")
+    [manifest] = await built(tree(tmp_path, {"a.yaml": secret}), {"sops.vault-token": b"hvs.who-decrypts\n"})
+    assert manifest["stringData"] == {"password": PASSWORD}
+    assert services.asked[-1] == ("/v1/transit/decrypt/app", "hvs.who-decrypts")
+
+
+async def test_aws_is_asked_with_the_credentials_of_the_secret(tools, services, tmp_path, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", services.url)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "OWN")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "own-session")
+    aws = {"AWS_ENDPOINT_URL": services.url, "AWS_ACCESS_KEY_ID": "WHOENCRYPTS", "AWS_SECRET_ACCESS_KEY": "x"}
+    command = ("sops", "encrypt", "--kms", "arn:aws:kms:eu-central-1:111122223333:key/app", "--input-type", "yaml")
+    text = SECRET.format(field="stringData", value=PASSWORD)
+    regex = ("--output-type", "yaml", "--encrypted-regex", "^stringData$", "--filename-override", "x.yaml")
+    secret = tools.run(*command, *regex, stdin=text.encode(), **aws)
+    credentials = b"aws_access_key_id: WHODECRYPTS\naws_secret_access_key: y\n"
+    [manifest] = await built(tree(tmp_path, {"a.yaml": secret}), {"sops.aws-kms": credentials})
+    assert manifest["stringData"] == {"password": PASSWORD}
+    action, shown = services.asked[-1]
+    assert action == "TrentService.Decrypt"
+    assert "Credential=WHODECRYPTS/" in shown
 
 
 # What can't be decrypted
