@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -13,10 +13,10 @@ from .errors import BuildError, Problem
 from .fields import TEXT, ListOf, Reader, Struct
 from .fieldspec import FieldSpec, Specs, merged
 from .kustomization import FIELD_SPEC, first_document
+from .loader import Loader
 from .order import rank
 from .resource import Gvk
 
-Read = Callable[[str], bytes]
 References = tuple[tuple[Gvk, Specs], ...]
 """What may be referred to, and the fields of other kinds that hold its name."""
 
@@ -120,15 +120,15 @@ def _defaults_alone() -> Config:
     return EMPTY._merge(default())
 
 
-def load(paths: Iterable[str], read: Read) -> Config:
+def load(paths: Iterable[str], loader: Loader) -> Config:
     """The default, with the files of `configurations:` merged into it."""
     result = default()
     for path in paths:
-        document = first_document(read(path), path)
+        document = loader.document(path)
         reader = Reader(strict=True)
         data = reader.read(document if document is not None else {}, _SHAPE)
         if reader.problems:
-            raise BuildError(*reader.problems).at(file=path)
+            raise BuildError(*reader.problems).at(file=loader.label(path))
         result = result.merge(_config(data))
     return result
 
@@ -144,23 +144,23 @@ _REF_NAME = "x-kubernetes-object-ref-name-key"
 _DEEPEST = 64
 
 
-def from_crds(paths: Iterable[str], read: Read) -> Config:
+def from_crds(paths: Iterable[str], loader: Loader) -> Config:
     """The specs that the files of `crds:` imply."""
     result = EMPTY
     for path in paths:
-        content = read(path)
+        content, label = loader.read(path), loader.label(path)
         if not content:
-            raise BuildError(Problem("the file is empty", path, field="crds"))
+            raise BuildError(Problem("the file is empty", label, field="crds"))
         try:
-            document = json.loads(content) if content[:1] == b"{" else first_document(content, path)
+            document = json.loads(content) if content[:1] == b"{" else first_document(content, label)
         except (ValueError, RecursionError) as error:
             if isinstance(error, BuildError):
                 raise
-            raise BuildError(Problem(f"cannot be read as OpenAPI definitions: {error}", path)) from error
+            raise BuildError(Problem(f"cannot be read as OpenAPI definitions: {error}", label)) from error
         if document is None:
             continue
         if not isinstance(document, dict):
-            raise BuildError(Problem("expected a mapping of type names to OpenAPI definitions", path))
+            raise BuildError(Problem("expected a mapping of type names to OpenAPI definitions", label))
         for name in sorted(document):
             properties = _properties(document.get(name))
             if {"kind", "apiVersion", "metadata"} <= set(properties):

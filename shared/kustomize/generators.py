@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import posixpath
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from .errors import BuildError
+from .errors import BuildError, Problem
+from .loader import Loader
 from .resource import Resource
 from .scalars import copy, text
 from .schema import Schema
@@ -15,17 +16,15 @@ from .schema import Schema
 _LINE = 70
 _BOM = b"\xef\xbb\xbf"
 
-Read = Callable[[str], bytes]
 
-
-def _pairs(args: Mapping[str, Any], read: Read) -> list[tuple[str, bytes]]:
+def _pairs(args: Mapping[str, Any], loader: Loader) -> list[tuple[str, bytes]]:
     pairs: list[tuple[str, bytes]] = []
     for path in args.get("envs", ()):
-        pairs.extend(_env_file(path, read(path)))
+        pairs.extend(_env_file(loader.label(path), loader.read(path)))
     pairs.extend(_literal(source) for source in args.get("literals", ()))
     for source in args.get("files", ()):
         key, path = _file_source(source)
-        pairs.append((key, read(path)))
+        pairs.append((key, loader.read(path)))
     return pairs
 
 
@@ -36,7 +35,7 @@ def _env_file(path: str, content: bytes) -> list[tuple[str, bytes]]:
         try:
             line.decode()
         except UnicodeDecodeError as error:
-            raise BuildError(f"{path}:{number}: the line is not UTF-8 text") from error
+            raise BuildError(Problem("the line is not UTF-8 text", path, number)) from error
         if number == 1:
             line = line.removeprefix(_BOM)
         shown = line.decode().lstrip()
@@ -79,9 +78,9 @@ def encode(content: bytes) -> str:
     return "".join(encoded[at : at + _LINE] + "\n" for at in range(0, len(encoded), _LINE))
 
 
-def _data(args: Mapping[str, Any], read: Read) -> dict[str, bytes]:
+def _data(args: Mapping[str, Any], loader: Loader) -> dict[str, bytes]:
     data: dict[str, bytes] = {}
-    for key, value in _pairs(args, read):
+    for key, value in _pairs(args, loader):
         if key in data:
             raise BuildError(f"{args['name']}: the key {key!r} is given twice")
         data[key] = value
@@ -111,10 +110,10 @@ def _finish(value: dict[str, Any], args: Mapping[str, Any], schema: Schema) -> R
     return item
 
 
-def config_map(args: Mapping[str, Any], read: Read, schema: Schema) -> Resource:
+def config_map(args: Mapping[str, Any], loader: Loader, schema: Schema) -> Resource:
     """One entry of `configMapGenerator`. What is no UTF-8 text goes to `binaryData`."""
     value = _base("ConfigMap", args)
-    for key, content in _data(args, read).items():
+    for key, content in _data(args, loader).items():
         try:
             value.setdefault("data", {})[key] = content.decode()
         except UnicodeDecodeError:
@@ -124,11 +123,11 @@ def config_map(args: Mapping[str, Any], read: Read, schema: Schema) -> Resource:
     return _finish(value, args, schema)
 
 
-def secret(args: Mapping[str, Any], read: Read, schema: Schema) -> Resource:
+def secret(args: Mapping[str, Any], loader: Loader, schema: Schema) -> Resource:
     """One entry of `secretGenerator`."""
     value = _base("Secret", args)
     value["type"] = args.get("type") or "Opaque"
-    value["data"] = {key: encode(content) for key, content in _data(args, read).items()}
+    value["data"] = {key: encode(content) for key, content in _data(args, loader).items()}
     return _finish(value, args, schema)
 
 

@@ -12,7 +12,7 @@ from .errors import BuildError
 from .limits import MOST_COPIED, Allowance, values_in
 from .scalars import copy
 
-_INDEX = re.compile(r"[-+]?[0-9]+\Z")
+_INDEX = re.compile(r"[-+]?[0-9]{1,18}\Z")
 _PRECISE = 2**53
 Operation = dict[str, Any]
 

@@ -7,8 +7,10 @@ another directory and detects cycles. All of a build's loaders share the record 
 from __future__ import annotations
 
 import posixpath
+from typing import Any
 
 from .errors import BuildError, NotFound, Refused
+from .kustomization import first_document
 from .limits import MOST_STEPS, Allowance
 from .remote import Remote, is_url, repository
 from .tree import Tree, is_below, join
@@ -75,6 +77,10 @@ class Loader:
                 )
         content = self.files[label] = self.tree.read(real)
         return content
+
+    def document(self, path: str) -> Any:
+        """The first document of a configuration file. BuildError names the file from the root of the tree."""
+        return first_document(self.read(path), self.label(path))
 
     def _download(self, url: str) -> bytes:
         if self.remote is None:

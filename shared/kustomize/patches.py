@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from . import jsonpatch, parse
 from .errors import BuildError
 from .limits import MOST_COPIED, Allowance
+from .loader import Loader
 from .merge import merge
 from .resource import Resource
 from .resources import Resources
@@ -16,18 +17,16 @@ from .schema import Schema
 from .selectors import Selector
 from .transformers import Transformer
 
-Read = Callable[[str], bytes]
 
-
-def patch(args: Mapping[str, Any], read: Read, schema: Schema, *, relabel: Callable[[str], str] = str) -> Transformer:
+def patch(args: Mapping[str, Any], loader: Loader, schema: Schema) -> Transformer:
     """One entry of `patches`. It is read now and applied later."""
     inline, path = args.get("patch", "").strip(), args.get("path", "")
     if not inline and not path:
         raise BuildError("a patch needs `path` or `patch`")
     if inline and path:
         raise BuildError("a patch has either `path` or `patch`, not both")
-    file = relabel(path) if path else ""
-    content = _text(read(path), file) if path else inline
+    file = loader.label(path) if path else ""
+    content = _text(loader.read(path), file) if path else inline
     target = Selector.of(args["target"]) if "target" in args else None
     try:
         merges = parse.resources(content, schema, file=file)
@@ -125,9 +124,7 @@ def _lay_over(found: Resource, item: Resource, value: dict[str, Any]) -> None:
         found.set_namespace(namespace)
 
 
-def strategic_merges(
-    paths: Sequence[str], read: Read, schema: Schema, *, inline: str = "", relabel: Callable[[str], str] = str
-) -> Transformer:
+def strategic_merges(paths: Sequence[str], loader: Loader, schema: Schema, *, inline: str = "") -> Transformer:
     """`patchesStrategicMerge`: files, or patches written where the path of one is expected."""
     if not paths and not inline:
         raise BuildError("patchesStrategicMerge: neither a path nor a patch is given")
@@ -136,8 +133,8 @@ def strategic_merges(
         try:
             found, source = parse.resources(path, schema), ""
         except BuildError:
-            source = path
-            found = parse.resources(read(path), schema, file=relabel(path))
+            source = loader.label(path)
+            found = parse.resources(loader.read(path), schema, file=source)
         loaded.extend((source, item) for item in found)
     if inline:
         loaded.extend(("", item) for item in parse.resources(inline, schema))
@@ -155,7 +152,7 @@ def strategic_merges(
     return transform
 
 
-def json_patch(args: Mapping[str, Any], read: Read, *, relabel: Callable[[str], str] = str) -> Transformer:
+def json_patch(args: Mapping[str, Any], loader: Loader) -> Transformer:
     """One entry of `patchesJson6902` (field `patch`) or a PatchJson6902Transformer (field `jsonOp`)."""
     target, path = args.get("target"), args.get("path", "")
     operations = args.get("jsonOp") or args.get("patch") or ""
@@ -165,8 +162,8 @@ def json_patch(args: Mapping[str, Any], read: Read, *, relabel: Callable[[str], 
         raise BuildError("a JSON patch needs `path` or `patch`")
     if path and operations:
         raise BuildError("a JSON patch has either `path` or `patch`, not both")
-    file = relabel(path) if path else ""
-    content = _text(read(path), file) if path else operations
+    file = loader.label(path) if path else ""
+    content = _text(loader.read(path), file) if path else operations
     if not content:
         raise BuildError("the JSON patch is empty").at(file=file)
     parsed = jsonpatch.parse(content)

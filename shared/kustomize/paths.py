@@ -16,8 +16,8 @@ from .merge import MISSING, describe
 from .patterns import found_in
 from .scalars import means, text
 
-_INDEX = re.compile(r"[-+]?[0-9]+\Z")
-_SLICE = re.compile(r"(.*)\[([0-9]+)\]\Z", re.DOTALL)
+_INDEX = re.compile(r"[-+]?[0-9]{1,18}\Z")
+_SLICE = re.compile(r"(.*)\[([0-9]{1,18})\]\Z", re.DOTALL)
 _LONGEST = 200
 
 

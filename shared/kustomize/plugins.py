@@ -24,7 +24,6 @@ from .kustomization import (
     REPLICA,
     SECRET,
     SELECTOR,
-    first_document,
 )
 from .loader import Loader
 from .paths import Finder
@@ -81,10 +80,10 @@ def _value_add(args: Args, context: Context) -> Transformer:
     path = args.get("targetFilePath", "")
     if path:
         reader = Reader(strict=False)
-        document = first_document(context.loader.read(path), path)
+        document = context.loader.document(path)
         more = reader.read(document if document is not None else {}, Struct({"targets": ListOf(_TARGET)}))
         if reader.problems:
-            raise BuildError(*reader.problems).at(file=path)
+            raise BuildError(*reader.problems).at(file=context.loader.label(path))
         targets.extend(more.get("targets", ()))
     if not targets:
         raise BuildError("at least one target must be given")
@@ -182,17 +181,17 @@ _TRANSFORMERS: dict[str, tuple[Shape, _Make]] = {
     ),
     "PatchJson6902Transformer": (
         Struct({"target": SELECTOR, "path": TEXT, "jsonOp": TEXT}),
-        lambda args, context: patches.json_patch(args, context.loader.read, relabel=context.loader.label),
+        lambda args, context: patches.json_patch(args, context.loader),
     ),
     "PatchStrategicMergeTransformer": (
         Struct({"paths": TEXTS, "patches": TEXT}),
         lambda args, context: patches.strategic_merges(
-            args.get("paths", ()), context.loader.read, context.schema, inline=args.get("patches", "")
+            args.get("paths", ()), context.loader, context.schema, inline=args.get("patches", "")
         ),
     ),
     "PatchTransformer": (
         PATCH,
-        lambda args, context: patches.patch(args, context.loader.read, context.schema, relabel=context.loader.label),
+        lambda args, context: patches.patch(args, context.loader, context.schema),
     ),
     "PrefixTransformer": (
         Struct({"prefix": TEXT, "fieldSpecs": _SPECS}),
@@ -213,7 +212,7 @@ _TRANSFORMERS: dict[str, tuple[Shape, _Make]] = {
     "ReplacementTransformer": (
         Struct({"replacements": ListOf(REPLACEMENT_FIELD)}),
         lambda args, context: replacements.replacements(
-            replacements.load(args.get("replacements", ()), context.loader.read)
+            replacements.load(args.get("replacements", ()), context.loader)
         ),
     ),
     "ValueAddTransformer": (
@@ -225,11 +224,11 @@ _TRANSFORMERS: dict[str, tuple[Shape, _Make]] = {
 _GENERATORS: dict[str, tuple[Shape, Callable[[Args, Context], list[Resource]]]] = {
     "ConfigMapGenerator": (
         Struct({**CONFIG_MAP.fields, "metadata": OBJECT_META}),
-        lambda args, context: [generators.config_map(_named(args), context.loader.read, context.schema)],
+        lambda args, context: [generators.config_map(_named(args), context.loader, context.schema)],
     ),
     "SecretGenerator": (
         Struct({**SECRET.fields, "metadata": OBJECT_META}),
-        lambda args, context: [generators.secret(_named(args), context.loader.read, context.schema)],
+        lambda args, context: [generators.secret(_named(args), context.loader, context.schema)],
     ),
     "HelmChartInflationGenerator": (HELM_CHART, lambda args, context: context.chart(args)),
     "IAMPolicyGenerator": (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shared.text import yaml
@@ -12,8 +12,9 @@ from .errors import BuildError
 from .fields import ListOf, Reader
 from .fieldspec import SCALAR
 from .hasher import go_json
-from .kustomization import REPLACEMENT, first_document
+from .kustomization import REPLACEMENT
 from .limits import MOST_TEXT, Allowance, text_in
+from .loader import Loader
 from .merge import MISSING
 from .paths import UNSET, Finder, Place, get, kind_of, split_dotted
 from .resource import Resource, split_api_version
@@ -23,11 +24,10 @@ from .selectors import ExactSelector, Selector
 from .transformers import Transformer
 
 DEFAULT_PATH = "metadata.name"
-Read = Callable[[str], bytes]
 Identity = tuple[str, str, str, str, str]
 
 
-def load(entries: Sequence[Mapping[str, Any]], read: Read) -> list[dict[str, Any]]:
+def load(entries: Sequence[Mapping[str, Any]], loader: Loader) -> list[dict[str, Any]]:
     """The entries of `replacements`, those with a `path` replaced by what the file says."""
     found: list[dict[str, Any]] = []
     for entry in entries:
@@ -37,16 +37,16 @@ def load(entries: Sequence[Mapping[str, Any]], read: Read) -> list[dict[str, Any
             continue
         if "source" in entry or entry.get("targets"):
             raise BuildError("a replacement has either `path` or source and targets, not both")
-        document = first_document(read(path), path)
+        document = loader.document(path)
         reader = Reader(strict=False)
         if isinstance(document, list):
             found.extend(reader.read(document, ListOf(REPLACEMENT)) or ())
         elif isinstance(document, dict):
             found.append(reader.read(document, REPLACEMENT) or {})
         else:
-            raise BuildError("expected a replacement or a list of them").at(file=path)
+            raise BuildError("expected a replacement or a list of them").at(file=loader.label(path))
         if reader.problems:
-            raise BuildError(*reader.problems).at(file=path)
+            raise BuildError(*reader.problems).at(file=loader.label(path))
     return found
 
 

@@ -18,7 +18,7 @@ _SPECIAL = frozenset("=!(),><")
 _TOKENS = frozenset((")", ",", "!", "==", "=", ">", "<", "!=", "("))
 _NAME = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?\Z")
 _DNS = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*\Z")
-_INT = re.compile(r"[-+]?[0-9]+\Z")
+_INT = re.compile(r"[-+]?[0-9]{1,18}\Z")
 
 Requirement = Callable[[Mapping[str, str]], bool]
 

@@ -126,10 +126,10 @@ class Target:
         with located(file=self.label):
             self.loader.steps.take(len(gathered.resources))
         with located(file=self.label, field="configurations"):
-            own = config.load(self.data.get("configurations", ()), self.loader.read)
+            own = config.load(self.data.get("configurations", ()), self.loader)
             gathered.config = gathered.config.merge(own)
         with located(file=self.label, field="crds"):
-            gathered.config = gathered.config.merge(config.from_crds(self.data.get("crds", ()), self.loader.read))
+            gathered.config = gathered.config.merge(config.from_crds(self.data.get("crds", ()), self.loader))
         self._generate(gathered)
         for index, path in enumerate(self.data.get("components", ())):
             with located(file=self.label, field=f"components[{index}]"):
@@ -211,14 +211,14 @@ class Target:
         return self.session.charts.objects(args, self.loader, self.session.schema)
 
     def _generate(self, gathered: Accumulator) -> None:
-        options, read, schema = self.data.get("generatorOptions"), self.loader.read, self.session.schema
+        options, schema = self.data.get("generatorOptions"), self.session.schema
         for name, kind, make in (
             ("configMapGenerator", "ConfigMapGenerator", generators.config_map),
             ("secretGenerator", "SecretGenerator", generators.secret),
         ):
             for index, args in enumerate(self.data.get(name, ())):
                 with located(file=self.label, field=f"{name}[{index}]"):
-                    item = make(generators.with_global_options(args, options), read, schema)
+                    item = make(generators.with_global_options(args, options), self.loader, schema)
                     self._absorb(gathered, [item], self._configured(kind))
         for index, args in enumerate(self.data.get("helmCharts", ())):
             with located(file=self.label, field=f"helmCharts[{index}]"):
@@ -301,18 +301,18 @@ class Target:
 
     def _builtin_makers(self, specs: Config) -> Iterator[tuple[str, str, Callable[[], Transformer]]]:
         """Field, transformer and how it is made, in upstream's order."""
-        data, read, schema = self.data, self.loader.read, self.session.schema
+        data, loader, schema = self.data, self.loader, self.session.schema
         if merges := data.get("patchesStrategicMerge"):
             yield (
                 "patchesStrategicMerge",
                 "PatchStrategicMergeTransformer",
-                partial(patches.strategic_merges, merges, read, schema, relabel=self.loader.label),
+                partial(patches.strategic_merges, merges, loader, schema),
             )
         for index, args in enumerate(data.get("patches", ())):
             yield (
                 f"patches[{index}]",
                 "PatchTransformer",
-                partial(patches.patch, args, read, schema, relabel=self.loader.label),
+                partial(patches.patch, args, loader, schema),
             )
         if name := data.get("namespace"):
             yield "namespace", "NamespaceTransformer", partial(transformers.namespace, name, specs.namespace)
@@ -332,7 +332,7 @@ class Target:
             yield (
                 f"patchesJson6902[{index}]",
                 "PatchJson6902Transformer",
-                partial(patches.json_patch, args, read, relabel=self.loader.label),
+                partial(patches.json_patch, args, loader),
             )
         for index, args in enumerate(data.get("replicas", ())):
             make = partial(transformers.replicas, args, specs.replicas)
@@ -343,7 +343,7 @@ class Target:
             yield "replacements", "ReplacementTransformer", partial(self._replacements, found)
 
     def _replacements(self, found: Sequence[Mapping[str, Any]]) -> Transformer:
-        return replacements.replacements(replacements.load(found, self.loader.read))
+        return replacements.replacements(replacements.load(found, self.loader))
 
     def _labels(self, args: Mapping[str, Any], specs: Config) -> Transformer:
         wanted = tuple(FieldSpec.of(spec) for spec in args.get("fields", ()))

@@ -25,3 +25,20 @@ def test_the_inputs_can_be_built_before_they_are_broken() -> None:
 def test_a_number_always_gives_the_same_input() -> None:
     assert mutated(42, 1) == mutated(42, 1)
     assert mutated(42, 1) != mutated(42, 2)
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        "replacements: [{source: {kind: ConfigMap, fieldPath: data.99}, targets: [{select: {}}]}]",
+        'patches: [{target: {kind: ConfigMap}, patch: \'[{"op": "add", "path": "/list/99", "value": 1}]\'}]',
+        "vars: [{name: A, objref: {kind: ConfigMap, name: c, apiVersion: v1}, fieldref: {fieldpath: 'list[99]'}}]",
+        'patches: [{target: {labelSelector: \'a>99\'}, patch: \'[{"op": "remove", "path": "/list"}]\'}]',
+    ],
+)
+def test_an_index_with_more_digits_than_a_number_may_have_is_no_crash(patch: str) -> None:
+    files = {
+        "kustomization.yaml": "resources: [c.yaml]\n" + patch.replace("99", "9" * 10_000),
+        "c.yaml": "{apiVersion: v1, kind: ConfigMap, metadata: {name: c, labels: {a: '1'}}, list: [1]}",
+    }
+    assert run(files, "/", {}) == ("refused", "")
