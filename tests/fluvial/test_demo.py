@@ -8,11 +8,15 @@ import signal
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from fluvial.watching import watched
 from shared.api.meta import Manifest
 from shared.kube import config
 from shared.kube.client import Client
 from tests.fluvial.running import Command
+
+pytestmark = pytest.mark.timeout(300)  # each starts three programs, on a machine that may be busy
 
 
 def test_the_story_is_played_to_its_end_and_leaves_nothing(tmp_path: Path):
