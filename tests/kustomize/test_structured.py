@@ -58,6 +58,11 @@ def test_only_the_value_changes(case: dict[str, Any]):
     assert after == before
 
 
+def test_a_comment_behind_the_last_value_stays_there():
+    assert replaced("z: old # why\n", "z", "new") == "z: new # why"
+    assert replaced("a: [x] # why\nz: old# no comment\n\n", "z", "new") == "a: [x] # why\nz: new"
+
+
 def test_json_stays_json_with_its_indentation():
     assert replaced('{"b":{"c":1},"a":"x"}', "a", "new") == '{"a":"new","b":{"c":1}}'
     indented = json.dumps({"a": "x", "b": [1]}, indent=4)

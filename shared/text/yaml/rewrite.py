@@ -143,9 +143,11 @@ class _Reader:
                 comments.append(" " * (found.start() > column) + found[0].rstrip())
             elif edge and not line.strip() and (comments or self.last is not None) and comments[-1:] != [""]:
                 comments.append("")
-        if comments and not comments[-1] and not _blank_behind(lines):
+        if not any(comments):
+            return []
+        if not comments[-1] and not _blank_behind(lines):
             comments.pop()
-        return comments if any(comments) else []
+        return comments
 
 
 def _blank_behind(lines: list[str]) -> bool:
