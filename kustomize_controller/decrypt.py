@@ -296,14 +296,14 @@ def _sources(tree: kustomize.Tree, path: str, kustomization: Mapping[str, Any]) 
 
 def _referred(said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """The names of files in a kustomization that may be encrypted, and the format each would have."""
-    for field in ("secretGenerator", "configMapGenerator"):
-        for generator in said.get(field) or ():
-            for entry in generator.get("files") or ():
-                key, _, path = entry.partition("=")
-                yield path or key, format_of(key)
-            for name in (*(generator.get("envs") or ()), *filter(None, [generator.get("env")])):
-                format_ = format_of(name)
-                yield name, "dotenv" if format_ == "binary" else format_
+    # Not of configMapGenerator: what is secret must not end up where everybody can read it. Upstream leaves it, too.
+    for generator in said.get("secretGenerator") or ():
+        for entry in generator.get("files") or ():
+            key, _, path = entry.partition("=")
+            yield path or key, format_of(key)
+        for name in (*(generator.get("envs") or ()), *filter(None, [generator.get("env")])):
+            format_ = format_of(name)
+            yield name, "dotenv" if format_ == "binary" else format_
     for field in ("patches", "patchesJson6902"):
         for patch in said.get(field) or ():
             if patch.get("path"):

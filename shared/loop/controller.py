@@ -285,6 +285,7 @@ class Controller:
                 attempt.event(error.reason, error.message, "error")
             return error.retry_after or running.queue.backoff(attempt.key)
         await self._set_finalizers(obj, [name for name in obj.metadata.finalizers if name != FINALIZER])
+        self._gone(*attempt.key, obj.metadata.uid)  # for us; others' finalizers may keep it a while
         return None
 
     async def _set_finalizers(self, obj: Resource, finalizers: list[str]) -> None:

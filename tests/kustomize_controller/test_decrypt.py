@@ -221,19 +221,24 @@ CONTENTS = {
 }
 
 
-@pytest.mark.parametrize("generator", ["secretGenerator", "configMapGenerator"])
 @pytest.mark.parametrize("name", CONTENTS)
-async def test_a_file_of_a_generator_becomes_clear(tools, tmp_path, name, generator):
+async def test_a_file_of_a_secret_generator_becomes_clear(tools, tmp_path, name):
     format_, text = CONTENTS[name]
-    says = f"{generator}:\n- name: made\n  files: [{name}]\n"
+    says = f"secretGenerator:\n- name: made\n  files: [{name}]\n"
     root = tree(tmp_path, {"kustomization.yaml": says, name: tools.encrypted(text, format_)})
     [manifest] = await built(root, {"a.agekey": tools.age})
-    content = manifest["data"][name]
-    content = base64.b64decode(content).decode() if generator == "secretGenerator" else content
+    content = base64.b64decode(manifest["data"][name]).decode()
     assert PASSWORD in content
     assert "sops" not in content
     if format_ == "binary":
         assert content == text
+
+
+async def test_no_secret_becomes_a_config_map(tools, tmp_path):
+    says = "configMapGenerator:\n- name: made\n  files: [app.env]\n"
+    root = tree(tmp_path, {"kustomization.yaml": says, "app.env": tools.encrypted(CONTENTS["app.env"][1], "dotenv")})
+    [manifest] = await built(root, {"a.agekey": tools.age})
+    assert PASSWORD not in manifest["data"]["app.env"]
 
 
 async def test_env_files_components_and_patches_become_clear(tools, tmp_path):

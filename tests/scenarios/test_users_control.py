@@ -68,8 +68,8 @@ async def test_an_edit_of_the_spec_is_applied_at_once(cluster: Cluster, repo: Re
 
 async def test_a_field_that_is_not_built_is_named(cluster: Cluster, repo: Repo) -> None:
     repo.commit({"a.yaml": files(config_map())})
-    await cluster.have(source("app"), kustomization("app", decryption={"provider": "sops"}))
+    await cluster.have(source("app"), kustomization("app", kube_config={"configMapRef": {"name": "remote"}}))
     app = await cluster.until(Kustomization, "app", reason="NotImplemented", ready=False)
-    assert "spec.decryption" in app.ready.message
+    assert "spec.kubeConfig.configMapRef" in app.ready.message
     assert app.condition("Stalled").status == "True"
     assert await cluster.names(ConfigMap) == set()
