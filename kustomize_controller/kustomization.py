@@ -176,6 +176,7 @@ def kind(kustomizations: Kustomizations) -> Kind[Kustomization]:
         reconcile=kustomizations.reconcile,
         finalize=kustomizations.finalize,
         in_progress="Reconciliation in progress",
+        manager="gotk-kustomize-controller",
         wakes=(
             *(
                 Wake(type=type_, refers=source_of(name), when=sources.has_new_artifact)

@@ -163,11 +163,14 @@ class Controller:
             patch,
             type="merge",
             subresource="status",
-            field_manager=self.name,
+            field_manager=self._manager(resource.kind),
         )
         saved = codec.decode(type(obj), answer)
         self._take_in(saved)  # the answer may hold somebody else's change that no watch has told of yet
         return saved
+
+    def _manager(self, kind: str) -> str:
+        return self._kinds[kind].kind.manager or self.name
 
     async def _serve(self, running: _Running) -> None:
         """Start an attempt for each key that is due, as workers allow."""
@@ -298,7 +301,7 @@ class Controller:
             meta.namespace,
             patch,
             type="merge",
-            field_manager=self.name,
+            field_manager=self._manager(resource.kind),
         )
         saved = codec.decode(type(obj), answer)
         if not saved.metadata.deletion_timestamp:

@@ -63,6 +63,9 @@ class Kind(Generic[R]):
     """Seconds between a failure and the next attempt; None for exponential backoff."""
     unbuilt: Callable[[R], Iterable[str]] = field(default=lambda _: ())
     """The fields set on this object that the controller does not implement; any makes it Stalled."""
+    manager: str = ""
+    """As whom status and finalizers are written; the controller's name when unset. A controller that applies objects of
+    a kind that it also reconciles needs another one here: its apply takes over what was written in its own name."""
     passive: Callable[[R], bool] = field(default=lambda _: False)
     """Whether an object only holds settings for others: nothing is done for it and nothing written to it."""
     forget: Callable[[R], None] = field(default=lambda _: None)

@@ -43,6 +43,28 @@ async def test_a_root_brings_sources_and_kustomizations_and_takes_them_along(clu
     await cluster.until_gone(ConfigMap, "infra")
 
 
+async def test_a_kustomization_that_another_applies_keeps_what_its_controller_wrote(
+    cluster: Cluster, repo: Repo
+) -> None:
+    def child(interval: str) -> str:
+        made = kustomization("child", path="./child", target_namespace=cluster.namespace)
+        made["spec"]["interval"] = interval
+        return files(made)
+
+    repo.commit({"root/child.yaml": child("1h"), "child/a.yaml": files(config_map("settings"))})
+    await cluster.have(source("app"), kustomization("root", path="./root", wait=True, timeout="1m"))
+    await cluster.until(Kustomization, "root", ready=True)
+    changed = repo.commit({"root/child.yaml": child("2h")})
+    await cluster.follow()
+    await cluster.until(Kustomization, "root", ready=True, revision=changed)
+    live = await cluster.until(Kustomization, "child", ready=True, revision=changed)
+    metadata = live.manifest["metadata"]
+    assert live.manifest["spec"]["interval"] == "2h"
+    assert metadata["finalizers"] == ["finalizers.fluxcd.io"]
+    applied, *others = [one for one in metadata["managedFields"] if one["manager"] == "kustomize-controller"]
+    assert (applied["operation"], others) == ("Apply", [])
+
+
 async def test_an_object_that_moves_from_one_to_another_stays(cluster: Cluster, repo: Repo) -> None:
     repo.commit({"one/a.yaml": files(config_map("moving"), config_map("one")), "two/a.yaml": files(config_map("two"))})
     await cluster.have(source("app"), kustomization("one", path="./one"), kustomization("two", path="./two"))
