@@ -176,6 +176,9 @@ class Story:
             )
             replicas = await self._until_shop(_healed_since(edited), "the edit was not undone")
             self._view.done(f"healed in {progress.took}: {replicas} replicas again")
+            progress.say("waiting for the replicas to be ready")
+            await self._until_shop(_is_running, "the replicas did not become ready")
+            self._view.done(f"all of them ready after {progress.took}")
         self._view.line("the controller watches what it applied; it does not wait for the interval of ten minutes")
 
     async def _bad_commit(self) -> None:
@@ -256,6 +259,13 @@ def _has_tag(tag: str) -> Callable[[Manifest | None], str]:
         return image if image.endswith(f":{tag}") else ""
 
     return holds
+
+
+def _is_running(shop: Manifest | None) -> bool:
+    status = (shop or {}).get("status") or {}
+    if shop is None or status.get("observedGeneration") != shop["metadata"]["generation"]:
+        return False
+    return bool(status.get("readyReplicas", 0) == shop["spec"]["replicas"])
 
 
 def _healed_since(edited: Manifest) -> Callable[[Manifest | None], int]:
