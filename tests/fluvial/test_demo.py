@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -81,7 +82,10 @@ async def test_after_the_story_one_can_push_until_ctrl_c_ends_it_all(tmp_path: P
 
 def test_ctrl_c_during_the_start_leaves_nothing(tmp_path: Path):
     with Command(tmp_path, "demo") as demo:
-        demo.until("… starting")
+        deadline = time.monotonic() + 30
+        while not any(tmp_path.glob("temporary/fluvial-*/logs/kubeapi.log")):  # the first program was started
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
         assert demo.end(signal.SIGINT, seconds=30) == 0
     assert demo.left() == []
 
