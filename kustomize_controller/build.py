@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
@@ -29,16 +29,23 @@ class Built:
     """The objects that a path of an artifact says, in the order of the build."""
 
     manifests: list[Manifest]
+    packed: bytes = field(repr=False)
+    """The same as JSON, equal for equal content."""
+
+    @classmethod
+    def of(cls, manifests: list[Manifest]) -> Built:
+        """What was just built."""
+        return cls(manifests, orjson.dumps(manifests, option=orjson.OPT_SORT_KEYS))
+
+    @classmethod
+    def unpacked(cls, packed: bytes) -> Built:
+        """What was built before, from its `packed`."""
+        return cls(orjson.loads(packed), packed)
 
     @cached_property
     def digest(self) -> str:
         """Of the content of all objects, as sha256:…"""
         return f"sha256:{hashlib.sha256(self.packed).hexdigest()}"
-
-    @cached_property
-    def packed(self) -> bytes:
-        """The objects as JSON, the same for the same content."""
-        return orjson.dumps(self.manifests, option=orjson.OPT_SORT_KEYS)
 
 
 def require_path(ks: Kustomization, root: Path) -> str:
@@ -114,7 +121,7 @@ def _build(
         for manifest in manifests:
             _add_common(manifest, spec.common_metadata.labels, spec.common_metadata.annotations)
     _refuse_encrypted(manifests)
-    return Built(manifests)
+    return Built.of(manifests)
 
 
 def _explained(error: kustomize.BuildError) -> str:
@@ -125,9 +132,9 @@ def _explained(error: kustomize.BuildError) -> str:
 
 def _add_common(manifest: Manifest, labels: Mapping[str, str], annotations: Mapping[str, str]) -> None:
     metadata = manifest.setdefault("metadata", {})
-    for field, added in (("labels", labels), ("annotations", annotations)):
+    for name, added in (("labels", labels), ("annotations", annotations)):
         if added:
-            metadata[field] = {**(metadata.get(field) or {}), **added}
+            metadata[name] = {**(metadata.get(name) or {}), **added}
 
 
 def _refuse_encrypted(manifests: list[Manifest]) -> None:

@@ -45,7 +45,7 @@ class Memory:
         entry = self._entries.get(_key(ks))
         if entry is None or entry.inputs != inputs:
             return None
-        return Built(orjson.loads(zlib.decompress(entry.packed)))
+        return Built.unpacked(zlib.decompress(entry.packed))
 
     def keep(self, ks: Kustomization, inputs: bytes, built: Built) -> None:
         """Remember what was built of these inputs, in place of what was before."""

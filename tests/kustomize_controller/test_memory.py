@@ -18,7 +18,7 @@ def source(digest: str = "sha256:1", revision: str = "main@sha1:1") -> Source:
 def test_the_same_inputs_bring_back_the_same_objects():
     kept, ks = memory.Memory(), kustomization()
     given = memory.inputs(ks, source(), {"a": "1"})
-    kept.keep(ks, given, Built([{"kind": "ConfigMap", "metadata": {"name": "x"}}]))
+    kept.keep(ks, given, Built.of([{"kind": "ConfigMap", "metadata": {"name": "x"}}]))
     again = kept.recall(kustomization(), memory.inputs(kustomization(), source(revision="main@sha1:2"), {"a": "1"}))
     assert again is not None
     assert again.manifests == [{"kind": "ConfigMap", "metadata": {"name": "x"}}]
