@@ -14,13 +14,13 @@ from typing import Any
 from shared.artifact import digest
 from shared.artifact.server import FileServer
 from shared.artifact.store import Store, advertised
+from shared.auth.github import Tokens
 from shared.git import remote
 from shared.git.mirrors import Mirrors
 from shared.loop import flags, process
 from shared.loop.flags import Flag
 from shared.loop.kinds import Kind
 from source_controller import bucket, gitrepository, helmchart, helmrepository, ocirepository
-from source_controller.github import Tokens
 from source_controller.publish import Publisher
 
 NAME = "source-controller"

@@ -9,16 +9,15 @@ import asyncio
 
 from shared.api.meta import parse_duration
 from shared.api.source import GitRepository
+from shared.auth import github
+from shared.auth.github import Tokens
 from shared.git import credentials
 from shared.git.credentials import Address, Credentials, CredentialsError
 from shared.git.errors import AuthenticationFailed, EmptyRepository, GitError, InvalidURL, MissingDirectory, redacted
+from shared.http import SecretError, proxy, tls
 from shared.kube.errors import NotFound
 from shared.loop.attempt import Attempt
 from shared.loop.verdict import Failed, NotReady, Stalled
-from shared.oci import tls
-from shared.oci.errors import CredentialsError as TlsError
-from source_controller import github
-from source_controller.github import Tokens
 
 FETCH_FAILED = "FetchFailed"
 _NO_APP = "secretRef with github app data must be specified when provider is set to github"
@@ -38,11 +37,11 @@ def address(repository: GitRepository) -> Address:
 async def find(repository: GitRepository, at: Address, tokens: Tokens, attempt: Attempt[GitRepository]) -> Credentials:
     """The credentials of the Secrets that the spec names. AuthenticationFailed says which key is missing or wrong."""
     spec, namespace = repository.spec, repository.metadata.namespace
-    proxy = ""
+    through = ""
     if spec.proxy_secret_ref is not None:
         try:
-            proxy = credentials.proxy_url(await attempt.secret(spec.proxy_secret_ref.name))
-        except CredentialsError as error:
+            through = proxy.url(await attempt.secret(spec.proxy_secret_ref.name))
+        except SecretError as error:
             name = f"{namespace}/{spec.proxy_secret_ref.name}"
             raise _refused(f"failed to configure proxy options: secret '{name}': {error}") from error
         except NotFound as error:
@@ -57,12 +56,12 @@ async def find(repository: GitRepository, at: Address, tokens: Tokens, attempt: 
         except NotFound as error:
             raise _refused(f"failed to get secret '{secret}': {error}") from error
         if spec.provider == "github":
-            data = await _token(repository, data, secret, tokens, proxy)
+            data = await _token(repository, data, secret, tokens, through)
         elif any(key in data for key in _APP):
             message = f"secretRef '{secret}' has github app data but provider is not set to github"
             raise Failed("InvalidProviderConfiguration", message, condition=FETCH_FAILED)
     try:
-        found = credentials.from_secret(at, data, proxy=proxy)
+        found = credentials.from_secret(at, data, proxy=through)
     except CredentialsError as error:
         hint = ": name a Secret with them in spec.secretRef" if spec.secret_ref is None else ""
         raise _refused(f"failed to configure authentication options: {error}{hint}") from error
@@ -72,7 +71,7 @@ async def find(repository: GitRepository, at: Address, tokens: Tokens, attempt: 
 
 
 async def _token(
-    repository: GitRepository, data: dict[str, bytes], secret: str, tokens: Tokens, proxy: str
+    repository: GitRepository, data: dict[str, bytes], secret: str, tokens: Tokens, through: str
 ) -> dict[str, bytes]:
     """The credentials that a GitHub App's Secret stands for now."""
     if not any(key in data for key in _APP):
@@ -81,8 +80,8 @@ async def _token(
     try:
         app = github.from_secret(data)
         context = await asyncio.to_thread(tls.context, trusted) if trusted else None
-        token = await tokens.token(app, tls=context, proxy=proxy, seconds=parse_duration(repository.spec.timeout))
-    except (github.GitHubError, TlsError) as error:
+        token = await tokens.token(app, tls=context, proxy=through, seconds=parse_duration(repository.spec.timeout))
+    except (github.GitHubError, SecretError) as error:
         raise _refused(f"failed to configure authentication options: secret '{secret}': {error}") from error
     return {**trusted, "username": github.USER.encode(), "password": token.encode()}
 

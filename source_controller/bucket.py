@@ -16,14 +16,11 @@ from pathlib import Path, PurePosixPath
 
 from shared.api.meta import Artifact, parse_duration
 from shared.api.source import Bucket
-from shared.git.credentials import CredentialsError as ProxyError
-from shared.git.credentials import proxy_url
+from shared.http import SecretError, proxy, tls
 from shared.kube.errors import NotFound
 from shared.loop.attempt import Attempt
 from shared.loop.kinds import ConfigRef, Kind
 from shared.loop.verdict import Failed, Ready
-from shared.oci import tls
-from shared.oci.errors import CredentialsError
 from shared.text import ignore
 from source_controller.buckets import s3
 from source_controller.buckets.store import BucketError, NoSuchObject, ObjectStore
@@ -123,13 +120,13 @@ async def find_connection(bucket: Bucket, attempt: Attempt[Bucket]) -> Mapping[s
         name = f"{namespace}/{spec.cert_secret_ref.name}"
         try:
             found["tls"] = await asyncio.to_thread(tls.context, await attempt.secret(spec.cert_secret_ref.name))
-        except (NotFound, CredentialsError) as error:
+        except (NotFound, SecretError) as error:
             raise _refused(f"failed to get TLS config: secret '{name}': {error}") from error
     if spec.proxy_secret_ref is not None:
         name = f"{namespace}/{spec.proxy_secret_ref.name}"
         try:
-            found["proxy"] = proxy_url(await attempt.secret(spec.proxy_secret_ref.name))
-        except (NotFound, ProxyError) as error:
+            found["proxy"] = proxy.url(await attempt.secret(spec.proxy_secret_ref.name))
+        except (NotFound, SecretError) as error:
             raise _refused(f"failed to get proxy address: secret '{name}': {error}") from error
     return found
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from shared.api.meta import Artifact, parse_duration
 from shared.api.source import GitRepository, GitRepositoryRef
 from shared.artifact.revision import of_commit
+from shared.auth.github import Tokens
 from shared.git import remote
 from shared.git.errors import GitError
 from shared.git.mirrors import Mirrors
@@ -22,7 +23,6 @@ from shared.loop.attempt import Attempt
 from shared.loop.kinds import ConfigRef, Kind, Wake
 from shared.loop.verdict import Ready
 from source_controller import access, include, verify
-from source_controller.github import Tokens
 from source_controller.publish import FAILURES, Publisher, stored
 
 

@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from shared.api.meta import Artifact
 from shared.api.source import HelmRepository
-from shared.artifact.http import HttpError
+from shared.http import HttpError
 from shared.loop.attempt import Attempt
 from shared.loop.kinds import ConfigRef, Kind
 from shared.loop.verdict import Failed, Ready

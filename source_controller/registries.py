@@ -9,12 +9,11 @@ import asyncio
 
 from shared.api.meta import parse_duration
 from shared.api.source import OCIRepository
-from shared.git.credentials import CredentialsError as ProxyError
-from shared.git.credentials import proxy_url
+from shared.http import SecretError, proxy, tls
 from shared.kube.errors import NotFound
 from shared.loop.attempt import Attempt
 from shared.loop.verdict import Failed, Stalled
-from shared.oci import credentials, reference, tls
+from shared.oci import credentials, reference
 from shared.oci.credentials import Credentials
 from shared.oci.errors import CredentialsError, InvalidReference
 from shared.oci.reference import Repository
@@ -62,23 +61,23 @@ async def login(source: OCIRepository, at: Repository, attempt: Attempt[OCIRepos
 async def transport(source: OCIRepository, attempt: Attempt[OCIRepository]) -> Transport:
     """How to connect, by the Secrets of certificates and of the proxy."""
     spec, namespace = source.spec, source.metadata.namespace or ""
-    proxy, context = "", None
+    through, context = "", None
     if spec.proxy_secret_ref is not None:
         name = f"{namespace}/{spec.proxy_secret_ref.name}"
         try:
-            proxy = proxy_url(await attempt.secret(spec.proxy_secret_ref.name))
-        except (NotFound, ProxyError) as error:
+            through = proxy.url(await attempt.secret(spec.proxy_secret_ref.name))
+        except (NotFound, SecretError) as error:
             raise _refused(f"failed to get proxy address: secret '{name}': {error}") from error
-        if proxy.startswith("socks5:"):
+        if through.startswith("socks5:"):
             raise _refused(f"failed to get proxy address: secret '{name}': registries take only an HTTP/S proxy")
     if spec.cert_secret_ref is not None:
         name = f"{namespace}/{spec.cert_secret_ref.name}"
         try:
             data = await attempt.secret(spec.cert_secret_ref.name)
             context = await asyncio.to_thread(tls.context, data)
-        except (NotFound, CredentialsError) as error:
+        except (NotFound, SecretError) as error:
             raise _refused(f"failed to generate transport for '{spec.url}': secret '{name}': {error}") from error
-    return Transport(insecure=spec.insecure, tls=context, proxy=proxy, seconds=parse_duration(spec.timeout))
+    return Transport(insecure=spec.insecure, tls=context, proxy=through, seconds=parse_duration(spec.timeout))
 
 
 def _refused(message: str) -> Failed:

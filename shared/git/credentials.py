@@ -10,7 +10,7 @@ import binascii
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from shared.git.errors import InvalidURL
 
@@ -131,21 +131,6 @@ def from_secret(at: Address, data: Mapping[str, bytes], *, proxy: str = "") -> C
         key=key,
         proxy=proxy,
     )
-
-
-def proxy_url(data: Mapping[str, bytes]) -> str:
-    """The proxy that a Secret with `address` and maybe `username` and `password` names."""
-    text = _text(data, "address").strip()
-    if not text:
-        raise CredentialsError("the key 'address' is missing")
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https", "socks5") or not parts.hostname:
-        raise CredentialsError("the key 'address' is no URL of an HTTP/S or SOCKS5 proxy")
-    username, password = _text(data, "username").strip(), _text(data, "password").strip("\r\n")
-    if not username:
-        return text
-    host = text.partition("://")[2].rpartition("@")[2]
-    return f"{parts.scheme}://{quote(username, safe='')}:{quote(password, safe='')}@{host}"
 
 
 def is_encrypted(identity: str) -> bool:

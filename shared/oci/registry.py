@@ -22,8 +22,8 @@ from urllib.parse import quote, urljoin, urlsplit
 import aiohttp
 from yarl import URL
 
-from shared.artifact import http
-from shared.artifact.http import HttpError
+from shared import http
+from shared.http import HttpError
 from shared.oci.credentials import ANONYMOUS, Credentials
 from shared.oci.errors import AuthenticationFailed, InvalidReference, NotFound, OCIError, TooLarge
 from shared.oci.reference import DIGEST, Repository, require_digest

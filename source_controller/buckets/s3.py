@@ -20,8 +20,8 @@ from datetime import UTC, datetime
 from typing import BinaryIO
 from urllib.parse import quote, urlencode
 
-from shared.artifact import http
-from shared.artifact.http import Answer, Http, HttpError
+from shared import http
+from shared.http import Answer, Http, HttpError
 from source_controller.buckets.store import BucketError, NoSuchObject
 
 DEFAULT_REGION = "us-east-1"

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from shared.artifact.http import HttpError
+from shared.http import HttpError
 from shared.text import semver
 from source_controller.charts import index, package, repositories
 from source_controller.charts.errors import ChartError, DependencyFailed, IndexFailed

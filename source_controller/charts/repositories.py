@@ -15,14 +15,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
+from shared import http
 from shared.api.meta import parse_duration
 from shared.api.source import HelmRepository
-from shared.artifact import http
-from shared.artifact.http import HttpError
+from shared.http import HttpError, SecretError, tls
 from shared.kube.errors import NotFound
 from shared.loop.attempt import Attempt
 from shared.loop.verdict import Failed, Stalled
-from shared.oci import credentials, reference, registry, tls
+from shared.oci import credentials, reference, registry
 from shared.oci.credentials import Credentials
 from shared.oci.errors import CredentialsError, InvalidReference, OCIError
 from shared.oci.registry import Transport
@@ -86,7 +86,7 @@ async def find_access(repository: HelmRepository, attempt: Attempt[HelmRepositor
         try:
             data = await attempt.secret(spec.cert_secret_ref.name, namespace)
             context = await asyncio.to_thread(tls.context, data)
-        except (NotFound, CredentialsError) as error:
+        except (NotFound, SecretError) as error:
             raise _refused(f"failed to get TLS config: secret '{name}': {error}") from error
     return Access(
         spec.url,

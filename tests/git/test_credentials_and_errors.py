@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from shared.git.credentials import CredentialsError, address, from_secret, is_encrypted, proxy_url
+from shared.git.credentials import CredentialsError, address, from_secret, is_encrypted
 from shared.git.errors import AuthenticationFailed, GitError, InvalidURL, redacted, translated
+from shared.http import SecretError, proxy
 from tests.kit.gitserver import SshKey
 
 
@@ -62,11 +63,11 @@ def test_credentials_do_not_print():
 
 def test_a_proxy_gets_its_user_into_its_url():
     data = {"address": b"http://proxy:3128", "username": b"u@x", "password": b"p/w"}
-    assert proxy_url(data) == "http://u%40x:p%2Fw@proxy:3128"
-    assert proxy_url({"address": b"socks5://proxy:1080"}) == "socks5://proxy:1080"
+    assert proxy.url(data) == "http://u%40x:p%2Fw@proxy:3128"
+    assert proxy.url({"address": b"socks5://proxy:1080"}) == "socks5://proxy:1080"
     for wrong in ({}, {"address": b"proxy"}, {"address": b"ftp://proxy"}):
-        with pytest.raises(CredentialsError, match="'address'"):
-            proxy_url(wrong)
+        with pytest.raises(SecretError, match="'address'"):
+            proxy.url(wrong)
 
 
 def test_an_encrypted_key_is_recognised(tmp_path):

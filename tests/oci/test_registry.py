@@ -7,9 +7,10 @@ import socket
 
 import pytest
 
-from shared.oci import reference, registry, tls
+from shared.http import SecretError, tls
+from shared.oci import reference, registry
 from shared.oci.credentials import ANONYMOUS, Credentials
-from shared.oci.errors import AuthenticationFailed, CredentialsError, NotFound, OCIError, TooLarge
+from shared.oci.errors import AuthenticationFailed, NotFound, OCIError, TooLarge
 from shared.oci.registry import Descriptor, Transport
 from tests.kit.gitserver import Certificates
 from tests.kit.registry import FLUX_CONTENT, INDEX, MANIFEST, TOKEN, Registry, digest, tar_gz
@@ -204,5 +205,5 @@ async def test_a_certificate_counts_only_with_its_authority(tmp_path):
     ],
 )
 def test_a_secret_that_is_no_certificate_says_why(data, problem):
-    with pytest.raises(CredentialsError, match=problem):
+    with pytest.raises(SecretError, match=problem):
         tls.context(data)

@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
-from source_controller.github import GitHubError, from_secret
+from shared.auth.github import GitHubError, from_secret
 from tests.source_controller.conftest import condition
 
 TOKEN = "ghs-a-secret-token"

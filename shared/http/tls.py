@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from shared.oci.errors import CredentialsError
+from shared.http.errors import SecretError
 
 
 def context(data: Mapping[str, bytes] | None) -> ssl.SSLContext:
@@ -19,14 +19,14 @@ def context(data: Mapping[str, bytes] | None) -> ssl.SSLContext:
         return made
     ca, certificate, key = (data.get(name, b"") for name in ("ca.crt", "tls.crt", "tls.key"))
     if not ca and not certificate and not key:
-        raise CredentialsError("it has neither 'ca.crt' nor 'tls.crt' with 'tls.key'")
+        raise SecretError("it has neither 'ca.crt' nor 'tls.crt' with 'tls.key'")
     if bool(certificate) != bool(key):
-        raise CredentialsError("'tls.crt' and 'tls.key' go together")
+        raise SecretError("'tls.crt' and 'tls.key' go together")
     if ca:
         try:
             made.load_verify_locations(cadata=ca.decode())
         except (ssl.SSLError, ValueError) as error:
-            raise CredentialsError("'ca.crt' holds no PEM certificate") from error
+            raise SecretError("'ca.crt' holds no PEM certificate") from error
     if certificate:
         # The ssl module takes a client certificate from files only.
         with tempfile.TemporaryDirectory(prefix="tls-") as folder:
@@ -37,5 +37,5 @@ def context(data: Mapping[str, bytes] | None) -> ssl.SSLContext:
             try:
                 made.load_cert_chain(pair, password=lambda: b"")
             except (ssl.SSLError, ValueError) as error:
-                raise CredentialsError("'tls.crt' and 'tls.key' are no PEM pair that fits together") from error
+                raise SecretError("'tls.crt' and 'tls.key' are no PEM pair that fits together") from error
     return made

@@ -23,9 +23,9 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from shared import http
 from shared.api.meta import parse_time
-from shared.artifact import http
-from shared.artifact.http import Answer, Http, HttpError
+from shared.http import Answer, Http, HttpError
 
 API = "https://api.github.com"
 USER = "x-access-token"

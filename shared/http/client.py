@@ -20,6 +20,8 @@ from urllib.parse import urljoin, urlsplit
 import aiohttp
 from yarl import URL
 
+from shared.http.errors import HttpError
+
 _BLOCK = 1 << 18
 _REDIRECTS = 5
 _ERROR_BODY = 1 << 16
@@ -31,10 +33,6 @@ class Sink(Protocol):
     """Where a download goes, such as a file."""
 
     def write(self, data: bytes, /) -> Any: ...
-
-
-class HttpError(Exception):
-    """The server can't be reached, cuts the connection, or sends too much."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +64,17 @@ class Http:
         finally:
             response.release()
 
-    async def post(self, url: str, *, headers: Mapping[str, str] | None = None, limit: int = 1 << 20) -> Answer:
-        """The answer to a request without a body. A redirect is an answer like others."""
+    async def post(
+        self, url: str, body: bytes = b"", *, headers: Mapping[str, str] | None = None, limit: int = 1 << 20
+    ) -> Answer:
+        """The answer to a request with this body. A redirect is an answer like others."""
         try:
             response = await self._session.post(
-                URL(url, encoded=True), headers=dict(headers or {}), allow_redirects=False, proxy=self._proxy
+                URL(url, encoded=True),
+                data=body or None,
+                headers=dict(headers or {}),
+                allow_redirects=False,
+                proxy=self._proxy,
             )
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             raise HttpError(explained(error, url)) from error

@@ -1,0 +1,1 @@
+"""Auth: what Secrets and identities stand for at the moment, as credentials that don't print."""
