@@ -2,7 +2,7 @@
 
     URL + headers → Answer, or bytes into a file
 
-What always holds: an Authorization header stays with the host it is for, also along redirects; https never becomes
+What always holds: headers that let one in stay with the host they are for, also along redirects; https never becomes
 http; an HttpError's message names the host and carries no secret.
 """
 
@@ -25,6 +25,7 @@ from shared.http.errors import HttpError
 _BLOCK = 1 << 18
 _REDIRECTS = 5
 _ERROR_BODY = 1 << 16
+_HARMLESS = {"accept", "accept-encoding", "content-type", "if-modified-since", "if-none-match", "range", "user-agent"}
 _UNKNOWN_AUTHORITY = {18, 19, 20, 21}
 """OpenSSL's verify codes that mean: nobody who is trusted signed this."""
 
@@ -64,6 +65,23 @@ class Http:
         finally:
             response.release()
 
+    async def send(
+        self,
+        method: str,
+        url: str,
+        body: bytes = b"",
+        *,
+        headers: Mapping[str, str] | None = None,
+        limit: int = 1 << 16,
+    ) -> Answer:
+        """The answer to a request that tells the server something; of a long one only the first `limit` bytes, for the
+        server has heard us. A redirect is followed as browsers do it: by a GET, unless it is a 307 or 308."""
+        response = await self._sent(method, url, headers or {}, body)
+        try:
+            return _answer(response, await _beginning(response, limit))
+        finally:
+            response.release()
+
     async def post(
         self, url: str, body: bytes = b"", *, headers: Mapping[str, str] | None = None, limit: int = 1 << 20
     ) -> Answer:
@@ -77,7 +95,7 @@ class Http:
                 proxy=self._proxy,
             )
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            raise HttpError(explained(error, url)) from error
+            raise _failed(error, url) from error
         try:
             return _answer(response, await _body(response, limit))
         finally:
@@ -101,20 +119,30 @@ class Http:
         finally:
             response.release()
 
-    async def _sent(self, method: str, url: str, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
+    async def _sent(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes = b""
+    ) -> aiohttp.ClientResponse:
         sent = dict(headers)
         for _ in range(_REDIRECTS):
             try:
                 response = await self._session.request(
-                    method, URL(url, encoded=True), headers=sent, allow_redirects=False, proxy=self._proxy
+                    method,
+                    URL(url, encoded=True),
+                    data=body or None,
+                    headers=sent,
+                    allow_redirects=False,
+                    proxy=self._proxy,
                 )
             except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-                raise HttpError(explained(error, url)) from error
+                raise _failed(error, url) from error
             if response.status not in (301, 302, 303, 307, 308):
                 return response
             response.release()
             url = redirected(url, response.headers.get("Location", ""), sent)
-        raise HttpError(f"{_host(url)} redirects too often")
+            if response.status <= 303 and method != "GET":
+                method, body = "GET", b""
+                sent.pop("Content-Type", None)
+        raise HttpError(f"{_host(url)} redirects too often", is_final=True)
 
 
 @asynccontextmanager
@@ -127,13 +155,14 @@ async def open_(*, tls: ssl.SSLContext | None = None, proxy: str = "", seconds: 
 
 
 def redirected(url: str, location: str, headers: dict[str, str]) -> str:
-    """Where a redirect leads; takes credentials out of `headers` when that is another host."""
+    """Where a redirect leads; leaves of `headers` only the harmless when that is another host: any other may let one
+    in, not only Authorization."""
     after = urljoin(url, location)
     scheme = urlsplit(after).scheme
     if scheme not in ("http", "https") or (url.startswith("https:") and scheme != "https"):
-        raise HttpError(f"the redirect from {origin(url)} to {origin(after)} is refused")
+        raise HttpError(f"the redirect from {origin(url)} to {origin(after)} is refused", is_final=True)
     if origin(after) != origin(url):
-        for name in [name for name in headers if name.lower() in ("authorization", "cookie")]:
+        for name in [name for name in headers if name.lower() not in _HARMLESS]:
             del headers[name]
     return after
 
@@ -149,7 +178,12 @@ async def blocks(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
         async for block in response.content.iter_chunked(_BLOCK):
             yield block
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
-        raise HttpError(explained(error, str(response.url))) from error
+        raise _failed(error, str(response.url)) from error
+
+
+def _failed(error: Exception, url: str) -> HttpError:
+    never = (aiohttp.ClientConnectorCertificateError, aiohttp.InvalidURL, ValueError)
+    return HttpError(explained(error, url), is_final=isinstance(error, never))
 
 
 def explained(error: Exception, url: str) -> str:
@@ -193,4 +227,14 @@ async def _body(response: aiohttp.ClientResponse, limit: int) -> bytes:
         data += block
         if len(data) > limit:
             raise HttpError(f"what {response.url.host} sends is larger than {limit} bytes")
+    return bytes(data)
+
+
+async def _beginning(response: aiohttp.ClientResponse, limit: int) -> bytes:
+    data = bytearray()
+    async for block in blocks(response):
+        data += block[: limit - len(data)]
+        if len(data) == limit:
+            response.close()  # or the rest would be read before the connection is used again
+            break
     return bytes(data)

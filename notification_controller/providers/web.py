@@ -1,0 +1,117 @@
+"""Web: what services over HTTP share: the requests that a notification makes are sent, the answers judged.
+
+    notification → the service's requests → one after the other → delivered, or DeliveryFailed
+
+A request is a value: what it holds is decided by a pure function of the service's module.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from notification_controller.providers.base import Connection, DeliveryFailed, Notification
+from shared.http import Answer, Http, HttpError
+
+JSON = "application/json"
+_ANSWER = 1 << 16
+_SHOWN = 512
+_LONGEST_WAIT = 3600.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is sent to a server."""
+
+    url: str
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    method: str = "POST"
+    refusal: Callable[[Answer], str] | None = None
+    """What a good answer still says of a failure, "" when it says none."""
+
+
+Requests = Callable[[Connection, Notification], Sequence[Request]]
+
+
+def json_request(url: str, payload: Any, headers: Mapping[str, str] | None = None, method: str = "POST") -> Request:
+    """A request that carries JSON."""
+    body = json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
+    return Request(url, body, {"Content-Type": JSON, **(headers or {})}, method)
+
+
+def bearer(token: str) -> dict[str, str]:
+    """The header that a token goes into; none without one."""
+    return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+def basic(username: str, password: str) -> dict[str, str]:
+    """The header that username and password go into."""
+    return {"Authorization": "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()}
+
+
+@dataclass(frozen=True)
+class Web:
+    """A service to which a notification is one or more requests, all of which must be answered well."""
+
+    connection: Connection
+    http: Http
+    requests: Requests
+    failure: str = "postMessage failed"
+    """What a failure's message begins with."""
+
+    async def post(self, notification: Notification) -> None:
+        for request in self.requests(self.connection, notification):
+            await send(self.http, request, self.connection, self.failure)
+
+
+async def send(http: Http, request: Request, connection: Connection, failure: str = "") -> Answer:
+    """The good answer to a request; DeliveryFailed else, with what the server says."""
+    begin = f"{failure}: " if failure else ""
+    try:
+        answer = await http.send(request.method, request.url, request.body, headers=request.headers, limit=_ANSWER)
+    except HttpError as error:
+        raise DeliveryFailed(
+            f"{begin}failed to execute request: {connection.masked(str(error))}", is_final=error.is_final
+        ) from error
+    if not answer.is_good:
+        said = _shown(answer, connection)
+        raise DeliveryFailed(
+            f"{begin}request failed: request failed with status code {answer.status}: {said}",
+            is_final=not may_pass(answer.status),
+            retry_after=retry_after(answer, datetime.now(UTC)),
+        )
+    refusal = request.refusal(answer) if request.refusal else ""
+    if refusal:
+        raise DeliveryFailed(f"{begin}request failed: {connection.masked(refusal)}", is_final=True)
+    return answer
+
+
+def may_pass(status: int) -> bool:
+    """Whether a bad answer may be a good one later: the server is busy or broken, not of another opinion."""
+    return status in (408, 425, 429) or (status >= 500 and status != 501)
+
+
+def retry_after(answer: Answer, now: datetime) -> float | None:
+    """The seconds that an answer's Retry-After asks to wait, at most an hour; None when it doesn't."""
+    text = answer.headers.get("Retry-After", "").strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text), _LONGEST_WAIT)
+    try:
+        at = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    return min(max((at - now).total_seconds(), 0.0), _LONGEST_WAIT)
+
+
+def _shown(answer: Answer, connection: Connection) -> str:
+    """The beginning of what a server says; masked before it is cut, or a half secret would stay."""
+    text = connection.masked(answer.body.decode(errors="replace"))
+    text = "".join(mark if mark.isprintable() or mark in "\n\t" else "\ufffd" for mark in text)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
