@@ -47,6 +47,7 @@ async def find(repository: GitRepository, at: Address, tokens: Tokens, attempt: 
         except NotFound as error:
             raise _refused(f"failed to configure proxy options: {error}") from error
     data: dict[str, bytes] = {}
+    holder = ""
     if spec.provider == "github" and spec.secret_ref is None:
         raise Stalled("InvalidProviderConfiguration", _NO_APP, condition=FETCH_FAILED)
     if spec.secret_ref is not None:
@@ -56,12 +57,12 @@ async def find(repository: GitRepository, at: Address, tokens: Tokens, attempt: 
         except NotFound as error:
             raise _refused(f"failed to get secret '{secret}': {error}") from error
         if spec.provider == "github":
-            data = await _token(repository, data, secret, tokens, through)
+            data, holder = await _token(repository, data, secret, tokens, through)
         elif any(key in data for key in _APP):
             message = f"secretRef '{secret}' has github app data but provider is not set to github"
             raise Failed("InvalidProviderConfiguration", message, condition=FETCH_FAILED)
     try:
-        found = credentials.from_secret(at, data, proxy=through)
+        found = credentials.from_secret(at, data, proxy=through, holder=holder)
     except CredentialsError as error:
         hint = ": name a Secret with them in spec.secretRef" if spec.secret_ref is None else ""
         raise _refused(f"failed to configure authentication options: {error}{hint}") from error
@@ -72,8 +73,8 @@ async def find(repository: GitRepository, at: Address, tokens: Tokens, attempt: 
 
 async def _token(
     repository: GitRepository, data: dict[str, bytes], secret: str, tokens: Tokens, through: str
-) -> dict[str, bytes]:
-    """The credentials that a GitHub App's Secret stands for now."""
+) -> tuple[dict[str, bytes], str]:
+    """The credentials that a GitHub App's Secret stands for now, and what stands for the App."""
     if not any(key in data for key in _APP):
         raise Failed("InvalidProviderConfiguration", _NO_APP, condition=FETCH_FAILED)
     trusted = {name: data[name] for name in ("ca.crt",) if name in data}
@@ -83,7 +84,7 @@ async def _token(
         token = await tokens.token(app, tls=context, proxy=through, seconds=parse_duration(repository.spec.timeout))
     except (github.GitHubError, SecretError) as error:
         raise _refused(f"failed to configure authentication options: secret '{secret}': {error}") from error
-    return {**trusted, "username": github.USER.encode(), "password": token.encode()}
+    return {**trusted, "username": github.USER.encode(), "password": token.encode()}, app.digest
 
 
 def failed(repository: GitRepository, error: GitError) -> NotReady:

@@ -3,6 +3,7 @@
     Secrets → remote → head → checkout → verify → includes → artifact
 
 Asking the remote for its head costs one request; files travel only when the head, or what is to be made of it, changed.
+Objects that reach a repository with the same credentials share what was asked and fetched.
 """
 
 from __future__ import annotations
@@ -51,8 +52,11 @@ def kind(publisher: Publisher, git: Git) -> Kind[GitRepository]:
         with attempt.workdir() as work:
             root = work / "files"
             with _explained(repository):  # GitOperationFailed
-                async with remote.session(at, credentials, seconds=seconds, options=git.options) as session:
-                    head = await session.resolve(reference(spec.ref))
+                async with (
+                    git.mirrors.held(f"{at.url} {credentials.digest}", repository.metadata.uid) as mirror,
+                    remote.session(at, credentials, seconds=seconds, options=git.options) as session,
+                ):
+                    head = await session.resolve(reference(spec.ref), mirror=mirror, since=attempt.since)
                     revision = of_commit(head.name, head.commit)
                     reason = outdated(repository, revision, included)
                     if reason is None:
@@ -61,14 +65,9 @@ def kind(publisher: Publisher, git: Git) -> Kind[GitRepository]:
                         return _stored(repository, attempt, before, revision)
                     attempt.mark("ArtifactOutdated", True, *reason)
                     await attempt.progress(f"building artifact: {reason[1]}")
-                    async with git.mirrors.held(_key(repository)) as mirror:
-                        commit = await session.checkout(
-                            head,
-                            root,
-                            sparse=spec.sparse_checkout,
-                            submodules=spec.recurse_submodules,
-                            mirror=mirror,
-                        )
+                    commit = await session.checkout(
+                        head, root, sparse=spec.sparse_checkout, submodules=spec.recurse_submodules, mirror=mirror
+                    )
             await verify.require_signed(repository, commit, attempt)  # SourceVerified=False
             await include.copy(publisher.store, included, root)  # CopyFailure
             status.artifact = await publisher.tree(
@@ -83,7 +82,7 @@ def kind(publisher: Publisher, git: Git) -> Kind[GitRepository]:
 
     async def finalize(repository: GitRepository, attempt: Attempt[GitRepository]) -> None:
         await publisher.remove(repository, attempt)
-        await git.mirrors.drop(_key(repository))
+        await git.mirrors.forget(repository.metadata.uid)
 
     return Kind(
         type=GitRepository,
@@ -94,11 +93,6 @@ def kind(publisher: Publisher, git: Git) -> Kind[GitRepository]:
         configs=configs,
         unbuilt=unbuilt,
     )
-
-
-def _key(repository: GitRepository) -> str:
-    """Whose mirror it is: this object's, of this address."""
-    return f"{repository.metadata.uid} {repository.spec.url}"
 
 
 def _stored(repository: GitRepository, attempt: Attempt[GitRepository], before: Artifact | None, commit: str) -> Ready:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -39,9 +41,17 @@ class Credentials:
     key: str = ""
     proxy: str = ""
     """URL of the proxy, with its user information."""
+    holder: str = ""
+    """Whom a short-lived `password` was made out to: the same one sees the same repositories with the next password."""
 
     def __repr__(self) -> str:
         return f"Credentials({', '.join(name for name, value in vars(self).items() if value)})"
+
+    @property
+    def digest(self) -> str:
+        """Stands for all that may be reached with them, and how."""
+        lasting = {**vars(self), "password": ""} if self.holder else vars(self)
+        return hashlib.sha256(json.dumps(lasting).encode()).hexdigest()
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -91,8 +101,11 @@ def address(url: str) -> Address:
     )
 
 
-def from_secret(at: Address, data: Mapping[str, bytes], *, proxy: str = "") -> Credentials:
-    """The credentials that `data` (a Secret's; empty for none) gives for an address. CredentialsError names the key."""
+def from_secret(at: Address, data: Mapping[str, bytes], *, proxy: str = "", holder: str = "") -> Credentials:
+    """The credentials that `data` (a Secret's; empty for none) gives for an address. CredentialsError names the key.
+
+    `holder` is whom a short-lived password in it was made out to.
+    """
     scheme = at.scheme
     if scheme == "ssh":
         identity, known_hosts = _text(data, "identity"), _text(data, "known_hosts")
@@ -130,6 +143,7 @@ def from_secret(at: Address, data: Mapping[str, bytes], *, proxy: str = "") -> C
         certificate=certificate,
         key=key,
         proxy=proxy,
+        holder=holder,
     )
 
 

@@ -1,101 +1,147 @@
-"""Mirrors: what was fetched of a repository stays a while, so that the next commit costs only what is new in it.
+"""Mirrors: what was learned and fetched of a repository, shared by all who reach it in the same way.
 
-    key → bare repository that only its owner's session uses
+    key + owner → Mirror: answers of the remote, a bare repository
 
-A mirror is a cache and nothing more: it may be dropped at any time, and one that is broken is dropped. Each owner has a
-mirror of its own, so that nobody sees objects that only another's credentials can fetch.
+Those who wait while a remote is asked get its answer too, and what one fetched nobody fetches again: five hundred
+sources of one repository cost it one question and one fetch. A key must stand for the address and the credentials, so
+that nobody sees objects that only another's credentials can fetch. A mirror is a cache and nothing more: it may be
+dropped at any time, and one that is broken is dropped.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 import os
 import shutil
-import time
-from collections.abc import AsyncIterator
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from shared.git.command import in_thread
 
-_PACKS = 32
-"""After so many fetches a mirror is made anew, for its packs hold much that is no longer wanted."""
+_FETCHES = 32
+"""After so many a mirror is made anew, for its packs hold much that is no longer wanted."""
+_ANSWERS = 64
+"""Questions of one mirror whose answers are kept."""
 
 
-@dataclass
-class _Mirror:
-    size: int = 0
-    used: float = field(default_factory=time.monotonic)
-    held: int = 0
+class _Answer:
+    """What the remote said to one question, and who asks it now."""
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.asked = float("-inf")
+        self.advertised: Mapping[str, str] = {}
+
+
+class Mirror:
+    """One remote as some see it; used through `Mirrors.held`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        """The bare repository, once somebody fetched."""
+        self.fetching = asyncio.Lock()
+        """Held by who changes the repository."""
+        self.fetches = 0
+        self.owners: set[str] = set()
+        self.held = 0
+        self._measured = 0
+        self.size = 0
+        """Bytes, as of the last `measure`."""
+        self._answers: OrderedDict[tuple[str, ...], _Answer] = OrderedDict()
+
+    async def advertised(
+        self, patterns: Sequence[str], since: float, ask: Callable[[], Awaitable[Mapping[str, str]]]
+    ) -> Mapping[str, str]:
+        """What the remote has by these patterns: `ask`s it, unless it was asked `since` that time of the event loop."""
+        answer = self._answers.setdefault(tuple(patterns), _Answer())
+        self._answers.move_to_end(tuple(patterns))
+        while len(self._answers) > _ANSWERS:
+            self._answers.popitem(last=False)
+        async with answer.lock:
+            if answer.asked < since:
+                now = asyncio.get_running_loop().time()
+                answer.advertised = await ask()
+                answer.asked = now
+            return answer.advertised
+
+    async def drop(self) -> None:
+        """Remove the repository, which is broken or too old; it is made anew by who fetches next."""
+        async with self.fetching:
+            self.fetches = 0
+            await in_thread(shutil.rmtree, self.path, True)
+
+    async def measure(self) -> bool:
+        """Look how large it is, if somebody fetched since; whether it may have grown."""
+        if self._measured == self.fetches:
+            return False
+        self._measured = self.fetches
+        self.size = await in_thread(_size, self.path)
+        return True
 
 
 class Mirrors:
-    """Bare repositories below `root`, at most `max_bytes` together; those unused for longest go first.
-
-    One session at a time may use a key, which the loop guarantees for an object's.
-    """
+    """Mirrors below `root`, at most `max_bytes` together; those unused for longest go first."""
 
     def __init__(self, root: Path, *, max_bytes: int = 2 << 30) -> None:
         self._root = root
         self._max_bytes = max_bytes
-        self._known: dict[str, _Mirror] = {}
+        self._known: OrderedDict[str, Mirror] = OrderedDict()
+        self._owned: dict[str, str] = {}
+        self._numbers = itertools.count()
+        """Each mirror is a directory of its own, so that removing one takes nothing from its successor."""
 
     @asynccontextmanager
-    async def held(self, key: str) -> AsyncIterator[Path]:
-        """Where the mirror of `key` is or is to be made. Old ones are removed afterwards when all are too large."""
-        path = await self._take(key)
-        try:
-            yield path
-        finally:
-            await asyncio.shield(self._give(key))
-
-    async def _take(self, key: str) -> Path:
-        name = _name(key)
-        mirror = self._known.setdefault(name, _Mirror())
-        mirror.held += 1
-        path = self._root / name
-        if await in_thread(_packs, path) >= _PACKS:
-            await in_thread(shutil.rmtree, path, True)
-        return path
-
-    async def _give(self, key: str) -> None:
-        name = _name(key)
+    async def held(self, key: str, owner: str) -> AsyncIterator[Mirror]:
+        """The mirror of `key`, in use by `owner`, who used no other then. Old ones go when all are too large."""
+        name = hashlib.sha256(key.encode()).hexdigest()
+        if self._owned.get(owner, name) != name:
+            await self.forget(owner)
         mirror = self._known.get(name)
-        if mirror is None:  # dropped meanwhile
-            return
-        mirror.held -= 1
-        mirror.size, mirror.used = await in_thread(_size, self._root / name), time.monotonic()
-        total = sum(each.size for each in self._known.values())
-        for old, each in sorted(self._known.items(), key=lambda item: item[1].used):
-            if total <= self._max_bytes:
-                break
-            if each.held <= 0:
-                total -= each.size
-                await self._remove(old)
+        if mirror is None:
+            mirror = self._known[name] = Mirror(self._root / str(next(self._numbers)))
+        self._known.move_to_end(name)
+        self._owned[owner] = name
+        mirror.owners.add(owner)
+        mirror.held += 1
+        try:
+            if mirror.held == 1 and mirror.fetches >= _FETCHES:
+                await mirror.drop()
+            yield mirror
+        finally:
+            mirror.held -= 1
+            await asyncio.shield(self._shrink(mirror))
 
-    async def drop(self, key: str) -> None:
-        """Removes the mirror of a key that isn't needed any more."""
-        await self._remove(_name(key))
+    async def forget(self, owner: str) -> None:
+        """Somebody needs no mirror any more; one that nobody needs is removed."""
+        name = self._owned.pop(owner, "")
+        mirror = self._known.get(name)
+        if mirror is not None:
+            mirror.owners.discard(owner)
+            if not mirror.owners and not mirror.held:
+                del self._known[name]
+                await mirror.drop()
 
     async def close(self) -> None:
         """Removes all."""
         self._known.clear()
+        self._owned.clear()
         await in_thread(shutil.rmtree, self._root, True)
 
-    async def _remove(self, name: str) -> None:
-        self._known.pop(name, None)
-        await in_thread(shutil.rmtree, self._root / name, True)
-
-
-def _name(key: str) -> str:
-    return hashlib.sha256(key.encode()).hexdigest()[:32]
-
-
-def _packs(path: Path) -> int:
-    folder = path / "objects" / "pack"
-    return sum(1 for _ in folder.glob("*.pack")) if folder.is_dir() else 0
+    async def _shrink(self, grown: Mirror) -> None:
+        """Remove what is unused for longest until the rest is small enough."""
+        if not await grown.measure():
+            return
+        total = sum(each.size for each in self._known.values())
+        for name, each in list(self._known.items()):
+            if total <= self._max_bytes:
+                break
+            if not each.held and self._known.pop(name, None):
+                total -= each.size
+                await each.drop()
 
 
 def _size(path: Path) -> int:

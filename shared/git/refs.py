@@ -40,6 +40,8 @@ class Head:
     """The full reference to fetch; empty when only the commit is known."""
     commit: str
     """The commit's id. For an annotated tag that the remote did not peel, the tag object's."""
+    object: str = ""
+    """What the reference itself points to, the tag object of an annotated tag; empty when the remote did not say."""
     pinned: bool = False
     """Is it this commit that is wanted, wherever the reference points to?"""
 
@@ -93,7 +95,7 @@ def _found(name: str, ref: str, advertised: Mapping[str, str]) -> Head:
     commit = advertised.get(plain + PEELED) or advertised.get(plain)
     if not commit:
         raise RefNotFound(f'couldn\'t find remote ref "{ref}"')
-    return Head(name, plain, commit)
+    return Head(name, plain, commit, advertised.get(plain, ""))
 
 
 def _highest(range_: str, advertised: Mapping[str, str]) -> str:

@@ -2,13 +2,16 @@
 
     Session(address, credentials) → resolve → Head → checkout → files and Commit
 
-Asking costs one request and no clone; fetching takes one commit without history. A session's private files (identity,
-known hosts, certificates, the helper that answers prompts) exist as long as its block runs, readable by this user only.
+Asking costs one request and no clone; fetching takes one commit without history; a mirror saves both where somebody
+has asked or fetched before. A session's private files (identity, known hosts, certificates, the helper that answers
+prompts) exist as long as its block runs, readable by this user only.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import math
 import os
 import posixpath
 import shlex
@@ -25,6 +28,7 @@ from shared.artifact.revision import of_commit
 from shared.git import command, refs
 from shared.git.credentials import Address, Credentials
 from shared.git.errors import GitError, MissingDirectory, RefNotFound, TimedOut, TooLarge
+from shared.git.mirrors import Mirror
 from shared.git.refs import Head, Reference
 
 _MEBIBYTE = 1 << 20
@@ -105,14 +109,19 @@ class Session:
         self._url = at.url.replace("://", f"://{user}", 1)
         self._env: dict[str, str] = {}
 
-    async def resolve(self, reference: Reference) -> Head:
-        """The commit that `reference` selects now. One request; none when the reference is a commit.
+    async def resolve(self, reference: Reference, *, mirror: Mirror | None = None, since: float = math.inf) -> Head:
+        """The commit that `reference` selects now. One request; none when the reference is a commit, or when somebody
+        asked `since` that time of the event loop and `mirror` knows the answer.
 
         RefNotFound when there is none, EmptyRepository when there is nothing at all, GitError for all else.
         """
         refs.require_valid(reference)
         patterns = refs.wanted(reference)
-        advertised = await self._advertised(patterns) if patterns else {}
+        advertised: Mapping[str, str] = {}
+        if patterns and mirror is not None:
+            advertised = await mirror.advertised(patterns, since, lambda: self._advertised(patterns))
+        elif patterns:
+            advertised = await self._advertised(patterns)
         try:
             return refs.choose(reference, advertised)
         except RefNotFound:
@@ -127,40 +136,60 @@ class Session:
         *,
         sparse: Sequence[str] = (),
         submodules: bool = False,
-        mirror: Path | None = None,
+        mirror: Mirror | None = None,
     ) -> Commit:
         """Brings the files of `head` into the new directory `dest` and says which commit they are of.
 
         The commit is the newest one of the head's reference, or exactly the head's when that has none. `sparse` are
         the directories to take, all when empty. `submodules` brings these too, recursively, with the same credentials
-        where they are of the same host. `mirror` is a bare repository to fetch into, made where there is none: what it
-        has is not fetched again. One that is broken is removed and done without; a single commit doesn't need it.
+        where they are of the same host. What `mirror` has is not fetched again; a broken one is removed and done
+        without. Submodules and a single commit don't need it.
         """
         if mirror is not None and not submodules and not head.pinned:
             try:
-                return await self._checkout(head, dest, mirror, sparse)
+                return await self._mirrored(head, dest, mirror, sparse)
             except GitError as error:
                 if type(error) is not GitError:
                     raise
-                await command.in_thread(shutil.rmtree, mirror, True)
                 await command.in_thread(shutil.rmtree, dest, True)
-        commit = await self._checkout(head, dest, dest / ".git", sparse)
+        store = dest / ".git"
+        await self._git("init", "-q", os.fspath(dest))
+        await command.in_thread(_prepare_repository, store)
+        where = {"GIT_DIR": os.fspath(store)}
+        await self._fetch(head, _HERE, where, shallow=False)
+        commit = await self._commit(head, _HERE, where)
+        await self._write(commit, dest, sparse, where)
         if submodules:
             await self._submodules(commit.hash, dest)
-        await command.in_thread(shutil.rmtree, dest / ".git")
+        elif mirror is not None and not head.pinned:
+            await mirror.drop()  # the remote gives all that it takes: it is the mirror that is broken
+        await command.in_thread(shutil.rmtree, store)
         return commit
 
-    async def _checkout(self, head: Head, dest: Path, store: Path, sparse: Sequence[str]) -> Commit:
-        """Fetches into the repository at `store` and brings the files from there to `dest`."""
-        inside = store.parent == dest
-        await self._git("init", "-q", *(() if inside else ("--bare",)), os.fspath(dest if inside else store))
-        await command.in_thread(_prepare_repository, store, dest)
-        where = {"GIT_DIR": os.fspath(store)}
+    async def _mirrored(self, head: Head, dest: Path, mirror: Mirror, sparse: Sequence[str]) -> Commit:
+        """The files by way of a mirror, which one session at a time changes and any number read."""
+        where = {"GIT_DIR": os.fspath(mirror.path)}
+        here = f"refs/fluvial/{hashlib.sha256(head.ref.encode()).hexdigest()}"
+        async with mirror.fetching:
+            if not mirror.fetches:
+                await self._git("init", "-q", "--bare", os.fspath(mirror.path))
+                await command.in_thread(_prepare_repository, mirror.path)
+            if not await self._has(head, here, where):
+                mirror.fetches += 1
+                await self._fetch(head, here, where, shallow=True)
+            commit = await self._commit(head, here, where)
+        await command.in_thread(dest.mkdir, exist_ok=True)
+        await self._write(commit, dest, sparse, where | {"GIT_INDEX_FILE": os.fspath(self._home / "index")})
+        return commit
+
+    async def _has(self, head: Head, here: str, where: Mapping[str, str]) -> bool:
+        """Whether a mirror's own reference is where the remote's is."""
+        found = await self._git("rev-parse", "--verify", "-q", here, env=where, check=False)
+        return bool(head.object) and found.stdout.decode().strip() == head.object
+
+    async def _write(self, commit: Commit, dest: Path, sparse: Sequence[str], where: Mapping[str, str]) -> None:
+        """Writes the commit's files, or those in the directories `sparse`, to `dest`."""
         files = {**where, "GIT_WORK_TREE": os.fspath(dest), "GIT_LITERAL_PATHSPECS": "1"}
-        if not inside:
-            files["GIT_INDEX_FILE"] = os.fspath(self._home / "index")
-        await self._fetch(head, where, shallow=not inside)
-        commit = await self._commit(head, where)
         listing = await self._listing(commit.hash, where)
         directories = [posixpath.normpath(path) for path in sparse]
         _require_directories(directories, sparse, listing)
@@ -168,18 +197,18 @@ class Session:
             await self._git("read-tree", "--reset", "-u", commit.hash, cwd=dest, env=files)
         else:
             await self._git("checkout", "-q", commit.hash, "--", *directories, cwd=dest, env=files)
-        return commit
 
     async def _advertised(self, patterns: Sequence[str]) -> dict[str, str]:
         result = await self._git("ls-remote", "-q", "--", self._url, *patterns)
         return refs.parse(result.stdout.decode(errors="replace"))
 
-    async def _fetch(self, head: Head, where: Mapping[str, str], *, shallow: bool) -> None:
-        """Fetches the head's commit without history or, where the server can't do that, unless `shallow`, with it."""
+    async def _fetch(self, head: Head, here: str, where: Mapping[str, str], *, shallow: bool) -> None:
+        """Fetches the head's commit as `here`, without history or, where the server can't do that, unless `shallow`,
+        with it."""
         fetch = ("fetch", "-q", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head")
         source = head.commit if head.pinned else head.ref
         try:
-            await self._git(*fetch, "--depth=1", "--", self._url, f"+{source}:{_HERE}", env=where)
+            await self._git(*fetch, "--depth=1", "--", self._url, f"+{source}:{here}", env=where)
             return
         except GitError as error:
             if shallow:
@@ -189,7 +218,7 @@ class Session:
                 raise
         # The server gives only what a reference points to, or can't cut the history: fetch all of it.
         if not head.pinned:
-            await self._git(*fetch, "--", self._url, f"+{source}:{_HERE}", env=where)
+            await self._git(*fetch, "--", self._url, f"+{source}:{here}", env=where)
             return
         everything = f"+{head.ref}:refs/fluvial/all" if head.ref else "+refs/heads/*:refs/fluvial/all/*"
         await self._git(*fetch, "--", self._url, everything, env=where)
@@ -197,11 +226,11 @@ class Session:
         if found.status != 0:
             among = f" in {head.ref}" if head.ref else ""
             raise RefNotFound(f"unable to resolve commit object for '{head.commit}': object not found{among}")
-        await self._git("update-ref", _HERE, head.commit, env=where)
+        await self._git("update-ref", here, head.commit, env=where)
 
-    async def _commit(self, head: Head, where: Mapping[str, str]) -> Commit:
-        shown = await self._git("rev-parse", "--verify", _HERE, env=where)
-        peeled = await self._git("rev-parse", "--verify", "-q", f"{_HERE}^{{commit}}", env=where, check=False)
+    async def _commit(self, head: Head, here: str, where: Mapping[str, str]) -> Commit:
+        shown = await self._git("rev-parse", "--verify", here, env=where)
+        peeled = await self._git("rev-parse", "--verify", "-q", f"{here}^{{commit}}", env=where, check=False)
         if peeled.status != 0:
             raise RefNotFound(f"{head.ref or head.commit} is no commit")
         found, commit = shown.stdout.decode().strip(), peeled.stdout.decode().strip()
@@ -365,8 +394,7 @@ def _private(file: Path, content: str, mode: int = 0o600) -> str:
     return os.fspath(file)
 
 
-def _prepare_repository(store: Path, dest: Path) -> None:
+def _prepare_repository(store: Path) -> None:
     attributes = store / "info" / "attributes"
     attributes.parent.mkdir(parents=True, exist_ok=True)
     attributes.write_text(_ATTRIBUTES)
-    dest.mkdir(exist_ok=True)

@@ -64,7 +64,14 @@ class Attempt(Generic[R]):
     """One run on one object, from the moment its key is taken to its verdict."""
 
     def __init__(
-        self, controller: Controller, kind: Kind[R], key: Key, obj: R, slot: Slot, log: logging.LoggerAdapter[Any]
+        self,
+        controller: Controller,
+        kind: Kind[R],
+        key: Key,
+        obj: R,
+        slot: Slot,
+        log: logging.LoggerAdapter[Any],
+        since: float,
     ) -> None:
         self.controller = controller
         self._kind = kind
@@ -77,6 +84,9 @@ class Attempt(Generic[R]):
         """The parsed flags."""
         self.about: dict[str, str] = {}
         """Metadata that goes with every event of this attempt, such as the revision; keys without the group."""
+        self.since = since
+        """When this attempt was last asked for, in the event loop's time: what somebody else learned of the world later
+        than that needs no second look."""
         self.slot = slot
         self.is_resting = False
         self.doing: str | None = None

@@ -177,7 +177,7 @@ class Controller:
         while True:
             key = await running.queue.take()
             await running.workers.acquire()
-            running.queue.begin(key)
+            since = running.queue.begin(key)
             running.patient.discard(key)
             slot = Slot(running.workers)
             obj = self._rosters[key.kind].get(key.namespace, key.name)
@@ -185,7 +185,7 @@ class Controller:
                 running.queue.done(key)
                 slot.release()
                 continue
-            attempt = Attempt(self, running.kind, key, obj, slot, ObjectLog(log, self.name, obj))
+            attempt = Attempt(self, running.kind, key, obj, slot, ObjectLog(log, self.name, obj), since)
             task = asyncio.create_task(self._attempt(running, attempt), name=str(key))
             running.attempts[key] = (task, attempt)
 

@@ -37,12 +37,14 @@ class Queue:
         self._due: dict[Key, float] = {}
         self._heap: list[tuple[float, Key]] = []
         self._failures: dict[Key, int] = {}
+        self._asked: dict[Key, float] = {}
         self._wake = asyncio.Event()
 
     def add(self, key: Key, delay: float = 0.0) -> None:
         """Make a key due in `delay` seconds, or sooner if it already is."""
         if delay <= 0:
             self._due.pop(key, None)
+            self._asked[key] = asyncio.get_running_loop().time()
             if key in self._running:
                 self._again.add(key)
             elif key not in self._queued:
@@ -81,9 +83,11 @@ class Queue:
             except TimeoutError:
                 pass
 
-    def begin(self, key: Key) -> None:
-        """An attempt reads its object only now: what was added since `take` is covered by it."""
+    def begin(self, key: Key) -> float:
+        """An attempt reads its object only now: what was added since `take` is covered by it. The event loop's time at
+        which the key was last made due."""
         self._again.discard(key)
+        return self._asked.pop(key, asyncio.get_running_loop().time())
 
     def done(self, key: Key) -> None:
         """An attempt ended; what was added meanwhile is due now."""
@@ -107,6 +111,7 @@ class Queue:
         """Drop all that is known of a key whose object is gone."""
         self._failures.pop(key, None)
         self._due.pop(key, None)
+        self._asked.pop(key, None)
         self._again.discard(key)
 
     def is_running(self, key: Key) -> bool:
