@@ -139,7 +139,8 @@ class Mirrors:
         for name, each in list(self._known.items()):
             if total <= self._max_bytes:
                 break
-            if not each.held and self._known.pop(name, None):
+            if not each.held and self._known.get(name) is each:
+                del self._known[name]
                 total -= each.size
                 await each.drop()
 
