@@ -21,7 +21,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from kustomize_controller.keys import Keys
-from kustomize_controller.processes import Missing, Processes, Stopped, TimedOut, TooLarge
+from shared.processes import Missing, Processes, Stopped, TimedOut, TooLarge
 
 FORMATS = ("yaml", "json", "dotenv", "ini", "binary")
 LARGEST = 5 << 20

@@ -23,12 +23,12 @@ import pytest
 from kustomize_controller import build, decrypt, keys, memory
 from kustomize_controller.__main__ import options
 from kustomize_controller.keys import Keys
-from kustomize_controller.processes import Processes, Stopped, TimedOut, TooLarge
 from kustomize_controller.sops import explained
 from shared.api import codec
 from shared.api.kustomize import Kustomization
 from shared.kube.errors import NotFound
 from shared.loop.verdict import Failed, Stalled
+from shared.processes import Processes, Stopped, TimedOut, TooLarge
 from tests.upstream.controlplane.build import available, bin_dir
 
 SECRET = "apiVersion: v1\nkind: Secret\nmetadata:\n  name: login\n{field}:\n  password: {value}\n"
