@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 
@@ -21,6 +22,52 @@ duration = Histogram(
     buckets=BUCKETS,
 )
 attempts = prometheus_client.Counter("fluvial_attempts_total", "Attempts to reconcile, by kind.", ["kind"])
+notifications = prometheus_client.Counter(
+    "fluvial_notifications_total",
+    "Notifications by how they ended: delivered, refused, given_up, crowded_out, dropped.",
+    ["result"],
+)
+waiting_notifications = prometheus_client.Gauge(
+    "fluvial_waiting_notifications", "Notifications that are kept until they are delivered or given up."
+)
+
+
+class Http:
+    """What an endpoint measures of each request: seconds, bytes of the answer, and how many are under way."""
+
+    def __init__(self, prefix: str) -> None:
+        labels = ["service", "handler", "method", "code"]
+        self._seconds = Histogram(f"{prefix}_http_request_duration_seconds", "The latency of the requests.", labels)
+        self._bytes = Histogram(
+            f"{prefix}_http_response_size_bytes", "The size of the responses.", labels, buckets=_SIZES
+        )
+        self._inflight = prometheus_client.Gauge(
+            f"{prefix}_http_requests_inflight", "The requests under way.", labels[:2]
+        )
+
+    @contextlib.contextmanager
+    def request(self, path: str, method: str) -> Iterator[Callable[[int, int], None]]:
+        """While inside, a request is under way; call what is given with its status and the size of the answer."""
+        method = method if method in _METHODS else "other"
+        inflight = self._inflight.labels("", path)
+        inflight.inc()
+        started = time.perf_counter()
+
+        def done(status: int, size: int) -> None:
+            self._seconds.labels("", path, method, str(status)).observe(time.perf_counter() - started)
+            self._bytes.labels("", path, method, str(status)).observe(size)
+
+        try:
+            yield done
+        finally:
+            inflight.dec()
+
+
+_SIZES = tuple(100.0 * 10**power for power in range(8))
+_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+"""Others are counted as one: who asks must not be able to make series."""
+event_http = Http("gotk_event")
+receiver_http = Http("gotk_receiver")
 
 
 class _Live(Collector):
