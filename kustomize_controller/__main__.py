@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from kustomize_controller import kubeconfigs
 from kustomize_controller.kustomization import Kustomizations, kind
 from shared.apply import Ledger, Owner
 from shared.artifact.fetch import Fetcher
@@ -16,6 +17,7 @@ from shared.loop.kinds import Kind
 from shared.loop.process import Runtime, run
 
 NAME = "kustomize-controller"
+IDENTITY_GATE = kubeconfigs.GATE
 DESCRIPTION = "Makes a cluster what a path of a source says, and keeps it so."
 FLAGS: tuple[Flag, ...] = (
     Flag("concurrent-ssa", "int", 4, "How many objects of one Kustomization are applied at the same time."),
@@ -32,13 +34,16 @@ FLAGS: tuple[Flag, ...] = (
         "The ServiceAccount to act as where a Kustomization names none: needed to keep tenants apart.",
     ),
     Flag("default-decryption-service-account", "string", "", "The ServiceAccount for key services.", built=False),
-    Flag("default-kubeconfig-service-account", "string", "", "The ServiceAccount for other clusters.", built=False),
+    Flag(
+        "default-kubeconfig-service-account",
+        "string",
+        "",
+        "The ServiceAccount whose token logs in to other clusters where a kubeconfig's ConfigMap names none.",
+    ),
     Flag("http-retry", "int", 9, "How often a failed download of an artifact is tried again."),
     Flag("insecure-kubeconfig-exec", "bool", False, "Let kubeconfigs from Secrets run their login commands here."),
     Flag("insecure-kubeconfig-tls", "bool", False, "Let kubeconfigs from Secrets turn off the check of certificates."),
-    Flag(
-        "no-cross-namespace-refs", "bool", False, "Refuse references to sources and dependencies in other namespaces."
-    ),
+    Flag("no-cross-namespace-refs", "bool", False, "Refuse references to sources in other namespaces."),
     Flag(
         "no-remote-bases",
         "bool",
@@ -72,7 +77,11 @@ GATES: tuple[Gate, ...] = (
     Gate("ExternalArtifact", False, "Allow ExternalArtifacts as sources."),
     Gate("GroupChangeLog", False, "Log changes grouped by what was done.", built=False),
     Gate("MigrateAPIVersion", False, "Migrate the API version of managed fields.", built=False),
-    Gate("ObjectLevelWorkloadIdentity", False, "Let objects choose a cloud identity.", built=False),
+    Gate(
+        IDENTITY_GATE,
+        False,
+        "Let objects choose the ServiceAccount whose token logs in for them: to other clusters, to key services.",
+    ),
     Gate("StrictPostBuildSubstitutions", True, "A variable that isn't set and has no default fails the build."),
 )
 
@@ -101,8 +110,17 @@ def _group_kind(text: str) -> tuple[str, str]:
 
 
 def options(arguments: Sequence[str] | None = None) -> Any:
-    """The parsed flags."""
-    return parse(NAME, DESCRIPTION, FLAGS, arguments, gates=GATES)
+    """The parsed flags. Exits with 2 when they contradict each other."""
+    chosen = parse(NAME, DESCRIPTION, FLAGS, arguments, gates=GATES)
+    defaults = (chosen.default_kubeconfig_service_account, chosen.default_decryption_service_account)
+    if any(defaults) and not chosen.feature_gates[IDENTITY_GATE]:
+        print(
+            "cannot set default service accounts for other clusters or key services when the feature gate "
+            f"{IDENTITY_GATE} is not enabled: add --feature-gates={IDENTITY_GATE}=true",
+            file=sys.stderr,
+        )
+        raise SystemExit(2)
+    return chosen
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -161,8 +161,6 @@ def unbuilt(ks: Kustomization) -> Iterable[str]:
     """The fields set on a Kustomization that this version doesn't have."""
     if ks.spec.ignore:
         yield "spec.ignore"
-    if ks.spec.kube_config is not None and ks.spec.kube_config.config_map_ref is not None:
-        yield "spec.kubeConfig.configMapRef"
 
 
 def kind(kustomizations: Kustomizations) -> Kind[Kustomization]:

@@ -20,7 +20,7 @@ SUBSTITUTE = "kustomize.toolkit.fluxcd.io/substitute"
 
 
 def configs(ks: Kustomization) -> list[ConfigRef]:
-    """The ConfigMaps and Secrets that a Kustomization takes variables or keys from."""
+    """The ConfigMaps and Secrets that a Kustomization takes variables, keys or the way to a cluster from."""
     namespace, spec = ks.metadata.namespace, ks.spec
     found = [
         ConfigRef(ref.kind, namespace, ref.name) for ref in (spec.post_build.substitute_from if spec.post_build else [])
@@ -29,6 +29,8 @@ def configs(ks: Kustomization) -> list[ConfigRef]:
         found.append(ConfigRef("Secret", namespace, spec.decryption.secret_ref.name))
     if spec.kube_config and spec.kube_config.secret_ref:
         found.append(ConfigRef("Secret", namespace, spec.kube_config.secret_ref.name))
+    if spec.kube_config and spec.kube_config.config_map_ref:
+        found.append(ConfigRef("ConfigMap", namespace, spec.kube_config.config_map_ref.name))
     return found
 
 

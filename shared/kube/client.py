@@ -19,6 +19,7 @@ import orjson
 
 from shared.api.meta import Manifest
 from shared.kube.config import Connection
+from shared.kube.credentials import IssuedToken, timestamp
 from shared.kube.discovery import ApiResource, Discovery
 from shared.kube.errors import BadRequest, Gone, Unavailable
 from shared.kube.limits import Bucket
@@ -380,6 +381,31 @@ class Client:
             spec |= {"user": user, "groups": list(groups)}
         answer = await self.create({"apiVersion": "authorization.k8s.io/v1", "kind": review, "spec": spec})
         return bool((answer.get("status") or {}).get("allowed"))
+
+    async def create_token(
+        self, account: str, namespace: str, audiences: Sequence[str] = (), *, seconds: int | None = None
+    ) -> IssuedToken:
+        """A token of a ServiceAccount for these audiences (the API server's own when there are none), good for
+        `seconds` (an hour when unset). NotFound when there is no such account."""
+        resource = await self.discovery.find("v1", "ServiceAccount")
+        spec = {"audiences": list(audiences), "expirationSeconds": seconds}
+        body = {
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenRequest",
+            "spec": {key: value for key, value in spec.items() if value},
+        }
+        path = resource.path(namespace, account, "token")
+        answer = await self._json("create", resource, path, body=orjson.dumps(body), sub="token")
+        status = answer.get("status") or {}
+        expires = timestamp(status.get("expirationTimestamp"))
+        if not status.get("token") or expires is None:
+            raise Unavailable(f"the Kubernetes API issued no token for ServiceAccount {namespace}/{account}")
+        return IssuedToken(status["token"], expires, tuple((answer.get("spec") or {}).get("audiences") or ()))
+
+    async def whoami(self) -> str:
+        """The name under which the server knows this client, such as system:serviceaccount:flux-system:controller."""
+        answer = await self.create({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"})
+        return str(((answer.get("status") or {}).get("userInfo") or {}).get("username") or "")
 
     async def get_raw(self, path: str, *, seconds: float | None = None) -> bytes:
         """Any path of the server, such as `/version` or `/readyz`."""

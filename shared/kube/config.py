@@ -95,6 +95,31 @@ def in_cluster(root: Path = SERVICE_ACCOUNT) -> Connection:
     )
 
 
+def of_server(address: str, authority: str = "", credentials: Credentials | None = None) -> Connection:
+    """A cluster by its address, which must be https, the PEM of its certificate authority (the system's when empty) and
+    who we are there. ConfigError when one of them can't be used."""
+    return Connection(
+        server=canonical(address),
+        credentials=credentials or Credentials(),
+        ssl=_tls(authority.encode() or None),
+        proxy=_proxy(_Entry({}, None), canonical(address)),
+    )
+
+
+def canonical(address: str) -> str:
+    """https://host:port of an API server's address, which may leave out the scheme and the port. ConfigError."""
+    try:
+        parts = urlsplit(address if "://" in address else f"https://{address}")
+        host, port = parts.hostname, parts.port or 443
+    except ValueError as error:
+        raise ConfigError(f"the address '{address}' of the API server can't be read") from error
+    if not host or parts.username or parts.password or parts.path.strip("/") or parts.query:
+        raise ConfigError(f"the address '{parts.hostname or ''}' of the API server must be https://<host>:<port>")
+    if parts.scheme != "https":
+        raise ConfigError(f"the address '{address}' of the API server must use https")
+    return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+
+
 @dataclass(frozen=True, slots=True)
 class _Rules:
     """What this kubeconfig may make us do: read files, run programs, trust any certificate."""

@@ -12,12 +12,12 @@ import logging
 import ssl
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from shared.kube.errors import ConfigError
+from shared.kube.errors import ApiError, ConfigError
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +25,8 @@ REREAD_AFTER = 60.0
 """Seconds after which a token file is read again: kubelets rotate them."""
 RENEW_BEFORE = 60.0
 """Seconds before its expiry at which a plugin's credential is renewed."""
+USED = 0.8
+"""The part of its life for which an issued token is used: clocks differ, and requests take a while."""
 PLUGIN_TIMEOUT = 60.0
 """Seconds an exec plugin or an auth provider may take."""
 MAX_TOKEN_BYTES = 1 << 20
@@ -92,6 +94,54 @@ class TokenFile(Credentials):
         self._read_at = time.monotonic()
 
 
+class IssuedToken(NamedTuple):
+    """A token that is good for a while."""
+
+    token: str
+    expires: float
+    """In seconds of Unix time."""
+    audiences: tuple[str, ...] = ()
+    """Whom it is meant for, as far as the issuer says."""
+
+    def __repr__(self) -> str:
+        return f"<IssuedToken until {self.expires:.0f}>"
+
+
+class Issued(Credentials):
+    """A token that is issued on request, for a while: asked for when it is first needed, and again before its end,
+    however many requests need it at the moment. `issue` raises ApiError or ConfigError when there is none."""
+
+    def __init__(self, issue: Callable[[], Awaitable[IssuedToken]], *, longest: float = float("inf")) -> None:
+        """`longest` is for how many seconds a token is used at most."""
+        self._issue, self._longest = issue, longest
+        self._headers: Mapping[str, str] = {}
+        self._until = float("-inf")
+        self._lock = asyncio.Lock()
+
+    async def headers(self) -> Mapping[str, str]:
+        if time.time() >= self._until:
+            async with self._lock:
+                if time.time() >= self._until:
+                    await self._ask()
+        return self._headers
+
+    async def renew(self) -> bool:
+        before = self._headers
+        async with self._lock:
+            if self._headers is before:
+                await self._ask()
+        return True
+
+    async def _ask(self) -> None:
+        now = time.time()
+        try:
+            issued = await self._issue()
+        except ApiError as error:
+            raise ConfigError(f"no token is issued: {error}") from error
+        self._headers = _bearer(issued.token)
+        self._until = now + min((issued.expires - now) * USED, self._longest)
+
+
 class Plugin(Credentials):
     """An exec plugin or a legacy auth provider, run by the kubernetes package, in a thread, one at a time.
 
@@ -152,7 +202,7 @@ class Plugin(Credentials):
             load_certificate(self._context, found["clientCertificateData"].encode(), found["clientKeyData"].encode())
         elif not found.get("token"):
             raise ConfigError(f"the kubeconfig's exec plugin {command} gave neither a token nor a client certificate")
-        return _bearer(found["token"]) if found.get("token") else {}, _timestamp(found.get("expirationTimestamp"))
+        return _bearer(found["token"]) if found.get("token") else {}, timestamp(found.get("expirationTimestamp"))
 
     def _run_provider(self) -> tuple[Mapping[str, str], float | None]:
         from kubernetes.client import Configuration
@@ -216,7 +266,8 @@ def _bearer(token: str) -> Mapping[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-def _timestamp(text: Any) -> float | None:
+def timestamp(text: Any) -> float | None:
+    """Unix time of a date as the API writes it; None when it is none."""
     if isinstance(text, str):
         with contextlib.suppress(ValueError):
             return datetime.fromisoformat(text).timestamp()

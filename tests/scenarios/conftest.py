@@ -23,7 +23,11 @@ from tests.kit.processes import ProcessFailed
 
 FLAGS = {
     "source-controller": ["--min-retry-delay=200ms"],
-    "kustomize-controller": ["--min-retry-delay=200ms", "--requeue-dependency=2s"],
+    "kustomize-controller": [
+        "--min-retry-delay=200ms",
+        "--requeue-dependency=2s",
+        "--feature-gates=ObjectLevelWorkloadIdentity=true",
+    ],
 }
 
 Installed = Callable[[str], Installation]
