@@ -12,7 +12,7 @@ import logging
 import random
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from shared.api import codec
@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 
 FINALIZER = "finalizers.fluxcd.io"
 NOT_BUILT = "NotImplemented"
+LIST_AGAIN = 1.0
+"""Seconds after which a list that failed is asked for again."""
 WAIT_AGAIN = 30.0
 """Seconds after which a Waiting object is looked at even if no change was seen, unless a flag says otherwise."""
 
@@ -124,8 +126,29 @@ class Controller:
 
     def find(self, type_: type[R], namespace: str, name: str) -> R | None:
         """The newest known state of an object of a watched kind."""
+        return self.known(type_).get(namespace, name)
+
+    def known(self, type_: type[R]) -> Roster[R]:
+        """The newest known states of all objects of a watched kind."""
         roster: Roster[R] = self._rosters[type_.resource.kind]
-        return roster.get(namespace, name)
+        return roster
+
+    async def learn(self, namespace: str | None, label_selectors: Mapping[str, str]) -> None:
+        """Read all objects of the kinds that must be known first, as often as it takes."""
+        for name, running in self._kinds.items():
+            resource = running.kind.type.resource
+            while running.kind.known_first:
+                try:
+                    found = await self.client.list(
+                        resource.api_version, name, namespace, label_selector=label_selectors.get(name, "")
+                    )
+                except ApiError as error:
+                    log.error("could not list %s, trying again: %s", resource.plural, error)
+                    await asyncio.sleep(LIST_AGAIN)
+                    continue
+                for manifest in found:
+                    self.deliver(resource, "MODIFIED", manifest)
+                break
 
     def preempt_if_due(self, key: Key) -> None:
         """End the wait of an attempt whose key is due again."""
@@ -225,8 +248,12 @@ class Controller:
             return await self._finalize(running, attempt)
         if kind.passive(obj):
             return None
-        if FINALIZER not in (obj.metadata.finalizers or []):
+        if kind.claimed and FINALIZER not in obj.metadata.finalizers:
             await self._claim(attempt)
+        if not kind.claimed and FINALIZER in obj.metadata.finalizers:
+            await self._disclaim(attempt)
+        if kind.static:
+            return None
         if getattr(obj.spec, "suspend", False):
             attempt.log.debug("suspended")
             return None
@@ -271,6 +298,12 @@ class Controller:
     async def _claim(self, attempt: Attempt[Any]) -> None:
         """Put our finalizer on an object before anything is done for it."""
         await self._set_finalizers(attempt.obj, [*(attempt.obj.metadata.finalizers or []), FINALIZER])
+
+    async def _disclaim(self, attempt: Attempt[Any]) -> None:
+        """Take off a finalizer of the time when this kind had one."""
+        await self._set_finalizers(attempt.obj, [name for name in attempt.obj.metadata.finalizers if name != FINALIZER])
+        kind = attempt.key.kind
+        attempt.event("Migration", f"removed finalizer from {kind} to migrate to static {kind}")
 
     async def _finalize(self, running: _Running, attempt: Attempt[Any]) -> float | None:
         """Run the kind's finalizer and let the object go."""

@@ -61,10 +61,11 @@ class Recorder:
         severity: Severity = "info",
         metadata: dict[str, str] | None = None,
         *,
+        annotations: dict[str, str] | None = None,
         stored: bool = True,
     ) -> None:
-        """Tell about an object. `metadata` keys are without the object's group, which is put before them; an event
-        that isn't `stored` is only posted."""
+        """Tell about an object. `metadata` keys are without the object's group, which is put before them;
+        `annotations` stay as they are. An event that isn't `stored` is only posted."""
         resource = type(obj).resource
         involved = {
             "apiVersion": resource.api_version,
@@ -74,7 +75,7 @@ class Recorder:
             "uid": obj.metadata.uid,
             "resourceVersion": obj.metadata.resource_version,
         }
-        keys = {f"{resource.group}/{key}": value for key, value in (metadata or {}).items()}
+        keys = {f"{resource.group}/{key}": value for key, value in (metadata or {}).items()} | (annotations or {})
         keys |= {key: value for key, value in (obj.metadata.annotations or {}).items() if key.startswith(EVENT_PREFIX)}
         event: Manifest = {"involvedObject": involved, "reason": reason, "message": message}
         if self._queue.qsize() >= QUEUE_LIMIT:

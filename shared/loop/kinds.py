@@ -68,5 +68,11 @@ class Kind(Generic[R]):
     a kind that it also reconciles needs another one here: its apply takes over what was written in its own name."""
     passive: Callable[[R], bool] = field(default=lambda _: False)
     """Whether an object only holds settings for others: nothing is done for it and nothing written to it."""
+    static: bool = False
+    """Whether objects of this kind have no status: they are watched, and `reconcile` is never called."""
+    claimed: bool = True
+    """Whether objects get our finalizer. Where not, one that an earlier version put there is taken off."""
+    known_first: bool = False
+    """Whether the process works only once it knows all objects of this kind: it answers others by what it knows."""
     forget: Callable[[R], None] = field(default=lambda _: None)
     """Called once an object is gone, for what a controller remembers of it."""

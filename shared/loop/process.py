@@ -44,6 +44,10 @@ class Runtime:
         self.services = contextlib.AsyncExitStack()
         """Entered when the process starts to work (holds the lease) and left when it stops."""
         self.controller: Controller | None = None
+        self.events_address: str = getattr(options, "events_addr", "")
+        """Where to post events; "" for Kubernetes Events only."""
+        self.working = asyncio.Event()
+        """Set once the loop runs and all objects of the kinds that must be known first are known."""
 
     def wake(self, kind: str, namespace: str, name: str, *, preempt: bool = True) -> None:
         """Make an object due now; for what a controller itself notices, such as drift. Without `preempt` an attempt
@@ -136,19 +140,21 @@ async def _work(
                 stack.enter_context(_tell(lease.lost, broken))
             runtime = Runtime(name, client, options)
             kinds = await build(runtime)
-            recorder = Recorder(client, name, getattr(options, "events_addr", ""))
+            recorder = Recorder(client, name, runtime.events_address)
             controller = runtime.controller = Controller(name, client, recorder, kinds, options)
             stack.enter_context(metrics.live(name, client.calls, controller.depths))
             await _wait_for_definitions(client, controller)
             await recorder.start()
             stack.push_async_callback(recorder.stop)
             await stack.enter_async_context(runtime.services)
+            selectors = _selectors(kinds, options.watch_label_selector)
+            namespace = None if options.watch_all_namespaces else options.runtime_namespace
             feed = Feed(
                 [type_.resource for type_ in controller.watched],
                 connection=connection,
                 deliver=controller.deliver,
-                label_selectors=_selectors(kinds, options.watch_label_selector),
-                namespace=None if options.watch_all_namespaces else options.runtime_namespace,
+                label_selectors=selectors,
+                namespace=namespace,
             )
             stack.push_async_callback(feed.stop)
             if not options.feature_gates.get("DisableConfigWatchers"):
@@ -156,8 +162,10 @@ async def _work(
             loop_task = asyncio.create_task(controller.run())
             stack.push_async_callback(_end, loop_task)
             await feed.start()
+            await controller.learn(namespace, selectors)
             gc.collect()
             gc.freeze()
+            runtime.working.set()
             working.set()
             log.info("%s works", name)
             await loop_task

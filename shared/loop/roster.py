@@ -22,6 +22,8 @@ class Roster(Generic[R]):
     def __init__(self) -> None:
         self._objects: dict[Name, R] = {}
         self._gone: dict[str, None] = {}
+        self.changes = 0
+        """How often something changed: whoever made something of the objects can tell whether it still holds."""
 
     def put(self, obj: R) -> R | None:
         """Take in a state of an object; returns the one it replaces, or the same object when it is not newer."""
@@ -30,6 +32,7 @@ class Roster(Generic[R]):
         if obj.metadata.uid in self._gone or (old is not None and not _newer(obj, old)):
             return obj
         self._objects[name] = obj
+        self.changes += 1
         return old
 
     def drop(self, namespace: str, name: str, uid: str | None = None) -> R | None:
@@ -38,6 +41,7 @@ class Roster(Generic[R]):
         if old is None or (uid is not None and old.metadata.uid != uid):
             return None
         del self._objects[(namespace, name)]
+        self.changes += 1
         if old.metadata.uid:
             self._gone[old.metadata.uid] = None
             while len(self._gone) > 1024:
