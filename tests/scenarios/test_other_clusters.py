@@ -31,9 +31,13 @@ AUDIENCE = "https://kubernetes.default.svc.cluster.local"
 
 def way(installation: Installation, **data: str) -> Manifest:
     """The ConfigMap `other`: the way to the tests' own cluster, without a secret."""
-    [cluster] = yaml.load(installation.kubeconfig.read_text())["clusters"]
-    authority = base64.b64decode(cluster["cluster"]["certificate-authority-data"]).decode()
-    told = {"provider": "generic", "address": cluster["cluster"]["server"], "ca.crt": authority}
+    [entry] = yaml.load(installation.kubeconfig.read_text())["clusters"]
+    cluster = entry["cluster"]
+    if "certificate-authority" in cluster:
+        authority = (installation.kubeconfig.parent / cluster["certificate-authority"]).read_text()
+    else:
+        authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
+    told = {"provider": "generic", "address": cluster["server"], "ca.crt": authority}
     return config_map("other", told | {"audiences": AUDIENCE} | data, labels={"reconcile.fluxcd.io/watch": "Enabled"})
 
 
