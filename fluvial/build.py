@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import cached_property, partial
 from pathlib import Path
@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--no-remote-bases", action="store_true", help="refuse what is not in the tree: repositories and files at URLs"
     )
-    made.add_argument("--enable-helm", action="store_true", help="render helmCharts")
+    made.add_argument("--enable-helm", action="store_true", help="render helmCharts, by Helm's own engine")
     made.add_argument("--helm-kube-version", default="", metavar="VERSION", help="the Kubernetes version for charts")
     made.add_argument(
         "--helm-api-versions", action="append", default=[], metavar="API", help="an API that charts can count on"
@@ -54,6 +54,25 @@ def parser() -> argparse.ArgumentParser:
         help="when PATH has no kustomization file, list all its manifests, as the Kustomization controller does",
     )
     return made
+
+
+class Charts:
+    """Charts. What renders them is loaded when a kustomization names the first: it starts slowly."""
+
+    def __init__(self, *, may_pull: bool) -> None:
+        self._may_pull = may_pull
+
+    @cached_property
+    def _inflator(self) -> kustomize.Helm:
+        from shared.charts.inflate import Inflator
+
+        return Inflator(may_pull=self._may_pull)
+
+    def pull(self, repo: str, name: str, version: str, *, devel: bool) -> Mapping[str, bytes]:
+        return self._inflator.pull(repo, name, version, devel=devel)
+
+    def template(self, request: kustomize.ChartRequest) -> str:
+        return self._inflator.template(request)
 
 
 class Elsewhere:
@@ -105,6 +124,7 @@ def _build(options: argparse.Namespace, root: Path, path: Path, elsewhere: Elsew
         helm_kube_version=options.helm_kube_version,
         helm_api_versions=tuple(options.helm_api_versions),
         remote=elsewhere,
+        helm=Charts(may_pull=elsewhere is not None),
     )
     tree = kustomize.DiskTree(root)
     inside = "/" + path.relative_to(root).as_posix()

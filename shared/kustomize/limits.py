@@ -12,6 +12,10 @@ from .errors import Exhausted
 
 MOST_COPIED = 100_000
 """Values that the `copy` operations of one patch add."""
+MOST_FILES = 20_000
+"""Files of one chart."""
+LARGEST_CHART = 100 * 1024 * 1024
+"""Bytes of one chart."""
 MOST_TEXT = 64 * 1024 * 1024
 """Characters that generators, variables and replacements each put into objects."""
 MOST_STEPS = 200_000

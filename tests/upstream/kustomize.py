@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from shared import kustomize
+from shared.charts.inflate import Inflator
 
 
 def build(root: Path, path: str, options: dict[str, Any]) -> str:
@@ -17,5 +18,6 @@ def build(root: Path, path: str, options: dict[str, Any]) -> str:
         enable_helm=options.get("enable_helm", False),
         helm_kube_version=options.get("helm_kube_version", ""),
         helm_api_versions=tuple(options.get("helm_api_versions", ())),
+        helm=Inflator(may_pull=False),
     )
     return kustomize.build(kustomize.DiskTree(root), path, wanted).yaml()
