@@ -6,7 +6,25 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from notification_controller.providers import generic
+from notification_controller.providers import (
+    alertmanager,
+    datadog,
+    generic,
+    googlechat,
+    grafana,
+    incidentio,
+    lark,
+    matrix,
+    msteams,
+    opsgenie,
+    pagerduty,
+    sentry,
+    slack,
+    telegram,
+    webex,
+    zoom,
+    zulip,
+)
 from notification_controller.providers.base import Connection, DeliveryFailed, InvalidProvider, Notification, Provider
 from shared.http import Http, open_
 
@@ -16,6 +34,26 @@ Connect = Callable[[Connection, Http], Provider]
 SERVICES: dict[str, Connect] = {
     "generic": generic.connect,
     "generic-hmac": generic.connect_signed,
+    # chat
+    "discord": slack.connect_discord,
+    "googlechat": googlechat.connect,
+    "lark": lark.connect,
+    "matrix": matrix.connect,
+    "msteams": msteams.connect,
+    "rocket": slack.connect_rocket,
+    "slack": slack.connect,
+    "telegram": telegram.connect,
+    "webex": webex.connect,
+    "zoom": zoom.connect,
+    "zulip": zulip.connect,
+    # monitoring and incidents
+    "alertmanager": alertmanager.connect,
+    "datadog": datadog.connect,
+    "grafana": grafana.connect,
+    "incident.io": incidentio.connect,
+    "opsgenie": opsgenie.connect,
+    "pagerduty": pagerduty.connect,
+    "sentry": sentry.connect,
 }
 
 

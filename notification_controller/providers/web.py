@@ -8,20 +8,30 @@ A request is a value: what it holds is decided by a pure function of the service
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, NamedTuple
+
+import msgspec
 
 from notification_controller.providers.base import Connection, DeliveryFailed, Notification
+from notification_controller.providers.texts import cut
 from shared.http import Answer, Http, HttpError
 
 JSON = "application/json"
 _ANSWER = 1 << 16
 _SHOWN = 512
 _LONGEST_WAIT = 3600.0
+
+
+class Refusal(NamedTuple):
+    """That a service didn't take a notification, though its answer has a good status."""
+
+    said: str
+    may_pass: bool = False
+    """Whether it may take the same one later."""
 
 
 @dataclass(frozen=True)
@@ -32,17 +42,22 @@ class Request:
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     method: str = "POST"
-    refusal: Callable[[Answer], str] | None = None
-    """What a good answer still says of a failure, "" when it says none."""
+    refusal: Callable[[Answer], Refusal | None] | None = None
+    """Reads a good answer of a service that tells failures there."""
 
 
 Requests = Callable[[Connection, Notification], Sequence[Request]]
 
 
-def json_request(url: str, payload: Any, headers: Mapping[str, str] | None = None, method: str = "POST") -> Request:
+def json_request(
+    url: str,
+    payload: Any,
+    headers: Mapping[str, str] | None = None,
+    method: str = "POST",
+    refusal: Callable[[Answer], Refusal | None] | None = None,
+) -> Request:
     """A request that carries JSON."""
-    body = json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
-    return Request(url, body, {"Content-Type": JSON, **(headers or {})}, method)
+    return Request(url, msgspec.json.encode(payload), {"Content-Type": JSON, **(headers or {})}, method, refusal)
 
 
 def bearer(token: str) -> dict[str, str]:
@@ -86,10 +101,18 @@ async def send(http: Http, request: Request, connection: Connection, failure: st
             is_final=not may_pass(answer.status),
             retry_after=retry_after(answer, datetime.now(UTC)),
         )
-    refusal = request.refusal(answer) if request.refusal else ""
-    if refusal:
-        raise DeliveryFailed(f"{begin}request failed: {connection.masked(refusal)}", is_final=True)
+    if request.refusal and (refusal := request.refusal(answer)):
+        said = connection.masked(cut(refusal.said, _SHOWN))
+        raise DeliveryFailed(f"{begin}request failed: {said}", is_final=not refusal.may_pass)
     return answer
+
+
+def answered(answer: Answer) -> dict[str, Any]:
+    """The JSON object in an answer; an empty one when it holds none."""
+    try:
+        return msgspec.json.decode(answer.body, type=dict[str, Any])
+    except msgspec.DecodeError:
+        return {}
 
 
 def may_pass(status: int) -> bool:
@@ -113,5 +136,4 @@ def retry_after(answer: Answer, now: datetime) -> float | None:
 def _shown(answer: Answer, connection: Connection) -> str:
     """The beginning of what a server says; masked before it is cut, or a half secret would stay."""
     text = connection.masked(answer.body.decode(errors="replace"))
-    text = "".join(mark if mark.isprintable() or mark in "\n\t" else "\ufffd" for mark in text)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+    return cut("".join(mark if mark.isprintable() or mark in "\n\t" else "\ufffd" for mark in text), _SHOWN)
