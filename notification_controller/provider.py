@@ -1,0 +1,168 @@
+"""Provider: which service, how to reach it and as whom. It has no status: what is wrong is told on the Alert.
+
+    Provider + its Secrets → Connection (what a service's module needs), or InvalidProvider
+
+What always holds: a message names the Secret and the key, never what it holds.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+
+from notification_controller.event import (
+    CHANGE_REQUEST,
+    COMMIT,
+    COMMIT_STATUS,
+    COMMIT_STATUS_UPDATE,
+    ERROR,
+    Event,
+)
+from notification_controller.providers import Connection, InvalidProvider
+from shared.api.meta import parse_duration
+from shared.api.notification import Provider
+from shared.http import SecretError, proxy, tls
+from shared.kube import secrets
+from shared.kube.client import Client
+from shared.kube.errors import NotFound
+from shared.text import yaml
+
+TIMEOUT = 15.0
+"""Seconds that one post may take when the Provider doesn't say."""
+ADDRESS_LIMIT = 2048
+"""Bytes of a Secret's address."""
+
+COMMIT_STATUS_TYPES = frozenset({"github", "gitlab", "gitea", "bitbucketserver", "bitbucket", "azuredevops"})
+CHANGE_REQUEST_TYPES = frozenset({"githubpullrequestcomment", "gitlabmergerequestcomment", "giteapullrequestcomment"})
+GENERIC_TYPES = frozenset({"generic", "generic-hmac"})
+
+IDENTITY_GATE = "ObjectLevelWorkloadIdentity"
+
+
+def passes_over(type_: str, event: Event) -> str:
+    """Why a type of Provider isn't sent an event that no Alert took yet; "" when it is."""
+    is_update = event.own(COMMIT_STATUS) == COMMIT_STATUS_UPDATE
+    if type_ in COMMIT_STATUS_TYPES:
+        if event.annotation(COMMIT) or is_update or event.severity == ERROR:
+            return ""
+        return "commit status providers need the commit metadata key"
+    if type_ in CHANGE_REQUEST_TYPES and not event.annotation(CHANGE_REQUEST):
+        return "change request providers need the change_request metadata key"
+    if is_update and type_ not in GENERIC_TYPES:
+        return "only commit status providers and generic ones are told of commit status updates"
+    return ""
+
+
+def timeout(provider: Provider) -> float:
+    """Seconds that one post may take."""
+    return parse_duration(provider.spec.timeout) if provider.spec.timeout else TIMEOUT
+
+
+async def connection(client: Client, provider: Provider) -> Connection:
+    """How to reach a Provider's service, with its Secrets as they are now. InvalidProvider names what is wrong; an
+    ApiError means that the Secrets can't be read at the moment."""
+    spec, namespace = provider.spec, provider.metadata.namespace
+    secret, proxy_secret, certificates = [
+        await _read(client, namespace, reference.name) if reference is not None else None
+        for reference in (spec.secret_ref, spec.proxy_secret_ref, spec.cert_secret_ref)
+    ]
+    return connected(provider, secret, proxy_secret, certificates)
+
+
+async def _read(client: Client, namespace: str, name: str) -> Mapping[str, bytes]:
+    try:
+        return await secrets.read(client, namespace, name)
+    except NotFound as error:
+        raise InvalidProvider(f"failed to get secret '{namespace}/{name}': {error}") from error
+
+
+def connected(
+    provider: Provider,
+    secret: Mapping[str, bytes] | None,
+    proxy_secret: Mapping[str, bytes] | None = None,
+    certificates: Mapping[str, bytes] | None = None,
+) -> Connection:
+    """The connection that a Provider and what its Secrets hold describe; each Secret is None where none is named."""
+    spec, meta = provider.spec, provider.metadata
+    held = secret or {}
+    name = f"'{meta.namespace}/{spec.secret_ref.name}'" if spec.secret_ref else ""
+    if ("username" in held) != ("password" in held):
+        there, missing = ("username", "password") if "username" in held else ("password", "username")
+        raise InvalidProvider(f"secret {name}: the key '{there}' needs '{missing}' beside it")
+    if len(held.get("address", b"")) > ADDRESS_LIMIT:
+        raise InvalidProvider(f"invalid address in secret {name}: it is longer than {ADDRESS_LIMIT} bytes")
+    return Connection(
+        type=spec.type,
+        address=(_text(held, "address", name) if "address" in held else spec.address or "").strip(),
+        channel=spec.channel or "",
+        username=_text(held, "username", name) if "username" in held else spec.username or "",
+        password=_text(held, "password", name),
+        token=_text(held, "token", name).strip(),
+        headers=_headers(held, name),
+        secret=held,
+        proxy=_proxy(provider, held, proxy_secret, name),
+        tls=None if (found := _certificates(provider, held, certificates)) is None else _tls(*found),
+        timeout=timeout(provider),
+        namespace=meta.namespace,
+        name=meta.name,
+        uid=meta.uid,
+        service_account_name=spec.service_account_name or "",
+    )
+
+
+def _text(data: Mapping[str, bytes], key: str, name: str) -> str:
+    try:
+        return data.get(key, b"").decode()
+    except UnicodeDecodeError as error:
+        raise InvalidProvider(f"secret {name}: the key '{key}' is not UTF-8 text") from error
+
+
+def _headers(data: Mapping[str, bytes], name: str) -> dict[str, str]:
+    if "headers" not in data:
+        return {}
+    try:
+        headers = yaml.load(_text(data, "headers", name))
+    except yaml.YAMLError as error:
+        raise InvalidProvider(f"failed to read headers from secret {name}: the key 'headers' is not YAML") from error
+    if headers is None:
+        return {}
+    if not isinstance(headers, dict) or not all(isinstance(part, str) for item in headers.items() for part in item):
+        raise InvalidProvider(f"failed to read headers from secret {name}: expected names and texts")
+    for key, value in headers.items():
+        if any(mark in "\r\n\0" for mark in key + value) or not key.strip():
+            raise InvalidProvider(f"failed to read headers from secret {name}: a header holds a line break")
+    return headers
+
+
+def _proxy(provider: Provider, held: Mapping[str, bytes], proxy_secret: Mapping[str, bytes] | None, name: str) -> str:
+    if proxy_secret is None:
+        return _text(held, "proxy", name).strip() if "proxy" in held else provider.spec.proxy or ""
+    reference = provider.spec.proxy_secret_ref
+    try:
+        return proxy.url(proxy_secret)
+    except SecretError as error:
+        where = f"{provider.metadata.namespace}/{reference.name if reference else ''}"
+        raise InvalidProvider(f"failed to get proxy URL: secret '{where}': {error}") from error
+
+
+_LEGACY = {"ca.crt": "caFile", "tls.crt": "certFile", "tls.key": "keyFile"}
+
+
+def _certificates(
+    provider: Provider, held: Mapping[str, bytes], certificates: Mapping[str, bytes] | None
+) -> tuple[Mapping[str, bytes], str] | None:
+    """What holds the certificates for the connection, and its Secret's name; None when the system's will do."""
+    spec, namespace = provider.spec, provider.metadata.namespace
+    if certificates is not None and spec.cert_secret_ref:
+        return certificates, f"{namespace}/{spec.cert_secret_ref.name}"
+    if spec.type in COMMIT_STATUS_TYPES and spec.secret_ref and (held.keys() & {*_LEGACY, *_LEGACY.values()}):
+        return held, f"{namespace}/{spec.secret_ref.name}"
+    return None
+
+
+def _tls(data: Mapping[str, bytes], where: str) -> ssl.SSLContext:
+    modern = {key: data.get(key) or data.get(legacy, b"") for key, legacy in _LEGACY.items()}
+    try:
+        return tls.context(modern)
+    except SecretError as error:
+        raise InvalidProvider(f"failed to get TLS config: secret '{where}': {error}") from error
