@@ -351,10 +351,10 @@ class Controller:
         elif isinstance(verdict, Waiting):
             attempt.log.info("%s: %s", verdict.reason, verdict.message)
             if verdict.message != before:
-                attempt.event(verdict.reason, verdict.event, "info")
+                attempt.event(verdict.event_reason, verdict.event, "info")
         else:
             attempt.log.error("%s: %s", verdict.reason, verdict.message)
-            attempt.event(verdict.reason, verdict.event, "error")
+            attempt.event(verdict.event_reason, verdict.event, "error")
 
     def _next(self, running: _Running, key: Key, obj: Any, verdict: Ready | NotReady) -> float | None:
         """Seconds until the key is due without any change."""
@@ -395,7 +395,7 @@ class Controller:
         if running is not None:
             key = Key(kind, obj.metadata.namespace or "", obj.metadata.name)
             self._index(running, obj)
-            if old is None or _is_news(old, obj):
+            if old is None or _is_news(old, obj, running.kind.annotations):
                 running.patient.discard(key)
                 running.queue.add(key)
                 self.preempt_if_due(key)
@@ -467,9 +467,9 @@ class Controller:
                 log.error("could not look whether %s %s/%s is still there: %s", resource.kind, namespace, name, error)
 
 
-def _is_news(old: Resource, new: Resource) -> bool:
-    """Whether a change of an object asks for an attempt: its spec, its labels, a request, a deletion or a lost
-    finalizer."""
+def _is_news(old: Resource, new: Resource, annotations: Iterable[str]) -> bool:
+    """Whether a change of an object asks for an attempt: its spec, its labels, one of these annotations, a request, a
+    deletion or a lost finalizer."""
     before, after = old.metadata, new.metadata
     return (
         before.uid != after.uid
@@ -479,6 +479,7 @@ def _is_news(old: Resource, new: Resource) -> bool:
         or (FINALIZER in (before.finalizers or []) and FINALIZER not in (after.finalizers or []))
         or before.labels != after.labels
         or requested_at(old) != requested_at(new)
+        or any((before.annotations or {}).get(name) != (after.annotations or {}).get(name) for name in annotations)
     )
 
 
