@@ -6,8 +6,8 @@ import gzip
 import hashlib
 import io
 import tarfile
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from tests.kit.loopback import Handler, Loopback
 
 GIBIBYTE = 1 << 30
 
@@ -49,37 +49,22 @@ def digest(data: bytes) -> str:
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
-class Files:
+class _Handler(Handler):
+    owner: Files
+
+    def do_GET(self) -> None:
+        data = self.owner.held.get(self.path.lstrip("/"))
+        self.reply(404 if data is None else 200, data or b"")
+
+
+class Files(Loopback):
     """Serves `held` by name on the loopback interface; what isn't there is 404."""
 
+    handler = _Handler
+
     def __init__(self) -> None:
+        super().__init__()
         self.held: dict[str, bytes] = {}
 
-    def __enter__(self) -> Files:
-        held = self.held
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, format: str, *args: object) -> None:
-                pass
-
-            def do_GET(self) -> None:
-                data = held.get(self.path.lstrip("/"))
-                self.send_response(404 if data is None else 200)
-                self.send_header("Content-Length", str(len(data or b"")))
-                self.end_headers()
-                self.wfile.write(data or b"")
-
-        self._httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._httpd.daemon_threads = True
-        self._httpd.handle_error = lambda *_: None  # type: ignore[method-assign]
-        threading.Thread(target=self._httpd.serve_forever, args=(0.05,), daemon=True).start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._httpd.shutdown()
-        self._httpd.server_close()
-
     def url(self, name: str) -> str:
-        return f"http://127.0.0.1:{self._httpd.server_port}/{name}"
+        return f"{self.address}/{name}"

@@ -12,10 +12,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.kit.loopback import Handler, Loopback
 from tests.kit.registry import tar_gz
 
 
@@ -33,30 +32,37 @@ def package(files: dict[str, str]) -> bytes:
     return tar_gz({f"{name}/{path}": content for path, content in files.items()})
 
 
-class ChartRepository:
+class _Handler(Handler):
+    owner: ChartRepository
+
+    def do_GET(self) -> None:
+        owner, name = self.owner, self.path.lstrip("/")
+        sent = self.headers.get("Authorization", "")
+        owner.requests.append((self.path, sent))
+        index = json.dumps({"apiVersion": "v1", "entries": owner.entries}).encode()
+        if owner.authorization and sent != owner.authorization:
+            self.reply(401, b"unauthorized")
+        elif name == "index.yaml":
+            self.reply(200, index if owner.index is None else owner.index)
+        elif name in owner.packages:
+            self.reply(200, owner.packages[name])
+        else:
+            self.reply(404, b"not found")
+
+
+class ChartRepository(Loopback):
     """Serves `packages` and an index of them."""
 
+    handler = _Handler
+    url = Loopback.address
+
     def __init__(self) -> None:
+        super().__init__()
         self.packages: dict[str, bytes] = {}
         self.entries: dict[str, list[dict[str, Any]]] = {}
         self.index: bytes | None = None
         self.authorization = ""
         self.requests: list[tuple[str, str]] = []
-
-    def __enter__(self) -> ChartRepository:
-        handler = type("Handler", (_Handler,), {"owner": self})
-        self._httpd = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._httpd.daemon_threads = True
-        threading.Thread(target=self._httpd.serve_forever, args=(0.05,), daemon=True).start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._httpd.shutdown()
-        self._httpd.server_close()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._httpd.server_port}"
 
     def require(self, username: str, password: str) -> None:
         self.authorization = "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
@@ -69,27 +75,3 @@ class ChartRepository:
         entry = {"name": name, "version": version, "digest": hashlib.sha256(data).hexdigest(), "urls": [url or file]}
         self.entries.setdefault(name, []).append(entry)
         return data
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    owner: ChartRepository
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-    def do_GET(self) -> None:
-        owner, name = self.owner, self.path.lstrip("/")
-        sent = self.headers.get("Authorization", "")
-        owner.requests.append((self.path, sent))
-        index = json.dumps({"apiVersion": "v1", "entries": owner.entries}).encode()
-        if owner.authorization and sent != owner.authorization:
-            status, body = 401, b"unauthorized"
-        elif name == "index.yaml":
-            status, body = 200, index if owner.index is None else owner.index
-        else:
-            status, body = (200, owner.packages[name]) if name in owner.packages else (404, b"not found")
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)

@@ -20,17 +20,18 @@ import shutil
 import socket
 import ssl
 import subprocess
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Self
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from tests.kit.loopback import Handler, Loopback
 
 SSHD = shutil.which("sshd") or shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/sbin")
 IDENTITY = {
@@ -94,61 +95,8 @@ class Repo:
         return self.git("rev-parse", name).strip()
 
 
-class GitServer:
-    """Serves every bare repository that `create` makes below `root`; over HTTPS when `tls` is given."""
-
-    def __init__(self, root: Path, tls: Certificates | None = None):
-        self.root = root
-        self.tls = tls
-        self.wanted: dict[str, str] = {}
-        self.answer: Callable[[str], tuple[int, dict[str, str]] | None] = lambda path: None
-        self.cut_after: int | None = None
-        """Bytes of a pack after which the connection is cut."""
-        self.requests: list[tuple[str, str]] = []
-        self.packs: list[int] = []
-        """The sizes of the packs that were sent."""
-
-    def __enter__(self) -> GitServer:
-        self.root.mkdir(parents=True, exist_ok=True)
-        handler = type("Handler", (_Handler,), {"owner": self})
-        self._httpd = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._httpd.daemon_threads = True
-        if self.tls:
-            self._httpd.socket = self.tls.context().wrap_socket(
-                self._httpd.socket, server_side=True, do_handshake_on_connect=False
-            )
-        self._httpd.handle_error = lambda *_: None  # type: ignore[method-assign]
-        threading.Thread(target=self._httpd.serve_forever, args=(0.05,), daemon=True).start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._httpd.shutdown()
-        self._httpd.server_close()
-
-    @property
-    def url(self) -> str:
-        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self._httpd.server_port}"
-
-    def create(self, name: str) -> Repo:
-        bare, work = self.root / name, self.root / f"{name}.work"
-        git("init", "-q", "--bare", "-b", "main", str(bare))
-        git("init", "-q", "-b", "main", str(work))
-        git("-C", str(work), "remote", "add", "origin", str(bare))
-        return Repo(name, f"{self.url}/{name}", bare, work)
-
-    def require(self, repo: Repo, username: str, password: str) -> None:
-        self.wanted[repo.name] = "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
-
-    def require_token(self, repo: Repo, token: str) -> None:
-        self.wanted[repo.name] = f"Bearer {token}"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Handler(Handler):
     owner: GitServer
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
 
     def do_GET(self) -> None:
         self._serve()
@@ -156,28 +104,18 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._serve()
 
-    def _body(self) -> bytes:
-        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
-            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        data = b""
-        while size := int(self.rfile.readline().strip() or b"0", 16):
-            data += self.rfile.read(size)
-            self.rfile.readline()
-        self.rfile.readline()
-        return data
-
     def _serve(self) -> None:
-        body = self._body()
+        body = self.body()
         path, _, query = self.path.partition("?")
         name = path.lstrip("/").split("/")[0]
         sent = self.headers.get("Authorization", "")
         self.owner.requests.append((self.path, sent))
         if instead := self.owner.answer(self.path):
-            self._reply(instead[0], instead[1], b"")
+            self.reply(instead[0], **instead[1])
             return
         wanted = self.owner.wanted.get(name)
         if wanted and sent != wanted:
-            self._reply(401, {"WWW-Authenticate": 'Basic realm="git"'}, b"unauthorized")
+            self.reply(401, b"unauthorized", **{"WWW-Authenticate": 'Basic realm="git"'})
             return
         env = {
             **os.environ,
@@ -197,24 +135,57 @@ class _Handler(BaseHTTPRequestHandler):
         answer = subprocess.run(["git", "http-backend"], input=body, env=env, capture_output=True, check=False).stdout
         head, _, payload = answer.partition(b"\r\n\r\n")
         headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n") if ": " in line)
-        self._reply(int(headers.pop("Status", "200").split()[0]), headers, payload)
+        self._pack(int(headers.pop("Status", "200").split()[0]), headers, payload)
 
-    def _reply(self, status: int, headers: dict[str, str], payload: bytes) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(payload)))
-        self.end_headers()
-        if b"PACK" in payload:
-            self.owner.packs.append(len(payload))
-        cut = self.owner.cut_after
-        if cut is not None and b"PACK" in payload:
-            self.wfile.write(payload[:cut])
-            self.wfile.flush()
-            self.connection.shutdown(socket.SHUT_RDWR)
-            self.close_connection = True
+    def _pack(self, status: int, headers: dict[str, str], payload: bytes) -> None:
+        if b"PACK" not in payload:
+            self.reply(status, payload, **headers)
             return
-        self.wfile.write(payload)
+        self.owner.packs.append(len(payload))
+        cut = self.owner.cut_after
+        if cut is None:
+            self.reply(status, payload, **headers)
+            return
+        self.begin(status, len(payload), **headers)
+        self.wfile.write(payload[:cut])
+        self.wfile.flush()
+        self.connection.shutdown(socket.SHUT_RDWR)
+        self.close_connection = True
+
+
+class GitServer(Loopback):
+    """Serves every bare repository that `create` makes below `root`; over HTTPS when `tls` is given."""
+
+    handler = _Handler
+    url = Loopback.address
+
+    def __init__(self, root: Path, tls: Certificates | None = None):
+        super().__init__(tls.context() if tls else None)
+        self.root = root
+        self.wanted: dict[str, str] = {}
+        self.answer: Callable[[str], tuple[int, dict[str, str]] | None] = lambda path: None
+        self.cut_after: int | None = None
+        """Bytes of a pack after which the connection is cut."""
+        self.requests: list[tuple[str, str]] = []
+        self.packs: list[int] = []
+        """The sizes of the packs that were sent."""
+
+    def __enter__(self) -> Self:
+        self.root.mkdir(parents=True, exist_ok=True)
+        return super().__enter__()
+
+    def create(self, name: str) -> Repo:
+        bare, work = self.root / name, self.root / f"{name}.work"
+        git("init", "-q", "--bare", "-b", "main", str(bare))
+        git("init", "-q", "-b", "main", str(work))
+        git("-C", str(work), "remote", "add", "origin", str(bare))
+        return Repo(name, f"{self.url}/{name}", bare, work)
+
+    def require(self, repo: Repo, username: str, password: str) -> None:
+        self.wanted[repo.name] = "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
+
+    def require_token(self, repo: Repo, token: str) -> None:
+        self.wanted[repo.name] = f"Bearer {token}"
 
 
 class Certificates:

@@ -18,11 +18,11 @@ import json
 import re
 import ssl
 import tarfile
-import threading
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.kit.loopback import Handler, Loopback
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -50,11 +50,98 @@ def tar_gz(files: dict[str, str | bytes], links: dict[str, str] | None = None) -
     return gzip.compress(raw.getvalue(), mtime=0)
 
 
-class Registry:
+class _Handler(Handler):
+    owner: Registry
+
+    def do_GET(self) -> None:
+        owner, url = self.owner, urlsplit(self.path)
+        sent = self.headers.get("Authorization", "")
+        owner.requests.append((self.path, sent))
+        if instead := owner.answer(self.path):
+            self.reply(instead[0], b"", **instead[1])
+            return
+        if url.path == "/token":
+            self._token(sent, parse_qs(url.query))
+            return
+        if url.path.startswith("/elsewhere/"):
+            self.reply(200, owner.blobs[url.path.rsplit("/", 1)[-1]])
+            return
+        if url.path == "/v2/":
+            self.reply(200, b"{}")
+            return
+        found = re.fullmatch(r"/v2/(.+)/(blobs|manifests|tags|referrers)/(.+)", url.path)
+        if not found:
+            self._error(404, "NAME_UNKNOWN")
+            return
+        path, what, reference = found.groups()
+        if path in owner.wanted:
+            basic, token = owner.wanted[path]
+            if sent != (f"Bearer {TOKEN}" if token else basic):
+                challenge = f'Bearer realm="http://{owner.host}/token",service="kit",scope="repository:{path}:pull"'
+                self._error(401, "UNAUTHORIZED", **{"WWW-Authenticate": challenge if token else 'Basic realm="kit"'})
+                return
+        getattr(self, f"_{what}")(path, reference, parse_qs(url.query))
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def _token(self, sent: str, query: dict[str, list[str]]) -> None:
+        path = query["scope"][0].split(":")[1]
+        if sent != self.owner.wanted[path][0]:
+            self._error(401, "UNAUTHORIZED")
+            return
+        self.reply(200, json.dumps({"token": TOKEN}).encode())
+
+    def _tags(self, path: str, reference: str, query: dict[str, list[str]]) -> None:
+        tags = sorted(tag for name, tag in self.owner.manifests if name == path and ":" not in tag)
+        if not tags:
+            self._error(404, "NAME_UNKNOWN")
+            return
+        start = next((index for index, tag in enumerate(tags) if tag > query.get("last", [""])[0]), len(tags))
+        page = tags[start : start + self.owner.page]
+        more = {}
+        if start + self.owner.page < len(tags):
+            more["Link"] = f'</v2/{path}/tags/list?last={page[-1]}>; rel="next"'
+        self.reply(200, json.dumps({"name": path, "tags": page}).encode(), **more)
+
+    def _manifests(self, path: str, reference: str, query: dict[str, list[str]]) -> None:
+        if (path, reference) not in self.owner.manifests:
+            self._error(404, "MANIFEST_UNKNOWN")
+            return
+        media_type, data = self.owner.manifests[path, reference]
+        self.reply(200, data, **{"Content-Type": media_type, "Docker-Content-Digest": digest(data)})
+
+    def _referrers(self, path: str, reference: str, query: dict[str, list[str]]) -> None:
+        found = []
+        for (name, tag), (media_type, data) in self.owner.manifests.items():
+            manifest = json.loads(data)
+            if name == path and ":" in tag and (manifest.get("subject") or {}).get("digest") == reference:
+                entry = {"mediaType": media_type, "digest": tag, "size": len(data)}
+                found.append({**entry, "artifactType": manifest.get("artifactType", "")})
+        body = {"schemaVersion": 2, "mediaType": INDEX, "manifests": found}
+        self.reply(200, json.dumps(body).encode(), **{"Content-Type": INDEX})
+
+    def _blobs(self, path: str, reference: str, query: dict[str, list[str]]) -> None:
+        if reference not in self.owner.blobs:
+            self._error(404, "BLOB_UNKNOWN")
+        elif self.owner.elsewhere:
+            self.reply(307, b"", Location=f"{self.owner.scheme}://{self.owner.other_host}/elsewhere/{reference}")
+        else:
+            self.reply(200, self.owner.blobs[reference])
+
+    def _error(self, status: int, code: str, **headers: str) -> None:
+        self.reply(status, json.dumps({"errors": [{"code": code, "message": code.lower()}]}).encode(), **headers)
+
+
+class Registry(Loopback):
     """Serves what `push` stored; over HTTPS when `tls` is a server's context."""
 
+    handler = _Handler
+    addresses = 2
+
     def __init__(self, tls: ssl.SSLContext | None = None, page: int = 1000) -> None:
-        self.tls, self.page = tls, page
+        super().__init__(tls)
+        self.page = page
         self.blobs: dict[str, bytes] = {}
         self.manifests: dict[tuple[str, str], tuple[str, bytes]] = {}
         self.wanted: dict[str, tuple[str, bool]] = {}
@@ -62,29 +149,9 @@ class Registry:
         self.elsewhere = False
         self.answer: Callable[[str], tuple[int, dict[str, str]] | None] = lambda path: None
 
-    def __enter__(self) -> Registry:
-        handler = type("Handler", (_Handler,), {"owner": self})
-        self._servers = [ThreadingHTTPServer(("127.0.0.1", 0), handler) for _ in range(2)]
-        for server in self._servers:
-            server.daemon_threads = True
-            server.handle_error = lambda *_: None  # type: ignore[method-assign]
-            if self.tls:
-                server.socket = self.tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-            threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        for server in self._servers:
-            server.shutdown()
-            server.server_close()
-
-    @property
-    def host(self) -> str:
-        return f"127.0.0.1:{self._servers[0].server_port}"
-
     @property
     def other_host(self) -> str:
-        return f"127.0.0.1:{self._servers[1].server_port}"
+        return self.hosts[1]
 
     def url(self, path: str) -> str:
         return f"oci://{self.host}/{path}"
@@ -120,97 +187,3 @@ class Registry:
     def push_files(self, path: str, tag: str, files: dict[str, str | bytes], **annotations: str) -> str:
         """Stores files the way `flux push artifact` does."""
         return self.push(path, tag, [(FLUX_CONTENT, tar_gz(files))], annotations or None)
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    owner: Registry
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-    def do_GET(self) -> None:
-        owner, url = self.owner, urlsplit(self.path)
-        sent = self.headers.get("Authorization", "")
-        owner.requests.append((self.path, sent))
-        if instead := owner.answer(self.path):
-            self._reply(instead[0], b"", **instead[1])
-            return
-        if url.path == "/token":
-            self._token(sent, parse_qs(url.query))
-            return
-        if url.path.startswith("/elsewhere/"):
-            self._reply(200, owner.blobs[url.path.rsplit("/", 1)[-1]])
-            return
-        found = re.fullmatch(r"/v2/(.+)/(blobs|manifests|tags|referrers)/(.+)", url.path)
-        if not found:
-            self._error(404, "NAME_UNKNOWN")
-            return
-        path, what, reference = found.groups()
-        if path in owner.wanted:
-            basic, token = owner.wanted[path]
-            if sent != (f"Bearer {TOKEN}" if token else basic):
-                challenge = f'Bearer realm="http://{owner.host}/token",service="kit",scope="repository:{path}:pull"'
-                self._error(401, "UNAUTHORIZED", **{"WWW-Authenticate": challenge if token else 'Basic realm="kit"'})
-                return
-        getattr(self, f"_{what}")(path, reference, parse_qs(url.query))
-
-    def do_HEAD(self) -> None:
-        self.do_GET()
-
-    def _token(self, sent: str, query: dict[str, list[str]]) -> None:
-        path = query["scope"][0].split(":")[1]
-        if sent != self.owner.wanted[path][0]:
-            self._error(401, "UNAUTHORIZED")
-            return
-        self._reply(200, json.dumps({"token": TOKEN}).encode())
-
-    def _tags(self, path: str, reference: str, query: dict[str, list[str]]) -> None:
-        tags = sorted(tag for name, tag in self.owner.manifests if name == path and ":" not in tag)
-        if not tags:
-            self._error(404, "NAME_UNKNOWN")
-            return
-        start = next((index for index, tag in enumerate(tags) if tag > query.get("last", [""])[0]), len(tags))
-        page = tags[start : start + self.owner.page]
-        more = {}
-        if start + self.owner.page < len(tags):
-            more["Link"] = f'</v2/{path}/tags/list?last={page[-1]}>; rel="next"'
-        self._reply(200, json.dumps({"name": path, "tags": page}).encode(), **more)
-
-    def _manifests(self, path: str, reference: str, query: dict[str, list[str]]) -> None:
-        if (path, reference) not in self.owner.manifests:
-            self._error(404, "MANIFEST_UNKNOWN")
-            return
-        media_type, data = self.owner.manifests[path, reference]
-        self._reply(200, data, **{"Content-Type": media_type, "Docker-Content-Digest": digest(data)})
-
-    def _referrers(self, path: str, reference: str, query: dict[str, list[str]]) -> None:
-        found = []
-        for (name, tag), (media_type, data) in self.owner.manifests.items():
-            manifest = json.loads(data)
-            if name == path and ":" in tag and (manifest.get("subject") or {}).get("digest") == reference:
-                entry = {"mediaType": media_type, "digest": tag, "size": len(data)}
-                found.append({**entry, "artifactType": manifest.get("artifactType", "")})
-        body = {"schemaVersion": 2, "mediaType": INDEX, "manifests": found}
-        self._reply(200, json.dumps(body).encode(), **{"Content-Type": INDEX})
-
-    def _blobs(self, path: str, reference: str, query: dict[str, list[str]]) -> None:
-        if reference not in self.owner.blobs:
-            self._error(404, "BLOB_UNKNOWN")
-        elif self.owner.elsewhere:
-            scheme = "https" if self.owner.tls else "http"
-            self._reply(307, b"", Location=f"{scheme}://{self.owner.other_host}/elsewhere/{reference}")
-        else:
-            self._reply(200, self.owner.blobs[reference])
-
-    def _error(self, status: int, code: str, **headers: str) -> None:
-        self._reply(status, json.dumps({"errors": [{"code": code, "message": code.lower()}]}).encode(), **headers)
-
-    def _reply(self, status: int, body: bytes, **headers: str) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)

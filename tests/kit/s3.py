@@ -10,54 +10,22 @@ asked, with the Authorization header; `answer` may be set to a function of the p
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
 
-
-class S3:
-    """Serves `buckets`; a page of a listing has `page` objects."""
-
-    def __init__(self, page: int = 1000, region: str = "us-east-1") -> None:
-        self.page, self.region = page, region
-        self.buckets: dict[str, dict[str, bytes]] = {}
-        self.keys: dict[str, str] = {}
-        self.gone: set[str] = set()
-        """Keys that are listed and not there."""
-        self.requests: list[tuple[str, str]] = []
-        self.answer: Callable[[str], tuple[int, dict[str, str]] | None] = lambda path: None
-
-    def __enter__(self) -> S3:
-        handler = type("Handler", (_Handler,), {"owner": self})
-        self._httpd = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._httpd.daemon_threads = True
-        threading.Thread(target=self._httpd.serve_forever, args=(0.05,), daemon=True).start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._httpd.shutdown()
-        self._httpd.server_close()
-
-    @property
-    def endpoint(self) -> str:
-        return f"127.0.0.1:{self._httpd.server_port}"
+from tests.kit.loopback import Handler, Loopback
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Handler(Handler):
     owner: S3
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
 
     def do_GET(self) -> None:
         owner, url = self.owner, urlsplit(self.path)
         sent = self.headers.get("Authorization", "")
         owner.requests.append((self.path, sent))
         if instead := owner.answer(self.path):
-            self._reply(instead[0], b"", **instead[1])
+            self.reply(instead[0], b"", **instead[1])
             return
         name, _, key = unquote(url.path).lstrip("/").partition("/")
         if name not in owner.buckets:
@@ -73,7 +41,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif key in owner.gone or key not in owner.buckets[name]:
             self._error(404, "NoSuchKey")
         else:
-            self._reply(200, owner.buckets[name][key], ETag=_etag(owner.buckets[name][key]))
+            self.reply(200, owner.buckets[name][key], ETag=_etag(owner.buckets[name][key]))
 
     def _list(self, objects: dict[str, bytes], query: dict[str, list[str]]) -> None:
         prefix, after = query.get("prefix", [""])[0], query.get("continuation-token", [""])[0]
@@ -86,18 +54,30 @@ class _Handler(BaseHTTPRequestHandler):
         token = f"<NextContinuationToken>{escape(keys[self.owner.page - 1])}</NextContinuationToken>" if more else ""
         body = f"<IsTruncated>{str(more).lower()}</IsTruncated>{token}{entries}"
         text = f'<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{body}</ListBucketResult>'
-        self._reply(200, text.encode())
+        self.reply(200, text.encode())
 
     def _error(self, status: int, code: str, more: str = "") -> None:
-        self._reply(status, f"<Error><Code>{code}</Code><Message>no</Message>{more}</Error>".encode())
+        self.reply(status, f"<Error><Code>{code}</Code><Message>no</Message>{more}</Error>".encode())
 
-    def _reply(self, status: int, body: bytes, **headers: str) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+
+class S3(Loopback):
+    """Serves `buckets`; a page of a listing has `page` objects."""
+
+    handler = _Handler
+
+    def __init__(self, page: int = 1000, region: str = "us-east-1") -> None:
+        super().__init__()
+        self.page, self.region = page, region
+        self.buckets: dict[str, dict[str, bytes]] = {}
+        self.keys: dict[str, str] = {}
+        self.gone: set[str] = set()
+        """Keys that are listed and not there."""
+        self.requests: list[tuple[str, str]] = []
+        self.answer: Callable[[str], tuple[int, dict[str, str]] | None] = lambda path: None
+
+    @property
+    def endpoint(self) -> str:
+        return self.host
 
 
 def _etag(data: bytes) -> str:

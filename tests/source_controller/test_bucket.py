@@ -136,9 +136,7 @@ async def test_failures_name_what_to_fix(controller, store):
 
 @pytest.mark.parametrize("body", [b"<html>", b"<!DOCTYPE x [<!ENTITY a 'b'>]><x>&a;</x>"])
 async def test_an_answer_that_is_no_listing_says_so(controller, store, monkeypatch, body):
-    monkeypatch.setattr(
-        "tests.kit.s3._Handler._list", lambda self, objects, query: self._reply(200, body), raising=True
-    )
+    monkeypatch.setattr("tests.kit.s3._Handler._list", lambda self, objects, query: self.reply(200, body), raising=True)
     await controller.put("s", spec(store), KIND)
     failed = await controller.failed("s", "BucketOperationFailed", KIND)
     assert "the store's answer is no" in condition(failed, "Ready", "message")
