@@ -88,8 +88,7 @@ class Engine:
                 "do": "pull",
                 "chart": f"{repo.rstrip('/')}/{name}" if is_registry else name,
                 "repo": "" if is_registry else repo,
-                "version": version,
-                "devel": devel,
+                "version": version or (">0.0.0-0" if devel else ""),
                 "into": str(into),
             }
             self._ask(asked, Path(work), "pulling")

@@ -87,7 +87,6 @@ def pull(sdk: Any, wanted: dict[str, Any], work: Path) -> dict[str, Any]:
         "untar_dir": wanted["into"],
         "repo_url": wanted["repo"],
         "version": wanted["version"],
-        "devel": wanted["devel"],
     }
     sdk._native.call_string("helm_pull", sdk._native.HANDLE(0), wanted["chart"], json.dumps(options))
     return {}

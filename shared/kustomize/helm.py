@@ -22,6 +22,9 @@ from .scalars import copy
 from .schema import Schema
 from .tree import Tree, is_below, join
 
+NOT_ENABLED = (
+    "helmCharts: Helm is not enabled: build with --enable-helm; a Kustomization renders no charts, a HelmRelease does"
+)
 CHART_HOME = "charts"
 MERGES = ("merge", "override", "replace")
 DEFAULT_VALUES = "values.yaml"
@@ -69,7 +72,7 @@ class Charts(NamedTuple):
     def objects(self, args: Mapping[str, Any], loader: Loader, schema: Schema) -> list[Resource]:
         """The objects of one chart."""
         if not self.enabled:
-            raise BuildError("helmCharts: Helm is not enabled: use --enable-helm")
+            raise BuildError(NOT_ENABLED)
         if self.helm is None:
             raise BuildError("helmCharts: this build has no Helm: render the chart first, or use a HelmRelease")
         entry = _Entry(args, loader)

@@ -120,7 +120,7 @@ CASES: dict[str, tuple[str, dict[str, str | bytes], list[str]]] = {
     "Helm that is not enabled": (
         "helmCharts: [{name: chart}]",
         {},
-        ["apps/shop/kustomization.yaml: helmCharts[0]: helmCharts: Helm is not enabled: use --enable-helm"],
+        ["apps/shop/kustomization.yaml: helmCharts[0]: helmCharts: Helm is not enabled: build with --enable-helm"],
     ),
 }  # fmt: skip
 
