@@ -66,10 +66,12 @@ async def test_an_edit_of_the_spec_is_applied_at_once(cluster: Cluster, repo: Re
     assert await cluster.names(ConfigMap) == {"prod-two"}
 
 
-async def test_a_field_that_is_not_built_is_named(cluster: Cluster, repo: Repo) -> None:
+async def test_a_provider_that_is_not_built_is_named(cluster: Cluster, repo: Repo) -> None:
     repo.commit({"a.yaml": files(config_map())})
-    await cluster.have(source("app"), kustomization("app", kube_config={"configMapRef": {"name": "remote"}}))
+    remote = {"configMapRef": {"name": "remote"}}
+    await cluster.have(source("app"), config_map("remote", {"provider": "gcp", "cluster": "projects/p/locations/l"}))
+    await cluster.have(kustomization("app", kube_config=remote))
     app = await cluster.until(Kustomization, "app", reason="NotImplemented", ready=False)
-    assert "spec.kubeConfig.configMapRef" in app.ready.message
+    assert "the provider 'gcp' of the kubeconfig ConfigMap" in app.ready.message
     assert app.condition("Stalled").status == "True"
-    assert await cluster.names(ConfigMap) == set()
+    assert await cluster.names(ConfigMap) == {"remote"}
