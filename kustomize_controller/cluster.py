@@ -9,14 +9,41 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
+from kustomize_controller.build import Built
 from kustomize_controller.report import Report
 from shared import apply
 from shared.api.kustomize import Kustomization
-from shared.api.meta import Manifest, format_duration
-from shared.apply import ChangeSet, Inventory, Ledger, Owner
+from shared.api.meta import format_duration
+from shared.apply import ChangeSet, Inventory, Ledger, ObjectId, Owner
 from shared.health.expressions import HealthChecks
 from shared.kube.client import Client
 from shared.loop.verdict import Failed
+
+MOST_NAMES = 10
+"""Parked objects of a kind that the message names; the others are counted."""
+
+
+def owner_of(ks: Kustomization) -> Owner:
+    """What a Kustomization is called as the owner of objects, and wherever something is remembered of it."""
+    return Owner(ks.metadata.namespace or "", ks.metadata.name)
+
+
+def require_all_applied(changes: ChangeSet) -> None:
+    """ReconciliationFailed, with every kind, when objects are parked because nobody has defined their kinds yet."""
+    parked: dict[tuple[str, str], list[str]] = {}
+    for change in changes.of("parked"):
+        parked.setdefault((change.api_version, change.id.kind), []).append(str(change.id))
+    if not parked:
+        return
+    lines = []
+    for (api_version, kind), names in parked.items():
+        more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+        lines.append(f'{", ".join(names[:MOST_NAMES])}{more}: no matches for kind "{kind}" in version "{api_version}"')
+    told = "\n".join(lines)
+    raise Failed(
+        "ReconciliationFailed",
+        f"parked until their kinds are defined, all else is applied and nothing is pruned meanwhile:\n{told}",
+    )
 
 
 @dataclass(frozen=True)
@@ -30,21 +57,19 @@ class Cluster:
 
     @property
     def owner(self) -> Owner:
-        return Owner(self.ks.metadata.namespace or "", self.ks.metadata.name)
+        return owner_of(self.ks)
 
-    def is_in_sync(self, manifests: list[Manifest]) -> bool:
-        """Whether exactly these objects were applied and are known to be as they were left."""
-        return self.ledger.in_sync(self.owner, apply.digest(manifests))
-
-    async def apply(self, manifests: list[Manifest], report: Report, within: float) -> ChangeSet:
+    async def apply(self, built: Built, drift: apply.Drift, report: Report, within: float) -> ChangeSet:
         """Apply all objects in stages. ReconciliationFailed names every object of the stage that failed."""
         try:
             async with asyncio.timeout(within):
                 changes = await apply.staged(
                     self.client,
-                    manifests,
+                    built.manifests,
                     owner=self.owner,
                     ledger=self.ledger,
+                    digest=built.digest,
+                    drift=drift,
                     force=self.ks.spec.force,
                     custom_stage_kinds=self.options.custom_apply_stage_kinds,
                     concurrency=self.options.concurrent_ssa,
@@ -57,6 +82,10 @@ class Cluster:
             raise Failed("ReconciliationFailed", f"apply timed out after {format_duration(within)}") from error
         report.add(changes.made)
         return changes
+
+    def doomed(self, stale: Inventory) -> list[ObjectId]:
+        """Those of the stale objects that a prune would delete, as far as that is known."""
+        return apply.doomed(stale, owner=self.owner, ledger=self.ledger) if self.ks.spec.prune else []
 
     async def prune(self, stale: Inventory, report: Report) -> Inventory:
         """Delete what isn't desired any more, where spec.prune says so; what is left of it to be seen gone.

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kustomize_controller import kubeconfigs
-from kustomize_controller.cluster import Cluster
+from kustomize_controller.cluster import Cluster, owner_of
 from kustomize_controller.kubeconfigs import NoKubeconfig, Way
 from shared.api.kustomize import Kustomization
 from shared.apply import Ledger, Owner
@@ -62,7 +62,7 @@ class Clusters:
 
     def forget(self, ks: Kustomization) -> None:
         """Forget a Kustomization that is gone."""
-        owner = _owner(ks)
+        owner = owner_of(ks)
         digest = self._used_by.get(owner)
         ledger = self._remote.get(digest, self._own) if digest else self._own
         ledger.forget(owner)
@@ -75,7 +75,7 @@ class Clusters:
         await asyncio.gather(*self._closing, return_exceptions=True)
 
     async def _connect(self, ks: Kustomization, attempt: Attempt[Kustomization]) -> Ledger:
-        owner = _owner(ks)
+        owner = owner_of(ks)
         if ks.spec.kube_config is None:
             self._release(owner)
             return self._own
@@ -109,10 +109,6 @@ class Clusters:
             task = asyncio.create_task(_closed(ledger))
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
-
-
-def _owner(ks: Kustomization) -> Owner:
-    return Owner(ks.metadata.namespace or "", ks.metadata.name)
 
 
 async def _closed(ledger: Ledger) -> None:

@@ -9,12 +9,23 @@ whatever fails in between, nothing lives that the status doesn't know.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
-from kustomize_controller import build, decrypt, dependencies, healthchecks, history, memory, sources, variables
+from kustomize_controller import (
+    budget,
+    build,
+    decrypt,
+    dependencies,
+    drift,
+    healthchecks,
+    history,
+    memory,
+    sources,
+    variables,
+)
 from kustomize_controller.build import Built
-from kustomize_controller.cluster import Cluster
+from kustomize_controller.cluster import Cluster, require_all_applied
 from kustomize_controller.identity import Clusters, IdentityGone
 from kustomize_controller.keys import Keys
 from kustomize_controller.memory import Memory
@@ -131,7 +142,7 @@ class Kustomizations:
     ) -> ChangeSet:
         """Apply what was built and delete what isn't built any more. Without a request when all is as it should be."""
         recorded, desired = Inventory.from_status(ks.status.inventory), Inventory.of(built.manifests)
-        stale = recorded - desired
+        stale, drift_wanted = recorded - desired, drift.wanted(ks, built.digest)
         revision, within = attempt.about["revision"], format_duration(timeout(ks))
         message = f"Detecting drift for revision {revision} with a timeout of {within}"
         if desired - recorded:
@@ -139,7 +150,10 @@ class Kustomizations:
             await attempt.save(message)
         else:
             await attempt.progress(message)
-        changes = await cluster.apply(built.manifests, report, timeout(ks))
+        changes = await cluster.apply(built, drift_wanted, report, timeout(ks))
+        drift.tell(ks, attempt, changes)
+        require_all_applied(changes)
+        budget.require_confirmed(ks, revision, built, cluster.doomed(stale), len(recorded | desired))  # PruneHeld
         left = await cluster.prune(stale, report)
         ks.status.inventory = (desired | left).to_status()
         return changes
@@ -155,12 +169,6 @@ def timeout(ks: Kustomization) -> float:
 def retry_interval(ks: Kustomization) -> float:
     """Seconds between a failure and the next attempt."""
     return parse_duration(ks.spec.retry_interval or ks.spec.interval)
-
-
-def unbuilt(ks: Kustomization) -> Iterable[str]:
-    """The fields set on a Kustomization that this version doesn't have."""
-    if ks.spec.ignore:
-        yield "spec.ignore"
 
 
 def kind(kustomizations: Kustomizations) -> Kind[Kustomization]:
@@ -184,6 +192,7 @@ def kind(kustomizations: Kustomizations) -> Kind[Kustomization]:
         ),
         configs=variables.configs,
         retry_interval=retry_interval,
-        unbuilt=unbuilt,
+        abnormal=(budget.HELD,),
+        annotations=(budget.CONFIRM,),
         forget=kustomizations.forget,
     )

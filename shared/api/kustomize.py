@@ -92,6 +92,36 @@ class PostBuild(Part, kw_only=True):
     them even then, so that defaults are filled in and $${…} is unescaped."""
 
 
+class DriftDetection(Part, kw_only=True):
+    """What to do when applied objects were changed or deleted in the cluster."""
+
+    mode: Annotated[str, schema(enum=["enabled", "warn", "disabled"])] | None = None
+    """enabled (meant when unset) corrects at once, warn tells who changed what and leaves it, disabled doesn't look.
+    An object's label or annotation kustomize.toolkit.fluxcd.io/driftDetection says it for that object. Whatever the
+    mode, an object is applied when the source changes it."""
+    ignore: list[IgnoreRule] = []
+    """Fields of applied objects that others may own, as well as those of spec.ignore."""
+
+
+class PrunePolicy(Part, kw_only=True):
+    """How much may be deleted without asking."""
+
+    max_delete: (
+        Annotated[
+            Any,
+            schema(
+                any_of=[{"type": "integer"}, {"type": "string"}],
+                int_or_string=True,
+                minimum=0,
+                pattern="^([0-9]+|[0-9]{1,2}%|100%)$",
+            ),
+        ]
+        | None
+    ) = None
+    """So many objects, such as 10, or such a part of all that were applied, such as 25%, may be deleted at once because
+    the source doesn't have them any more; when there are more, none is, until it is confirmed. No limit when unset."""
+
+
 class KustomizationSpec(Part, kw_only=True):
     """What to build, where to apply it, and when that counts as done."""
 
@@ -115,6 +145,9 @@ class KustomizationSpec(Part, kw_only=True):
     prune: bool
     """Delete what was applied once the source no longer has it. Objects with the annotation or label
     kustomize.toolkit.fluxcd.io/prune: disabled are kept."""
+    prune_policy: PrunePolicy | None = None
+    """Holds large deletions until they are confirmed. When the source says that nothing is to be applied any more,
+    deleting everything has to be confirmed in any case."""
     deletion_policy: Annotated[str, schema(enum=["MirrorPrune", "Delete", "WaitForTermination", "Orphan"])] | None = (
         None
     )
@@ -133,6 +166,8 @@ class KustomizationSpec(Part, kw_only=True):
     """Changes to the built objects, in this order."""
     ignore: list[IgnoreRule] = []
     """Fields of applied objects that others may own: neither set on an existing object nor corrected."""
+    drift_detection: DriftDetection | None = None
+    """What to do when applied objects were changed in the cluster; they are corrected when unset."""
     images: list[Image] = []
     """Container images to replace."""
     service_account_name: str | None = None
@@ -181,6 +216,44 @@ class Snapshot(Part, kw_only=True):
     """More of the content, such as its revision."""
 
 
+class DriftedField(Part, kw_only=True):
+    """A field that isn't as it was applied. Values are JSON, shortened; they are ***** where they may be secret."""
+
+    identity: ClassVar[tuple[str, ...]] = ("path",)
+
+    path: str
+    """Where, such as .spec.replicas."""
+    desired: str | None = None
+    """What the source says; nothing when unset."""
+    last_applied: str | None = None
+    """What was applied last; nothing when unset."""
+    live: str | None = None
+    """What the cluster has; nothing when unset."""
+    manager: str | None = None
+    """The field manager that wrote it last, as far as the cluster knows."""
+    operation: str | None = None
+    """How: Apply or Update."""
+    time: str | None = None
+    """When."""
+
+
+class DriftedObject(Part, kw_only=True):
+    """An applied object that was changed or deleted in the cluster, and is left so."""
+
+    identity: ClassVar[tuple[str, ...]] = ("id",)
+
+    id: str
+    """The object as namespace_name_group_kind, as in the inventory."""
+    v: str
+    """Its API version, without the group."""
+    change: str
+    """changed or deleted."""
+    fields: list[DriftedField] = []
+    """Which fields; ten at most."""
+    more_fields: Int64 | None = None
+    """How many fields differ beside these."""
+
+
 class KustomizationStatus(Status, kw_only=True):
     """What was last applied."""
 
@@ -192,6 +265,8 @@ class KustomizationStatus(Status, kw_only=True):
     """The revision of the source that was last tried."""
     inventory: Inventory | None = None
     """The objects that were applied and not yet removed."""
+    drift: list[DriftedObject] = []
+    """The objects that have drifted and are left so, where the mode is warn; twenty at most."""
     history: list[Snapshot] = []
     """What was reconciled, newest first; five at most."""
 

@@ -27,6 +27,8 @@ _KEYWORDS = {
     "list_map_keys": "x-kubernetes-list-map-keys",
     "map_type": "x-kubernetes-map-type",
     "preserve_unknown_fields": "x-kubernetes-preserve-unknown-fields",
+    "int_or_string": "x-kubernetes-int-or-string",
+    "any_of": "anyOf",
     "min_length": "minLength",
     "max_length": "maxLength",
     "min_items": "minItems",

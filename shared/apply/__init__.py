@@ -8,6 +8,7 @@ changed makes no call, and drift is known when it happens.
 
 from shared.apply.absence import wait_gone
 from shared.apply.changes import Change, ChangeSet
+from shared.apply.drifting import Drifted
 from shared.apply.errors import (
     ApplyError,
     HealthCheckError,
@@ -16,17 +17,20 @@ from shared.apply.errors import (
     TerminationError,
 )
 from shared.apply.identity import ObjectId, Owner
+from shared.apply.ignoring import RuleError, Rules
 from shared.apply.inventory import Inventory
 from shared.apply.ledger import Ledger
 from shared.apply.prepare import digest
-from shared.apply.pruning import prune
-from shared.apply.staging import audit, staged
+from shared.apply.pruning import doomed, prune
+from shared.apply.staging import Drift, audit, staged
 from shared.apply.waiting import wait_healthy
 
 __all__ = [
     "ApplyError",
     "Change",
     "ChangeSet",
+    "Drift",
+    "Drifted",
     "HealthCheckError",
     "Inventory",
     "Ledger",
@@ -34,9 +38,12 @@ __all__ = [
     "ObjectId",
     "Owner",
     "PruneError",
+    "RuleError",
+    "Rules",
     "TerminationError",
     "audit",
     "digest",
+    "doomed",
     "prune",
     "staged",
     "wait_gone",

@@ -9,12 +9,12 @@ at before it is touched. One that exists is applied at once; fields of managers 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 
 from shared.api.meta import Manifest
-from shared.apply import absence, errors, policies, takeover
-from shared.apply.changes import Change
-from shared.apply.identity import ObjectId, Owner
+from shared.apply import absence, errors, fields, ignoring, policies, takeover
+from shared.apply.changes import Action, Change
+from shared.apply.identity import Owner
+from shared.apply.items import Item
 from shared.apply.judgement import action_of
 from shared.apply.ledger import Ledger
 from shared.apply.live import Live
@@ -28,27 +28,6 @@ ABSENT = "1"
 """A resourceVersion that no object has any more: with it an apply creates, and is a Conflict for what exists."""
 DEFINED_WITHIN = 8.0
 """Seconds after its definition was accepted within which a kind must be served."""
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """A manifest, ready to be sent."""
-
-    id: ObjectId
-    api_version: str
-    manifest: Manifest
-    digest: bytes
-    policy: Policy
-    defined_here: bool = False
-    """The definition of its kind is applied in the same pass: it may take a moment to be served."""
-
-    @property
-    def kind(self) -> tuple[str, str]:
-        return self.api_version, self.id.kind
-
-    def change(self, action: str, live: Manifest | None = None) -> Change:
-        version = self.api_version.rpartition("/")[2]
-        return Change(self.id, version, action, desired=self.manifest, live=live)  # type: ignore[arg-type]
 
 
 class Applier:
@@ -94,26 +73,17 @@ class Applier:
         return live.takeover_due and policies.may_take_over(item.policy, live.policy)
 
     def _skip(self, item: Item) -> Change:
-        self._ledger.note_skipped(
-            self._owner, item.id, digest=item.digest, policy=item.policy, api_version=item.api_version
-        )
+        self._ledger.note_skipped(self._owner, item)
         return item.change("skipped")
 
     def _done(self, item: Item, applied: Applied, before: Live | None) -> Change:
         record = self._ledger.record(self._owner, item.id)
         after = self._ledger.reader.of_manifest(applied.manifest)
         if applied.created:
-            action = "created"
+            action: Action = "created"
         else:
             action = "configured" if before is None else action_of(before, after, record, item.digest)
-        self._ledger.note_applied(
-            self._owner,
-            item.id,
-            applied.manifest,
-            digest=item.digest,
-            policy=item.policy,
-            api_version=item.api_version,
-        )
+        self._ledger.note_applied(self._owner, item, applied.manifest)
         return item.change(action, applied.manifest)
 
     # Calls
@@ -131,7 +101,7 @@ class Applier:
         healed: set[str] = set()
         for attempt in range(1, TRIES + 1):
             try:
-                return await self._served(item, item.manifest)
+                return await self._served(item, await self._payload(item))
             except Conflict as error:
                 if errors.is_immutable(error) and self._may_recreate(item, live):
                     return await self._recreate(item)
@@ -144,6 +114,17 @@ class Applier:
                 if not await self._heal(item, error, healed):
                     raise
         raise AssertionError("unreachable")
+
+    async def _payload(self, item: Item) -> Manifest:
+        """What to send for an object that is there: fields that others may own are left as they are. Such a manifest
+        is a Conflict once somebody has written since."""
+        found = await self._find(item) if item.ignored else None
+        if found is None:
+            return item.manifest
+        entries = fields.entries_of(found)
+        sent = ignoring.yielded(item.manifest, found, item.ignored, entries, self._ledger.field_manager)
+        version = found["metadata"].get("resourceVersion")
+        return {**sent, "metadata": {**sent["metadata"], "resourceVersion": version}}
 
     async def _served(self, item: Item, manifest: Manifest) -> Applied:
         """One apply; of a kind that was defined a moment ago, as soon as it is served."""

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from shared.api.meta import Manifest
-from shared.apply import fields, policies
-from shared.apply.applying import Item
+from shared.apply import fields, ignoring, policies
 from shared.apply.diff import first_difference
 from shared.apply.identity import ObjectId, Owner
+from shared.apply.items import Item
 from shared.apply.ledger import Ledger
 from shared.apply.live import Live
 from shared.kube.client import Client
@@ -32,6 +32,8 @@ class Looked:
 
     found: dict[ObjectId, Manifest] = field(default_factory=dict)
     """The live objects. One that doesn't carry the owner's labels may be left out."""
+    absent: set[ObjectId] = field(default_factory=set)
+    """Those that were asked for by name and aren't there."""
     unread: dict[ObjectId, ApiError] = field(default_factory=dict)
     """Those that could not be asked for, and why."""
 
@@ -50,6 +52,14 @@ async def look(client: Client, owner: Owner, items: Sequence[Item]) -> Looked:
                 for id in ids:
                     group.create_task(_get(client, kind[0], id, looked))
     return looked
+
+
+async def look_at_each(client: Client, items: Iterable[Item], looked: Looked) -> None:
+    """Asks for each of these by its name, where that wasn't done: an object that has lost its labels isn't listed."""
+    async with asyncio.TaskGroup() as group:
+        for item in items:
+            if item.id not in looked.found and item.id not in looked.unread and item.id not in looked.absent:
+                group.create_task(_get(client, item.api_version, item.id, looked))
 
 
 async def _list(
@@ -75,7 +85,7 @@ async def _get(client: Client, api_version: str, id: ObjectId, looked: Looked) -
     try:
         looked.found[id] = await client.get(api_version, id.kind, id.name, id.namespace)
     except NotFound:
-        return
+        looked.absent.add(id)
     except ApiError as error:
         looked.unread[id] = error
 
@@ -87,7 +97,10 @@ def difference(item: Item, manifest: Manifest, live: Live, manager: str) -> str:
     ours = fields.own(fields.entries_of(manifest), manager)
     if ours is None:
         return ".metadata.managedFields"
-    return first_difference(item.manifest, manifest, ours.get("fieldsV1") or {}) or ""
+    owned = ours.get("fieldsV1") or {}
+    if not item.ignored:
+        return first_difference(item.manifest, manifest, owned) or ""
+    return first_difference(*ignoring.compared(item.manifest, manifest, owned, item.ignored)) or ""
 
 
 async def audit(client: Client, items: Iterable[Item], *, owner: Owner, ledger: Ledger) -> Mapping[ObjectId, str]:

@@ -7,13 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from shared.api.meta import Manifest
 from shared.apply.identity import ObjectId
 
-Action = Literal["created", "configured", "unchanged", "skipped", "deleted", "terminating"]
-"""`deleted`: we asked for it just now. `terminating`: that was before, and the object is still there."""
+if TYPE_CHECKING:
+    from shared.apply.drifting import Drifted
+
+Action = Literal["created", "configured", "unchanged", "skipped", "drifted", "parked", "deleted", "terminating"]
+"""`deleted`: we asked for it just now. `terminating`: that was before, and the object is still there. `drifted`: it
+isn't as we left it, and stays so. `parked`: nobody has defined its kind yet."""
+APPLIED: tuple[Action, ...] = ("created", "configured", "unchanged", "drifted")
+"""The object is there, or was, as it was applied now or before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,12 @@ class Change:
     desired: Manifest | None = field(default=None, repr=False, compare=False)
     live: Manifest | None = field(default=None, repr=False, compare=False)
     """The object as the server answered, when it was asked."""
+    drift: Drifted | None = field(default=None, repr=False, compare=False)
+    """Of a drifted object: how."""
+
+    @property
+    def api_version(self) -> str:
+        return self.id.api_version(self.version)
 
     @property
     def settled(self) -> bool:

@@ -1,6 +1,6 @@
 """Is a live object what we want it to be? Decided from the object and its managedFields, without a dry run.
 
-    desired, live, our field set → the first path that differs, or None
+    desired, live, our field set → the places that differ
 
 Two things must hold: every desired value is in the live object, and our field set is what desired spells out: no more
 (a field that left the source has to leave the object) and no less (a field that is somebody else's has to be ours). The
@@ -11,10 +11,10 @@ in any case, and costs a call.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -54,11 +54,30 @@ _DEFAULTS: Mapping[str, Any] = {
     "status": {"phase": "Pending"},  # of claims, in the templates of stateful sets
 }
 _NONE: Mapping[str, Any] = {}
+MISSING: Final = object()
+"""In place of a value where there is none; null is one."""
+
+
+class Difference(NamedTuple):
+    """A place in which a live object isn't as desired."""
+
+    path: str
+    """Such as `.spec.ports[0].port`."""
+    keys: tuple[str, ...]
+    """The same as field sets have it."""
+    desired: Any
+    live: Any
+    """MISSING, as `desired`, where there is nothing."""
 
 
 def first_difference(desired: Mapping[str, Any], live: Mapping[str, Any], ours: Fields) -> str | None:
-    """The path, such as `.spec.replicas`, of the first thing that an apply would change; None when it would change
-    nothing. `ours` is the field set of our Apply entry."""
+    """The path of the first thing that an apply would change; None when it would change nothing."""
+    found = next(differences(desired, live, ours), None)
+    return None if found is None else found.path
+
+
+def differences(desired: Mapping[str, Any], live: Mapping[str, Any], ours: Fields) -> Iterator[Difference]:
+    """Everything that an apply would change. `ours` is the field set of our Apply entry."""
     wanted = {key: value for key, value in desired.items() if key not in _NOT_OWNED}
     metadata = {k: v for k, v in (desired.get("metadata") or {}).items() if k not in _NOT_OWNED_METADATA}
     wanted["metadata"] = metadata
@@ -66,7 +85,26 @@ def first_difference(desired: Mapping[str, Any], live: Mapping[str, Any], ours: 
         del wanted["metadata"]
     owned = {key: value for key, value in ours.items() if key != "f:status"}
     is_built_in = schema.lookup(str(desired.get("apiVersion")), str(desired.get("kind"))) is not None
-    return _Comparison(_DEFAULTS if is_built_in else {}).of_map(wanted, live, owned, "", quantity=False)
+    return _Comparison(_DEFAULTS if is_built_in else {}).of_map(wanted, live, owned, _ROOT, quantity=False)
+
+
+class _Place(NamedTuple):
+    """Where we are in an object."""
+
+    path: str
+    keys: tuple[str, ...]
+
+    def field(self, name: str) -> _Place:
+        return _Place(f"{self.path}.{name}", (*self.keys, f"f:{name}"))
+
+    def item(self, shown: int | str, key: str) -> _Place:
+        return _Place(f"{self.path}[{shown}]", (*self.keys, key))
+
+    def differs(self, desired: Any, live: Any) -> Difference:
+        return Difference(self.path, self.keys, desired, live)
+
+
+_ROOT = _Place("", ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,62 +113,60 @@ class _Comparison:
     """What the server fills in where desired says nothing, within values that are owned as a whole. Empty for custom
     resources: nothing is known of theirs, and to them an empty value may not be the same as none."""
 
-    def of_value(self, desired: Any, live: Any, owned: Any, path: str, *, quantity: bool) -> str | None:
+    def of_value(self, desired: Any, live: Any, owned: Any, place: _Place, *, quantity: bool) -> Iterator[Difference]:
         if desired is None and live is None:
-            return None
+            return
         children = [key for key in owned if key != "."] if isinstance(owned, dict) else []
         if isinstance(desired, dict) and isinstance(live, dict) and children:
-            return self.of_map(desired, live, owned, path, quantity=quantity)
-        if isinstance(desired, list) and isinstance(live, list) and children:
-            return self.of_list(desired, live, owned, path)
-        return None if same(desired, live, quantity=quantity, defaults=self.defaults) else path
+            yield from self.of_map(desired, live, owned, place, quantity=quantity)
+        elif isinstance(desired, list) and isinstance(live, list) and children:
+            yield from self.of_list(desired, live, owned, place)
+        elif not same(desired, live, quantity=quantity, defaults=self.defaults):
+            yield place.differs(desired, live)
 
     def of_map(
-        self, desired: Mapping[str, Any], live: Mapping[str, Any], owned: Fields, path: str, *, quantity: bool
-    ) -> str | None:
+        self, desired: Mapping[str, Any], live: Mapping[str, Any], owned: Fields, place: _Place, *, quantity: bool
+    ) -> Iterator[Difference]:
         named = {key[2:] for key in owned if key.startswith("f:")}
         for key, value in desired.items():
-            here = f"{path}.{key}"
+            here = place.field(key)
             if key not in live:
-                if not _is_empty(value):
-                    return here
-                if key in named or value is None or self.defaults:
-                    continue
-                return here
-            if key not in named:
-                if self.defaults and _is_empty(value) and _is_empty(live[key]):
-                    continue
-                return here
-            is_quantity = key in _QUANTITY_MAPS if isinstance(value, dict) else quantity or key in _QUANTITY_FIELDS
-            found = self.of_value(value, live[key], owned[f"f:{key}"], here, quantity=is_quantity)
-            if found is not None:
-                return found
-        gone = sorted(named - desired.keys())
-        return f"{path}.{gone[0]}" if gone else None
+                if not _is_empty(value) or not (key in named or value is None or self.defaults):
+                    yield here.differs(value, MISSING)
+            elif key not in named:
+                if not (self.defaults and _is_empty(value) and _is_empty(live[key])):
+                    yield here.differs(value, live[key])
+            else:
+                is_quantity = key in _QUANTITY_MAPS if isinstance(value, dict) else quantity or key in _QUANTITY_FIELDS
+                yield from self.of_value(value, live[key], owned[f"f:{key}"], here, quantity=is_quantity)
+        for key in sorted(named - desired.keys()):
+            yield place.field(key).differs(MISSING, live.get(key, MISSING))
 
-    def of_list(self, desired: list[Any], live: list[Any], owned: Fields, path: str) -> str | None:
+    def of_list(self, desired: list[Any], live: list[Any], owned: Fields, place: _Place) -> Iterator[Difference]:
         """Items by their keys, or by their value; an order that differs makes no difference to an apply."""
         left = {key for key in owned if key != "."}
         for index, item in enumerate(desired):
-            here = f"{path}[{index}]"
             key = _owned_item(item, left)
             if key is None:
-                return here
+                yield place.item(index, f"i:{index}").differs(item, MISSING)
+                continue
+            here = place.item(index, key)
             left.discard(key)
             keys = item_keys(key)
             if keys is None:
                 if item not in live:
-                    return here
+                    yield here.differs(item, MISSING)
                 continue
             there = find_item(live, keys)
             if there is None:
-                return here
+                yield here.differs(item, MISSING)
+                continue
             # Keys that have a default are owned although desired may leave them to it.
             spelled = {name: child for name, child in owned[key].items() if not _is_defaulted(name, keys, item)}
-            found = self.of_value(item, there, spelled, here, quantity=False)
-            if found is not None:
-                return found
-        return f"{path}[{sorted(left)[0]}]" if left else None
+            yield from self.of_value(item, there, spelled, here, quantity=False)
+        for key in sorted(left):
+            found = find_item(live, item_keys(key) or {}) if item_keys(key) else None
+            yield place.item(key, key).differs(MISSING, MISSING if found is None else found)
 
 
 def _owned_item(item: Any, owned: set[str]) -> str | None:

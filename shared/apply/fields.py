@@ -115,6 +115,37 @@ def conflicting(theirs: Fields, desired: Any) -> Fields:
     return result
 
 
+def holds(fields: Fields, keys: Iterable[str]) -> bool:
+    """Is a place, or the whole that it is a part of, in the set?"""
+    for key in keys:
+        if key not in fields:
+            return False
+        fields = fields[key]
+        if not fields:
+            return True
+    return True
+
+
+def at(fields: Fields, keys: Iterable[str]) -> Fields | None:
+    """What the set has below a place: empty when it has it as a whole; None when it doesn't have it."""
+    for key in keys:
+        if key not in fields:
+            return None
+        fields = fields[key]
+    return fields
+
+
+def paths(fields: Fields, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The keys that lead to everything in the set that has nothing below it."""
+    for key, child in fields.items():
+        if key == ".":
+            continue
+        if child.keys() - {"."}:
+            yield from paths(child, (*above, key))
+        else:
+            yield (*above, key)
+
+
 def leaves(fields: Fields, path: str = "") -> Iterator[str]:
     """Every owned path, for messages and tests: `.spec.ports[k:{"port":80}].name`."""
     for key, child in fields.items():

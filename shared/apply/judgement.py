@@ -7,13 +7,26 @@ from typing import Literal
 
 from shared.apply import policies
 from shared.apply.changes import Action
+from shared.apply.drifting import Drifted
 from shared.apply.identity import ObjectId, Owner
-from shared.apply.live import Live
-from shared.apply.policies import Policy
+from shared.apply.ignoring import Pointer
+from shared.apply.items import Item
+from shared.apply.live import Edition, Live
+from shared.apply.policies import Mode, Policy
 
 Drift = Literal["", "changed", "deleted", "taken"]
 """`taken`: another owner applied it. That is corrected when we are asked to, and wakes nobody: two owners that both
 want an object would else fight over it without a pause."""
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """Drift that is only reported."""
+
+    drifted: Drifted | None
+    """How; None when all values are as they were, and only their owners aren't."""
+    at: Edition | None
+    """The edition of the live object that was looked at; None when it was gone."""
 
 
 @dataclass(slots=True)
@@ -27,6 +40,10 @@ class Record:
     """Of the manifest that was applied."""
     policy: Policy
     """What that manifest asks for."""
+    ignored: tuple[Pointer, ...] = ()
+    """The fields of it that others may own."""
+    drift_mode: Mode = "enabled"
+    """What becomes of drift where the object itself says nothing."""
     uid: str = ""
     version: int = 0
     fields: bytes = b""
@@ -39,8 +56,21 @@ class Record:
     """The resourceVersion at which it was found healthy; 0 for never."""
     strikes: int = 0
     """How often it drifted shortly after we had corrected it."""
+    left: Left | None = None
+    """It was found not to be as we left it, and nothing was done about that."""
     corrected: float = 0.0
     """When we last applied it, in seconds of the ledger's clock."""
+
+    @classmethod
+    def of(cls, item: Item, owner: Owner) -> Record:
+        """Of an object about which no more is known than that it was dealt with."""
+        return cls(
+            item.id, owner, item.api_version, item.digest, item.policy, ignored=item.ignored, drift_mode=item.drift
+        )
+
+    def is_of(self, item: Item) -> bool:
+        """Was it made of the same manifest, to be kept in the same way?"""
+        return (self.digest, self.ignored, self.drift_mode) == (item.digest, item.ignored, item.drift)
 
 
 def judge(record: Record, live: Live | None, *, version: int = 0) -> Drift:
@@ -49,10 +79,15 @@ def judge(record: Record, live: Live | None, *, version: int = 0) -> Drift:
     if record.skipped:
         theirs = live.policy if live is not None else Policy.NONE
         return "changed" if policies.may_apply(record.policy, theirs, exists=live is not None) else ""
+    if policies.drift_mode(record.policy, live.policy if live else Policy.NONE, record.drift_mode) == "disabled":
+        return ""
     if live is None:
-        return record.drift if version < record.version else "deleted"
+        is_known = record.left is not None and record.left.at is None
+        return "" if is_known else record.drift if version < record.version else "deleted"
     if live.version < record.version:
         return record.drift
+    if record.left is not None:
+        return "" if live.edition == record.left.at else "changed"
     if live.policy & (Policy.IGNORE | Policy.RECONCILE_DISABLED):
         return ""
     if live.uid != record.uid:

@@ -21,8 +21,10 @@ from typing import TypeAlias
 
 from shared.api.meta import Manifest
 from shared.apply import policies
+from shared.apply.drifting import Drifted
 from shared.apply.identity import DEFAULT_GROUP, ObjectId, Owner
-from shared.apply.judgement import Drift, Record, judge
+from shared.apply.items import Item
+from shared.apply.judgement import Drift, Left, Record, judge
 from shared.apply.live import Live, Reader
 from shared.apply.parked import Parked
 from shared.apply.policies import Policy
@@ -188,17 +190,30 @@ class Ledger:
         if record.id not in self._in_flight and (live := self.live(record.id, record.api_version)) is not None:
             self._judge(record.id, live, live.version)
 
-    def note_applied(
-        self, owner: Owner, id: ObjectId, live: Manifest, *, digest: bytes, policy: Policy, api_version: str
-    ) -> Record:
+    def note_applied(self, owner: Owner, item: Item, live: Manifest) -> None:
         """An object is as we want it: `live` is the server's answer, or what an audit found."""
-        seen = self.reader.of_manifest(live)
-        record = Record(id, owner, api_version, digest, policy, uid=seen.uid, version=seen.version, fields=seen.fields)
+        seen, record = self.reader.of_manifest(live), Record.of(item, owner)
+        record.uid, record.version, record.fields = seen.uid, seen.version, seen.fields
         self.note(record)
-        return record
 
-    def note_skipped(self, owner: Owner, id: ObjectId, *, digest: bytes, policy: Policy, api_version: str) -> None:
-        self.note(Record(id, owner, api_version, digest, policy, skipped=True))
+    def note_skipped(self, owner: Owner, item: Item) -> None:
+        """An object is not applied, because of a policy."""
+        record = Record.of(item, owner)
+        record.skipped = True
+        self.note(record)
+
+    def note_left(self, owner: Owner, item: Item, live: Manifest | None, drifted: Drifted | None) -> None:
+        """An object isn't as we left it, and stays so. The next change of it wakes the owner again."""
+        record = Record.of(item, owner)
+        seen = None if live is None else self.reader.of_manifest(live)
+        record.left = Left(drifted, None if seen is None else seen.edition)
+        if seen is not None:
+            record.uid, record.version = seen.uid, seen.version
+        self.note(record)
+
+    def note_unwatched(self, owner: Owner, item: Item) -> None:
+        """An object was applied before, and nobody wants to know what became of it."""
+        self.note(Record.of(item, owner))
 
     def note_leaving(self, owner: Owner, id: ObjectId, api_version: str, uid: str) -> None:
         """An object was deleted and is still there: its end will wake the owner."""
@@ -284,7 +299,11 @@ class Ledger:
     def trusts(self, record: Record) -> bool:
         """Is the object as we left it, and would we know if it weren't? An object that was skipped and doesn't carry
         our labels is one that the watches can't see."""
-        if record.drift or record.leaving or not self.follows((record.api_version, record.id.kind)):
+        if record.drift or record.leaving:
+            return False
+        if policies.drift_mode(record.policy, Policy.NONE, record.drift_mode) == "disabled":
+            return True
+        if not self.follows((record.api_version, record.id.kind)):
             return False
         if record.skipped and policies.may_apply(record.policy, Policy.NONE, exists=False):
             return self.live(record.id, record.api_version) is not None

@@ -5,9 +5,10 @@ metadata (of a watch, or of an answer) → Live
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -16,6 +17,8 @@ from shared.apply.identity import DEFAULT_GROUP
 from shared.apply.policies import Policy
 from shared.apply.takeover import Predecessors
 from shared.kube.watch import Metadata
+
+Edition: TypeAlias = tuple[str, int, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,13 @@ class Live:
     takeover_due: bool
     """A predecessor's fields or leftovers are on it."""
     deleting: bool
+    touched: bytes
+    """A digest of who wrote it and when, without what was written to its status."""
+
+    @property
+    def edition(self) -> Edition:
+        """Differs when anything but the status may have changed."""
+        return self.uid, self.generation or self.version, self.touched
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +92,10 @@ class Reader:
     ) -> Live:
         ours: _Entry | None = None
         is_due = takeover.has_leftovers(labels, annotations)
+        touched = hashlib.blake2b(digest_size=8)
         for entry in entries:
+            if not entry.subresource:
+                touched.update(f"{entry.manager}\0{entry.operation}\0{entry.time}\0".encode())
             if entry.manager == self.predecessors.manager and entry.operation == "Apply" and not entry.subresource:
                 ours = entry
             elif self.predecessors.include(entry.manager, entry.operation, entry.subresource):
@@ -98,6 +111,7 @@ class Reader:
             policy=policies.read(labels, annotations, self.group),
             takeover_due=is_due,
             deleting=deleting,
+            touched=touched.digest(),
         )
 
 

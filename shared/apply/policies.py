@@ -3,17 +3,21 @@
     labels, annotations → policies
 
 `<group>/ssa: Override | Merge | IfNotPresent | Ignore`, `<group>/reconcile: disabled`, `<group>/force: enabled`,
-`<group>/prune: disabled`; values in any case, as a label or an annotation. Which copy of an object is read stands at
-each rule: the source's (desired), the cluster's (live), or either.
+`<group>/prune: disabled`, `<group>/driftDetection: enabled | warn | disabled`; values in any case, as a label or an
+annotation. Which copy of an object is read stands at each rule: the source's (desired), the cluster's (live), or
+either.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Flag, auto
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from shared.apply.identity import DEFAULT_GROUP
+
+Mode: TypeAlias = Literal["enabled", "warn", "disabled"]
+"""What becomes of drift: it is corrected, reported, or not looked for."""
 
 
 class Policy(Flag):
@@ -30,6 +34,9 @@ class Policy(Flag):
     """Delete and create it when a field that can't be changed has changed."""
     PRUNE_DISABLED = auto()
     """Never prune it."""
+    DRIFT_ENABLED = auto()
+    DRIFT_WARN = auto()
+    DRIFT_DISABLED = auto()
 
 
 _VALUES = {
@@ -39,8 +46,16 @@ _VALUES = {
     ("reconcile", "disabled"): Policy.RECONCILE_DISABLED,
     ("force", "enabled"): Policy.FORCE,
     ("prune", "disabled"): Policy.PRUNE_DISABLED,
+    ("driftDetection", "enabled"): Policy.DRIFT_ENABLED,
+    ("driftDetection", "warn"): Policy.DRIFT_WARN,
+    ("driftDetection", "disabled"): Policy.DRIFT_DISABLED,
 }
 _NAMES = frozenset(name for name, _ in _VALUES)
+_MODES: tuple[tuple[Policy, Mode], ...] = (
+    (Policy.DRIFT_DISABLED, "disabled"),
+    (Policy.DRIFT_WARN, "warn"),
+    (Policy.DRIFT_ENABLED, "enabled"),
+)
 
 
 def read(labels: Mapping[str, Any] | None, annotations: Mapping[str, Any] | None, group: str = DEFAULT_GROUP) -> Policy:
@@ -79,3 +94,12 @@ def may_recreate(desired: Policy, live: Policy) -> bool:
 
 def may_prune(live: Policy) -> bool:
     return not live & (Policy.PRUNE_DISABLED | Policy.RECONCILE_DISABLED | Policy.IGNORE)
+
+
+def drift_mode(desired: Policy, live: Policy, default: Mode) -> Mode:
+    """What the source says of the object; where it says nothing, what the cluster says; else the owner's."""
+    for policy in (desired, live):
+        for flag, mode in _MODES:
+            if policy & flag:
+                return mode
+    return default

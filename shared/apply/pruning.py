@@ -69,6 +69,26 @@ async def prune(
     return changes
 
 
+def doomed(stale: Inventory, *, owner: Owner, ledger: Ledger) -> list[ObjectId]:
+    """Those of `stale` that a prune would delete, as far as that is known without asking: not those that are gone, on
+    their way out, another owner's, or to be spared."""
+    return [id for id in stale if _is_doomed(id, stale.api_version(id), owner, ledger)]
+
+
+def _is_doomed(id: ObjectId, api_version: str, owner: Owner, ledger: Ledger) -> bool:
+    record = ledger.record(owner, id)
+    if record is not None and record.leaving:
+        return False
+    if not ledger.follows((api_version, id.kind)):
+        return True
+    live = ledger.live(id, api_version)
+    return live is not None and not live.deleting and _may_delete(live, owner)
+
+
+def _may_delete(live: Live, owner: Owner) -> bool:
+    return live.owner == (owner.namespace, owner.name) and policies.may_prune(live.policy)
+
+
 class _Pruner:
     def __init__(self, client: Client, owner: Owner, ledger: Ledger, propagation: Propagation) -> None:
         self._client, self._owner, self._ledger, self._propagation = client, owner, ledger, propagation
@@ -93,7 +113,7 @@ class _Pruner:
                 live = await self._find(api_version, id)
             if live is None:
                 return Change(id, version, "terminating" if before else "deleted")
-            if not self._may_delete(live):
+            if not _may_delete(live, self._owner):
                 return Change(id, version, "skipped")
             if live.deleting:
                 return Change(id, version, "terminating", gone=False, uid=live.uid)
@@ -113,9 +133,6 @@ class _Pruner:
                 continue
             return Change(id, version, "deleted", gone=not left, uid=live.uid)
         raise AssertionError("unreachable")
-
-    def _may_delete(self, live: Live) -> bool:
-        return live.owner == (self._owner.namespace, self._owner.name) and policies.may_prune(live.policy)
 
     async def _find(self, api_version: str, id: ObjectId) -> Live | None:
         try:

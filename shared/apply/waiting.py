@@ -18,7 +18,7 @@ from typing import Protocol, TypeAlias
 
 from shared import health
 from shared.api.meta import Manifest, format_duration
-from shared.apply.changes import Change
+from shared.apply.changes import APPLIED, Change
 from shared.apply.errors import HealthCheckError
 from shared.apply.identity import ObjectId, Owner
 from shared.apply.ledger import Ledger
@@ -92,7 +92,7 @@ async def wait_healthy(
         targets = [
             Target(change.id, change.id.api_version(change.version), change.live)
             for change in changes
-            if change.action in ("created", "configured", "unchanged")
+            if change.action in APPLIED
         ]
     else:
         targets = [await _target(client, reference, changes, owner) for reference in listed]

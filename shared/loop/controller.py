@@ -253,6 +253,7 @@ class Controller:
         if not kind.claimed and FINALIZER in obj.metadata.finalizers:
             await self._disclaim(attempt)
         if kind.static:
+            await kind.reconcile(obj, attempt)
             return None
         if getattr(obj.spec, "suspend", False):
             attempt.log.debug("suspended")

@@ -59,6 +59,8 @@ class Kind(Generic[R]):
     wakes: tuple[Wake[R], ...] = ()
     configs: Callable[[R], Iterable[ConfigRef]] = field(default=lambda _: ())
     """The ConfigMaps and Secrets whose change makes an object due, when they carry the watch label."""
+    annotations: tuple[str, ...] = ()
+    """The annotations of an object whose change makes it due, beside the one that asks for a reconciliation."""
     retry_interval: Callable[[R], float | None] = field(default=lambda _: None)
     """Seconds between a failure and the next attempt; None for exponential backoff."""
     unbuilt: Callable[[R], Iterable[str]] = field(default=lambda _: ())
@@ -69,7 +71,8 @@ class Kind(Generic[R]):
     passive: Callable[[R], bool] = field(default=lambda _: False)
     """Whether an object only holds settings for others: nothing is done for it and nothing written to it."""
     static: bool = False
-    """Whether objects of this kind have no status: they are watched, and `reconcile` is never called."""
+    """Whether objects of this kind have no status: `reconcile` notes what they say, and what it returns is written
+    nowhere."""
     claimed: bool = True
     """Whether objects get our finalizer. Where not, one that an earlier version put there is taken off."""
     known_first: bool = False

@@ -8,14 +8,16 @@ from typing import Any
 import pytest
 
 from shared.apply import ObjectId, Owner, policies
-from shared.apply.judgement import Record, action_of, judge
+from shared.apply.judgement import Left, Record, action_of, judge
 from shared.apply.live import Live, Reader
 from shared.apply.policies import Policy
 from shared.apply.takeover import LAST_APPLIED, Predecessors
 
 OWNER = Owner("apps", "web")
 ID = ObjectId("", "ConfigMap", "apps", "config")
-LIVE = Live("uid-1", 10, 1, ("apps", "web"), b"fields", "t1", Policy.NONE, takeover_due=False, deleting=False)
+LIVE = Live(
+    "uid-1", 10, 1, ("apps", "web"), b"fields", "t1", Policy.NONE, takeover_due=False, deleting=False, touched=b"t1"
+)
 RECORD = Record(ID, OWNER, "v1", b"digest", Policy.NONE, uid="uid-1", version=10, fields=b"fields")
 
 
@@ -50,6 +52,19 @@ def live(**changes: Any) -> Live:
         ({"skipped": True, "policy": Policy.IF_NOT_PRESENT}, None, "changed"),
         ({"skipped": True}, live(policy=Policy.RECONCILE_DISABLED), ""),
         ({"skipped": True}, live(), "changed"),
+        # nobody wants to know
+        ({"drift_mode": "disabled"}, live(fields=b"other"), ""),
+        ({"drift_mode": "disabled"}, None, ""),
+        ({"policy": Policy.DRIFT_DISABLED}, live(fields=b"other"), ""),
+        ({}, live(fields=b"other", policy=Policy.DRIFT_DISABLED), ""),
+        ({"policy": Policy.DRIFT_ENABLED}, live(fields=b"other", policy=Policy.DRIFT_DISABLED), "changed"),
+        ({"drift_mode": "warn"}, live(fields=b"other"), "changed"),
+        # drift that was reported, and is left as it is
+        ({"left": Left(None, live(fields=b"other").edition)}, live(fields=b"other"), ""),
+        ({"left": Left(None, live(fields=b"other").edition)}, live(fields=b"other", touched=b"t2"), "changed"),
+        ({"left": Left(None, live(fields=b"other").edition)}, None, "deleted"),
+        ({"left": Left(None, None)}, None, ""),
+        ({"left": Left(None, None)}, live(), "changed"),
     ],
 )
 def test_drift(record: dict[str, Any], now: Live | None, drift: str) -> None:

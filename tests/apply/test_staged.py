@@ -144,9 +144,21 @@ async def test_a_failed_pass_is_not_in_sync(world: World) -> None:
     assert calls == {"apply": 1}
 
 
-async def test_an_unknown_kind_is_named(world: World) -> None:
-    with pytest.raises(apply.ApplyError, match=r'no matches for kind "Gizmo" in version "nowhere\.example\.com/v1"'):
-        await world.apply(gizmo("nowhere.example.com"))
+async def test_an_object_of_an_unknown_kind_is_parked_and_the_rest_goes_on(world: World) -> None:
+    changes = await world.apply(gizmo("nowhere.example.com"), config_map(), gizmo("nowhere.example.com", "two"))
+    assert sorted(change.action for change in changes) == ["created", "parked", "parked"]
+    assert await world.data() == {"key": "blue"}
+    assert len(world.ledger.parked) == 1
+
+
+async def test_what_is_parked_in_an_early_stage_holds_up_no_later_one(world: World) -> None:
+    unknown = {"apiVersion": "nowhere.example.com/v1", "kind": "GizmoClass", "metadata": {"name": "first"}}
+    changes = await world.apply(unknown, config_map())
+    assert [(change.id.kind, change.action) for change in changes] == [
+        ("GizmoClass", "parked"),
+        ("ConfigMap", "created"),
+    ]
+    assert len(world.ledger.parked) == 1
 
 
 async def test_a_secrets_value_is_in_no_error(world: World) -> None:

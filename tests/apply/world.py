@@ -124,6 +124,7 @@ class World:
         desired = [self.here(manifest) for manifest in manifests]
         self.recorded |= apply.Inventory.of(desired)
         options.setdefault("owner", self.owner)
+        options.setdefault("digest", apply.digest(desired))
         return await apply.staged(options.pop("client", self.client), desired, ledger=self.ledger, **options)
 
     async def reconcile(self, *manifests: Manifest, **options: Any) -> apply.ChangeSet:
