@@ -5,6 +5,7 @@ Here are its flags and its wiring, nothing else.
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from shared.loop.flags import Flag
 from shared.loop.kinds import Kind
 from source_controller import bucket, gitrepository, helmchart, helmrepository, ocirepository
 from source_controller.publish import Publisher
+from source_controller.signatures.images import Signatures
 
 NAME = "source-controller"
 FLAGS = (
@@ -86,12 +88,13 @@ async def build(runtime: process.Runtime) -> Sequence[Kind[Any]]:
     )
     runtime.services.push_async_callback(git.mirrors.close)
     publisher = Publisher(store)
+    signatures = Signatures(Path(os.environ.get("TUF_ROOT") or tempfile.mkdtemp(prefix="sigstore-")))
     sizes = helmrepository.Sizes(
         options.helm_index_max_size, options.helm_chart_max_size, options.helm_chart_file_max_size
     )
     return [
         gitrepository.kind(publisher, git),
-        ocirepository.kind(publisher),
+        ocirepository.kind(publisher, signatures),
         bucket.kind(publisher),
         helmrepository.kind(publisher, sizes),
         helmchart.kind(publisher, sizes),

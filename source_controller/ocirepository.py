@@ -19,7 +19,6 @@ from shared.api.source import OCIRepository, OCIRepositoryRef
 from shared.artifact.revision import Revision
 from shared.artifact.tar import ArchiveError
 from shared.artifact.unpack import Limits, unpack
-from shared.kube.errors import NotFound
 from shared.loop.attempt import Attempt
 from shared.loop.kinds import ConfigRef, Kind
 from shared.loop.verdict import Failed, Ready
@@ -27,18 +26,19 @@ from shared.oci import registry
 from shared.oci.errors import InvalidReference, OCIError
 from shared.oci.registry import Descriptor, Manifest, Registry
 from shared.text import regex, semver
-from source_controller import cosign, registries
+from source_controller import registries, verify
 from source_controller.publish import FAILURES, Publisher, stored
 from source_controller.registries import FETCH_FAILED
-from source_controller.verify import VERIFIED, is_verified
+from source_controller.signatures import images
+from source_controller.signatures.images import Signatures
 
 HELM_CHART = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
 LATEST = "latest.tar.gz"
 _SOURCE, _REVISION = "org.opencontainers.image.source", "org.opencontainers.image.revision"
 
 
-def kind(publisher: Publisher) -> Kind[OCIRepository]:
-    """The kind, on a store."""
+def kind(publisher: Publisher, signatures: Signatures) -> Kind[OCIRepository]:
+    """The kind, on a store and on what signatures are checked with."""
 
     async def reconcile(source: OCIRepository, attempt: Attempt[OCIRepository]) -> Ready:
         spec, status = source.spec, source.status
@@ -47,8 +47,6 @@ def kind(publisher: Publisher) -> Kind[OCIRepository]:
         at = registries.address(source)  # URLInvalid stalls
         credentials = await registries.login(source, at, attempt)  # AuthenticationFailed
         transport = await registries.transport(source, attempt)
-        if spec.verify is None:
-            attempt.mark(VERIFIED, None)
 
         with attempt.workdir() as work:
             try:
@@ -58,15 +56,17 @@ def kind(publisher: Publisher) -> Kind[OCIRepository]:
                 ):
                     tag = await find_tag(source, remote)  # ReadOperationFailed
                     revision = await find_revision(source, remote, tag)  # OCIArtifactPullFailed
-                    if not is_outdated(source, revision):
+                    outdated = is_outdated(source, revision)
+                    if outdated:
+                        named = at.at(tag or Revision.parse(revision).digest)
+                        message = f"new revision '{revision}' for '{named}'"
+                        attempt.mark("ArtifactOutdated", True, "NewRevision", message)
+                        await attempt.progress(f"building artifact: {message}")
+                    await verify.require_signed_image(source, signatures, remote, revision, attempt)
+                    if not outdated:
                         message = f"artifact up-to-date with remote revision: '{revision}'"
                         attempt.event("ArtifactUpToDate", message, "trace", stored=attempt.requested)
                         return _stored(source, attempt, before)
-                    named = at.at(tag or Revision.parse(revision).digest)
-                    outdated = f"new revision '{revision}' for '{named}'"
-                    attempt.mark("ArtifactOutdated", True, "NewRevision", outdated)
-                    await attempt.progress(f"building artifact: {outdated}")
-                    await require_signed(source, remote, revision, attempt)  # SourceVerified=False
                     manifest = await pull(source, remote, revision)
                     layer = find_layer(source, manifest)  # OCIArtifactLayerOperationFailed
                     file = await fetch(source, remote, layer, work / "layer")
@@ -138,29 +138,7 @@ def is_outdated(source: OCIRepository, revision: str) -> bool:
         or status.artifact.revision != revision
         or status.observed_ignore != spec.ignore
         or status.observed_layer_selector != spec.layer_selector
-        or (spec.verify is not None and not is_verified(source))
     )
-
-
-async def require_signed(
-    source: OCIRepository, remote: Registry, revision: str, attempt: Attempt[OCIRepository]
-) -> None:
-    """Raises, with SourceVerified=False, unless the image is signed by a key of the Secret."""
-    wanted = source.spec.verify
-    if wanted is None or wanted.secret_ref is None:
-        return
-    secret = f"{source.metadata.namespace}/{wanted.secret_ref.name}"
-    try:
-        try:
-            trusted = cosign.keys(await attempt.secret(wanted.secret_ref.name))
-        except (NotFound, cosign.SignatureError) as error:
-            raise cosign.SignatureError(f"secret '{secret}': {error}") from error
-        await cosign.require_signed(remote, Revision.parse(revision).digest, trusted)
-    except (cosign.SignatureError, OCIError) as error:
-        message = f"failed to verify the signature using provider '{wanted.provider}': {error}"
-        attempt.mark(VERIFIED, False, "VerificationError", message)
-        raise Failed("VerificationError", message) from error
-    attempt.mark(VERIFIED, True, "Succeeded", f"verified signature of revision {revision}")
 
 
 async def pull(source: OCIRepository, remote: Registry, revision: str) -> Manifest:
@@ -221,20 +199,17 @@ async def publish(
 def configs(source: OCIRepository) -> Iterable[ConfigRef]:
     """The Secrets that an object reads."""
     spec = source.spec
-    keys = spec.verify.secret_ref if spec.verify else None
-    named = (spec.secret_ref, spec.cert_secret_ref, spec.proxy_secret_ref, keys)
-    return [ConfigRef("Secret", source.metadata.namespace or "", each.name) for each in named if each is not None]
+    named = [each.name for each in (spec.secret_ref, spec.cert_secret_ref, spec.proxy_secret_ref) if each is not None]
+    named += images.secrets(spec.verify)
+    return [ConfigRef("Secret", source.metadata.namespace or "", name) for name in named]
 
 
 def unbuilt(source: OCIRepository) -> Iterable[str]:
     """What this controller can't do for an object."""
     if source.spec.provider != "generic":
         yield f"spec.provider '{source.spec.provider}'"
-    wanted = source.spec.verify
-    if wanted is not None and wanted.provider != "cosign":
-        yield f"spec.verify.provider '{wanted.provider}'"
-    elif wanted is not None and wanted.secret_ref is None:
-        yield "spec.verify without secretRef (keyless)"
+    if source.spec.verify is not None and source.spec.verify.provider == "notation":
+        yield "spec.verify.provider 'notation'"
 
 
 def _extract(file: Path, root: Path) -> None:

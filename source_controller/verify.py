@@ -1,6 +1,6 @@
-"""Verification: is a commit or tag signed by a key of the Secret?
+"""Verification: is a commit, tag or image signed as spec.verify asks for?
 
-    commit, tag + public keys → SourceVerified
+    commit, tag + public keys, image + whom to trust → SourceVerified
 
 What is signed is taken from the very objects that were checked out. Each attempt has a keyring of its own that holds
 the Secret's keys and nothing else, so a key that was removed from the Secret counts no more.
@@ -8,14 +8,17 @@ the Secret's keys and nothing else, so a key that was removed from the Secret co
 
 from __future__ import annotations
 
-from shared.api.source import GitRepository, OCIRepository
-from shared.artifact.revision import of_commit
+from shared.api.source import GitRepository, HelmChart, OCIRepository
+from shared.artifact.revision import Revision, of_commit
 from shared.git.remote import Commit, Tag
 from shared.kube.errors import NotFound
 from shared.loop.attempt import Attempt
 from shared.loop.verdict import Failed, NotReady, Stalled
-from source_controller import signatures
-from source_controller.signatures import SignatureError
+from shared.oci.errors import OCIError
+from shared.oci.registry import Registry
+from source_controller.signatures import git as signatures
+from source_controller.signatures import images
+from source_controller.signatures.errors import SignatureError
 
 VERIFIED = "SourceVerified"
 
@@ -34,7 +37,7 @@ def is_due(repository: GitRepository) -> bool:
     return repository.status.source_verification_mode != wanted or not is_verified(repository)
 
 
-def is_verified(source: GitRepository | OCIRepository) -> bool:
+def is_verified(source: GitRepository | HelmChart | OCIRepository) -> bool:
     """Was what the artifact is of verified as the spec now asks for?"""
     known = next((each for each in source.status.conditions if each.type == VERIFIED), None)
     return known is not None and known.status == "True" and known.observed_generation == source.metadata.generation
@@ -61,6 +64,33 @@ async def require_signed(repository: GitRepository, commit: Commit, attempt: Att
     repository.status.source_verification_mode = mode(repository)
     attempt.mark(VERIFIED, True, "Succeeded", message)
     attempt.event("Succeeded", message, "trace")
+
+
+async def require_signed_image(
+    source: OCIRepository, using: images.Signatures, remote: Registry, revision: str, attempt: Attempt[OCIRepository]
+) -> None:
+    """Raises, with SourceVerified=False, unless the image is signed as spec.verify asks for.
+
+    What the artifact is of isn't verified again before the spec changes. An image that the trust policy lets pass
+    unproven has no such condition.
+    """
+    wanted, artifact = source.spec.verify, source.status.artifact
+    if wanted is None:
+        attempt.mark(VERIFIED, None)
+        return
+    if artifact is not None and artifact.revision == revision and is_verified(source):
+        return
+    try:
+        proof = await using.proof(wanted, attempt)
+        is_proven = await proof.require_signed(remote, Revision.parse(revision).digest)
+    except (SignatureError, OCIError) as error:
+        message = images.failed(wanted, error)
+        attempt.mark(VERIFIED, False, "VerificationError", message)
+        raise Failed("VerificationError", message) from error
+    if is_proven:
+        attempt.mark(VERIFIED, True, "Succeeded", f"verified signature of revision {revision}")
+    else:
+        attempt.mark(VERIFIED, None)
 
 
 async def _verified(

@@ -9,7 +9,9 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
-from source_controller import cosign
+from source_controller.signatures import cosign
+from source_controller.signatures.errors import SignatureError
+from source_controller.signatures.keys import Keys
 from tests.kit.registry import FLUX_CONFIG, MANIFEST, Registry
 from tests.source_controller.conftest import condition
 
@@ -146,13 +148,27 @@ async def test_removing_verification_removes_its_condition(controller, registry)
     ],
 )
 def test_a_secret_without_keys_says_so(data, problem):
-    with pytest.raises(cosign.SignatureError, match=problem):
-        cosign.keys(data)
+    with pytest.raises(SignatureError, match=problem):
+        Keys(data)
 
 
 @pytest.mark.parametrize("text", [b"", b"[]", b"{", b'{"critical": 7}', b'{"dsseEnvelope": {"signatures": [7]}}'])
 def test_what_is_no_signature_is_none(text):
     key = Key()
-    trusted = cosign.keys({"x.pub": key.public.encode()})
-    assert not cosign.is_signed(text, key.sign(text), "sha256:0", trusted)
-    assert not cosign.is_bundle_signed(text, "sha256:0", trusted)
+    trusted = Keys({"x.pub": key.public.encode()})
+    trusted.require_signed(text, {cosign.SIGNATURE: base64.b64encode(key.sign(text)).decode()})
+    with pytest.raises(SignatureError):
+        cosign.require_payload_of(text, "sha256:0")
+    with pytest.raises(SignatureError):
+        trusted.statement(text)
+
+
+async def test_a_key_on_a_larger_curve_may_sign_with_either_hash(controller, registry):
+    """Older ones of cosign always took SHA-256."""
+    key = Key("ecdsa-384")
+    key.kind = "ecdsa"
+    digest = registry.push_files("app", "v1", {"a": "1"})
+    sign(registry, digest, key)
+    await controller.secret("keys", {"ours.pub": key.public})
+    await controller.put("s", spec(registry), KIND)
+    await controller.ready("s", digest, KIND)

@@ -117,5 +117,3 @@ async def test_what_only_an_edit_can_help_stalls(controller, registry, change):
 async def test_what_is_not_built_says_so(controller, registry):
     await controller.put("s", spec(registry, verify={"provider": "notation"}, provider="aws"), KIND)
     assert "spec.provider 'aws', spec.verify.provider 'notation'" in await failed(controller, "NotImplemented")
-    await controller.put("keyless", spec(registry, verify={"provider": "cosign"}), KIND)
-    assert "keyless" in await failed(controller, "NotImplemented", "keyless")

@@ -7,8 +7,8 @@ import subprocess
 
 import pytest
 
-from source_controller import signatures
-from source_controller.signatures import SignatureError
+from source_controller.signatures import git as signatures
+from source_controller.signatures.errors import SignatureError
 from tests.kit.gitserver import GitServer, SshKey
 from tests.source_controller.conftest import condition
 

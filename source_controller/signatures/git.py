@@ -18,6 +18,7 @@ from pathlib import Path
 import gnupg
 
 from shared.git.command import in_thread
+from source_controller.signatures.errors import SignatureError
 
 _PGP, _SSH = b"-----BEGIN PGP SIGNATURE-----", b"-----BEGIN SSH SIGNATURE-----"
 _PGP_KEY = "-----BEGIN PGP PUBLIC KEY BLOCK-----"
@@ -25,10 +26,6 @@ _SSH_KEY = re.compile(r"(?:^|\s)((?:ssh-|ecdsa-|sk-)[\w@.-]+ AAAA[\w+/=]+)")
 _GPG_OPTIONS = ("--no-autostart", "--no-auto-key-retrieve", "--no-random-seed-file")
 _SECONDS = 20.0
 _NO_TRUSTED_KEY = "it is not signed by a key that is trusted"
-
-
-class SignatureError(Exception):
-    """There is no signature, or none that a trusted key made; or there is no key to check it with."""
 
 
 @dataclass(frozen=True)
