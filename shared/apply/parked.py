@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 
 from shared.apply.identity import Owner
 from shared.kube.client import Client
@@ -39,8 +39,11 @@ class Parked:
         """The owner waits for definitions of kinds in these, in place of those it waited for before."""
         missing = frozenset(api_version for api_version in api_versions if group_of(api_version))
         if missing:
+            new = missing - self._missing.get(owner, frozenset())
             self._missing[owner] = missing
             self._begin()
+            if new and self._cache is not None and self._cache.synced:
+                self._catch_up({owner: new})
         elif self._missing.pop(owner, None) and not self._missing:
             self._end()
 
@@ -56,8 +59,14 @@ class Parked:
 
     async def _follow(self, cache: Cache[str]) -> None:
         await cache.start()
-        if cache is self._cache:  # What was there before isn't news: the apply has just missed it.
+        if cache is self._cache:
             cache.on_change(self._seen)
+            self._catch_up(self._missing)
+
+    def _catch_up(self, waiting: Mapping[Owner, frozenset[str]]) -> None:
+        """A definition may have come between the apply that missed it and our watch of it."""
+        for name in self._cache.values() if self._cache is not None else ():
+            self._defined(name, waiting)
 
     def _end(self) -> None:
         cache, self._cache = self._cache, None
@@ -70,14 +79,16 @@ class Parked:
         task.add_done_callback(self._tasks.discard)
 
     def _seen(self, change: Change[str]) -> None:
-        if change.type == "deleted":
-            return
-        group = change.manifest.partition(".")[2]
+        if change.type != "deleted":
+            self._defined(change.manifest, self._missing)
+
+    def _defined(self, definition: str, waiting: Mapping[Owner, frozenset[str]]) -> None:
+        group = definition.partition(".")[2]
         loop = asyncio.get_running_loop()
-        for owner, missing in self._missing.items():
+        for owner, missing in waiting.items():
             if any(group_of(api_version) == group for api_version in missing):
                 for seconds in AGAIN:
-                    loop.call_later(seconds, self._try, owner, change.manifest)
+                    loop.call_later(seconds, self._try, owner, definition)
 
     def _try(self, owner: Owner, definition: str) -> None:
         missing = self._missing.get(owner)

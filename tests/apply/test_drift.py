@@ -197,3 +197,17 @@ async def test_a_kind_that_gets_defined_wakes_who_waits_for_it(world: World) -> 
     live = await world.live(gizmo(group))
     assert live is not None
     assert live["spec"] == {"size": 1}
+
+
+async def test_a_definition_that_comes_before_anybody_watches_for_it_is_not_missed(world: World) -> None:
+    group = f"{world.namespace}.example.com"
+    changes = await world.apply(gizmo(group, size=1))
+    assert changes.of("parked")
+    world.ledger.parked.park(world.owner, ())
+    await world.client.create(definition(group))
+    world.woken.clear()
+    world.ledger.parked.park(world.owner, [f"{group}/v1"])  # as an apply does that has just failed to find it
+    await world.until(lambda: world.woken)
+    other = apply.Owner(world.namespace, "other")
+    world.ledger.parked.park(other, [f"{group}/v1"])  # the watch runs already
+    await world.until(lambda: other in world.woken)
