@@ -48,7 +48,7 @@ FLAGS: tuple[Flag, ...] = (
         "no-remote-bases",
         "bool",
         False,
-        "Refuse kustomizations that load from elsewhere. This version always refuses them, whatever is set.",
+        "Refuse kustomizations that load from elsewhere: all that they name must be files of the source's artifact.",
     ),
     Flag(
         "override-manager",

@@ -21,6 +21,7 @@ from shared import kustomize
 from shared.api.codec import encode
 from shared.api.kustomize import Kustomization, KustomizationSpec
 from shared.api.meta import Manifest
+from shared.git.bases import Bases
 from shared.loop.verdict import Failed, Waiting
 
 
@@ -31,11 +32,13 @@ class Built:
     manifests: list[Manifest]
     packed: bytes = field(repr=False)
     """The same as JSON, equal for equal content."""
+    is_remote: bool = False
+    """Whether a part of it came from elsewhere than the artifact."""
 
     @classmethod
-    def of(cls, manifests: list[Manifest]) -> Built:
+    def of(cls, manifests: list[Manifest], *, is_remote: bool = False) -> Built:
         """What was just built."""
-        return cls(manifests, orjson.dumps(manifests, option=orjson.OPT_SORT_KEYS))
+        return cls(manifests, orjson.dumps(manifests, option=orjson.OPT_SORT_KEYS), is_remote)
 
     @classmethod
     def unpacked(cls, packed: bytes) -> Built:
@@ -73,13 +76,15 @@ async def objects(
     *,
     strict: bool,
     decryption: Decryption | None = None,
+    remote_seconds: float = 0.0,
 ) -> Built:
     """The objects that a directory of the artifact says. BuildFailed, with everything that is wrong.
 
     `given` are the variables to fill in, None for no substitution at all; `strict` refuses undefined ones. `decryption`
-    decrypts what is encrypted; without it, that is refused.
+    decrypts what is encrypted; without it, that is refused. Repositories and files that the kustomizations name by URLs
+    may take `remote_seconds` in all; with 0 they are refused.
     """
-    return await asyncio.to_thread(_build, ks.spec, root, path, given, strict, decryption)
+    return await asyncio.to_thread(_build, ks.spec, root, path, given, strict, decryption, remote_seconds)
 
 
 def _build(
@@ -89,6 +94,7 @@ def _build(
     given: Mapping[str, str] | None,
     strict: bool,
     decryption: Decryption | None,
+    remote_seconds: float,
 ) -> Built:
     tree: kustomize.Tree = kustomize.DiskTree(root)
     try:
@@ -112,7 +118,9 @@ def _build(
     if decryption is not None:
         tree = decryption.overlay(tree, path, kustomization)
     try:
-        built = kustomize.build(tree, path, kustomize.BuildOptions.flux(), kustomization=kustomization)
+        with Bases(within=remote_seconds) as bases:
+            options = kustomize.BuildOptions.flux(remote=bases if remote_seconds else None)
+            built = kustomize.build(tree, path, options, kustomization=kustomization)
     except kustomize.BuildError as error:
         raise Failed("BuildFailed", f"kustomize build failed: {_explained(error)}") from error
     manifests = built.values if decryption is None else decryption.objects(built)
@@ -121,7 +129,7 @@ def _build(
         for manifest in manifests:
             _add_common(manifest, spec.common_metadata.labels, spec.common_metadata.annotations)
     _refuse_encrypted(manifests)
-    return Built.of(manifests)
+    return Built.of(manifests, is_remote=bases.is_used)
 
 
 def _explained(error: kustomize.BuildError) -> str:

@@ -72,7 +72,7 @@ class Kustomizations:
 
         revision = source.artifact.revision
         inputs = memory.inputs(ks, source, given, keys.digest if keys else "")
-        built = self._memory.recall(ks, inputs)
+        built = self._memory.recall(ks, inputs, asked=attempt.requested)
         if built is not None and attempt.requested:
             async with attempt.resting():
                 await asyncio.sleep(CATCH_UP)
@@ -135,7 +135,13 @@ class Kustomizations:
             await attempt.progress(f"Building {told}")
             strict = attempt.options.feature_gates["StrictPostBuildSubstitutions"]
             async with decrypt.opened(keys, self._options.sops_path, timeout(ks)) as decryption:
-                return await build.objects(ks, root, path, given, strict=strict, decryption=decryption)
+                return await build.objects(
+                    ks, root, path, given, strict=strict, decryption=decryption, remote_seconds=self._remote_seconds(ks)
+                )
+
+    def _remote_seconds(self, ks: Kustomization) -> float:
+        """How long a build may fetch from elsewhere; 0 when it may not."""
+        return 0.0 if self._options.no_remote_bases else timeout(ks)
 
     async def _apply(
         self, ks: Kustomization, attempt: Attempt[Kustomization], cluster: Cluster, built: Built, report: Report

@@ -9,8 +9,12 @@ bounded in time and size, no credentials of this machine are used, and all direc
 from __future__ import annotations
 
 import asyncio
+import ipaddress
+import math
 import re
+import socket
 import tempfile
+import time
 import urllib.request
 from http.client import HTTPException
 from pathlib import Path
@@ -35,8 +39,11 @@ _SCP = re.compile(r"(?:(?P<user>[A-Za-z0-9][\w.-]*)@)?(?P<host>[A-Za-z0-9][\w.-]
 class Bases:
     """Brings repositories and files for one build; use it in a `with` block, from a thread without an event loop."""
 
-    def __init__(self, *, seconds: float = SECONDS) -> None:
-        self._seconds = seconds
+    def __init__(self, *, seconds: float = SECONDS, within: float = math.inf) -> None:
+        """`seconds` are for one repository or file, `within` for all of the build."""
+        self._seconds, self._deadline = seconds, time.monotonic() + within
+        self.is_used = False
+        """Whether the build named anything by a URL."""
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._clones: dict[tuple[str, str, bool], DiskTree] = {}
 
@@ -52,6 +59,7 @@ class Bases:
 
     def clone(self, repository: Repository) -> DiskTree:
         """The files of a repository at its ref: a tag, a branch or a commit, the default branch when it names none."""
+        self.is_used = True
         key = (repository.clone, repository.ref, repository.submodules)
         if key not in self._clones:
             if self._folder is None:
@@ -66,22 +74,43 @@ class Bases:
 
     async def _checkout(self, repository: Repository, dest: Path) -> None:
         at = address(_url(repository.clone))
+        await asyncio.to_thread(require_public, at.host)
         credentials = Credentials(username=at.username or ("git" if at.scheme == "ssh" else ""), password=at.password)
-        async with session(at, credentials, seconds=self._seconds) as remote:
+        async with session(at, credentials, seconds=self._left()) as remote:
             head = await _resolved(remote, repository.ref)
             await remote.checkout(head, dest, submodules=repository.submodules)
 
+    def _left(self) -> float:
+        """Seconds that the next may take."""
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise GitError("there is no time left for what the build fetches from elsewhere")
+        return min(self._seconds, left)
+
     def download(self, url: str) -> bytes:
         """The content behind an HTTP URL. NotFound when the server has none."""
+        self.is_used = True
         opener = urllib.request.build_opener(_Redirects)
         try:
-            with opener.open(url, timeout=self._seconds) as answer:
-                content: bytes = answer.read(LARGEST + 1)
-        except (OSError, HTTPException, ValueError) as error:
+            require_public(urlsplit(url).hostname or "")
+            ends = time.monotonic() + self._left()
+            with opener.open(url, timeout=self._left()) as answer:
+                content = _read(answer, ends)
+        except (OSError, HTTPException, ValueError, GitError) as error:
             raise NotFound(f"cannot download {_shown(url)}: {error}") from error
         if len(content) > LARGEST:
             raise BuildError(f"{_shown(url)} is larger than {LARGEST} bytes")
         return content
+
+
+def _read(answer: Any, ends: float) -> bytes:
+    """What a server answers, one byte more than LARGEST at most; also one that sends a little now and then must end."""
+    content = bytearray()
+    while len(content) <= LARGEST and (block := answer.read1(min(1 << 16, LARGEST + 1 - len(content)))):
+        content += block
+        if time.monotonic() > ends:
+            raise TimeoutError("it takes too long")
+    return bytes(content)
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
@@ -93,7 +122,18 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         scheme = urlsplit(newurl).scheme
         if scheme != "https" and (scheme != "http" or req.type == "https"):
             raise ValueError(f"redirected to {scheme or 'no'} URL, which is not followed")
+        require_public(urlsplit(newurl).hostname or "")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def require_public(host: str) -> None:
+    """GitError for a host that only serves its own machine, such as the metadata service of a cloud. Blocks."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return  # whoever connects says why it can't be found
+    if any(ipaddress.ip_address(str(where[0]).partition("%")[0]).is_link_local for _, _, _, _, where in found):
+        raise GitError(f"{host} has a link-local address, which nothing is fetched from")
 
 
 async def _resolved(remote: Session, ref: str) -> Head:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -38,6 +39,13 @@ def files() -> Iterator[str]:
                 self._answer(200, CONFIG_MAP.format("file").encode())
             elif path == "/large.yaml":
                 self._answer(200, b"#" * (LARGEST + 2))
+            elif path == "/slow.yaml":
+                self.send_response(200)
+                self.send_header("Content-Length", "1000")
+                self.end_headers()
+                for _ in range(100):
+                    self.wfile.write(b"#")
+                    time.sleep(0.05)
             elif path == "/local":
                 self._answer(302, b"", location="file:///etc/passwd")
             else:
@@ -142,3 +150,23 @@ def test_the_command_line_fetches_unless_it_must_not(
     assert "name: far" in capsys.readouterr().out
     assert build.main([str(overlay), "--no-remote-bases"]) == 1
     assert "remote" in capsys.readouterr().err
+
+
+def test_nothing_is_fetched_from_the_machine_that_serves_only_itself():
+    for resource in (
+        "http://169.254.169.254/latest.yaml",
+        "http://169.254.169.254/org/repo.git",
+        "https://[fe80::1]/a/b.git",
+    ):
+        with pytest.raises(BuildError, match="link-local"):
+            built(resource)
+
+
+def test_all_that_one_build_fetches_has_one_end(files: str):
+    with Bases(within=0.0) as bases, pytest.raises(BuildError, match="no time left"):
+        bases.download(f"{files}/cm.yaml")
+
+
+def test_a_server_that_sends_a_little_now_and_then_is_given_up(files: str):
+    with Bases(seconds=0.3) as bases, pytest.raises(BuildError, match="takes too long"):
+        bases.download(f"{files}/slow.yaml")

@@ -11,6 +11,7 @@ from kustomize_controller import build
 from shared.api import codec
 from shared.api.kustomize import Kustomization
 from shared.loop.verdict import Failed, NotReady, Waiting
+from tests.kit.gitserver import GitServer
 
 CONFIG_MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\ndata:\n  colour: {colour}\n"
 
@@ -157,3 +158,30 @@ async def test_the_digest_is_that_of_the_content_alone(tmp_path):
     three = tree(tmp_path / "3", {"a.yaml": CONFIG_MAP.format(name="x", colour="green")})
     digests = [(await build.objects(kustomization(), at, "/", None, strict=True)).digest for at in (one, two, three)]
     assert digests[0] == digests[1] != digests[2]
+
+
+@pytest.mark.parametrize("place", ["https://example.com/a.yaml", "https://example.com/org/repo//base?ref=v1"])
+async def test_what_lies_elsewhere_is_refused_when_nothing_may_be_fetched(tmp_path, place):
+    root = tree(tmp_path, {"kustomization.yaml": f"resources: ['{place}']"})
+    with pytest.raises(Failed, match=r"accumulating resources: .*is remote, and remote .* are disabled"):
+        await build.objects(kustomization(), root, "/", None, strict=True)
+
+
+async def test_a_build_tells_whether_a_part_of_it_came_from_elsewhere(tmp_path):
+    with GitServer(tmp_path / "git") as server:
+        base = server.create("base")
+        base.commit({"kustomization.yaml": "resources: [a.yaml]", "a.yaml": CONFIG_MAP.format(name="a", colour="red")})
+        root = tree(tmp_path / "tree", {"far/kustomization.yaml": f"resources: ['{base.url}//?ref=main']"})
+        tree(root, {"near/a.yaml": CONFIG_MAP.format(name="b", colour="blue")})
+        far = await build.objects(kustomization(), root, "/far", None, strict=True, remote_seconds=60)
+        near = await build.objects(kustomization(), root, "/near", None, strict=True, remote_seconds=60)
+    assert [(made.is_remote, made.manifests[0]["metadata"]["name"]) for made in (far, near)] == [
+        (True, "a"),
+        (False, "b"),
+    ]
+
+
+async def test_charts_are_refused_with_a_word_on_what_does_it(tmp_path):
+    root = tree(tmp_path, {"kustomization.yaml": "helmCharts: [{name: app, repo: https://charts.example.com}]"})
+    with pytest.raises(Failed, match="a Kustomization renders no charts, a HelmRelease does"):
+        await build.objects(kustomization(), root, "/", None, strict=True, remote_seconds=60)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from kustomize_controller import memory
 from kustomize_controller.build import Built
 from kustomize_controller.sources import Source
@@ -36,3 +38,19 @@ def test_another_artifact_spec_or_variable_is_built_anew():
     ]
     assert base not in others
     assert len(set(others)) == len(others)
+
+
+def test_what_came_from_elsewhere_counts_for_half_an_interval_and_until_asked(monkeypatch: pytest.MonkeyPatch):
+    now = 1000.0
+    monkeypatch.setattr(memory.time, "monotonic", lambda: now)
+    kept, ks = memory.Memory(), kustomization(interval="10m")
+    given = memory.inputs(ks, source(), None)
+    kept.keep(ks, given, Built.of([{"kind": "ConfigMap"}], is_remote=True))
+    now += 299
+    assert kept.recall(ks, given) is not None  # a drift wakes it: nothing is fetched
+    assert kept.recall(ks, given, asked=True) is None
+    now += 2
+    assert kept.recall(ks, given) is None
+    kept.keep(ks, given, Built.of([{"kind": "ConfigMap"}]))
+    now += 10_000
+    assert kept.recall(ks, given, asked=True) is not None
