@@ -7,11 +7,10 @@ changed or taken away counts at once.
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 from collections.abc import Mapping
 
 from shared.api.notification import Receiver
+from shared.kube import secrets
 from shared.kube.client import Client
 from shared.kube.errors import NotFound, TooManyRequests, Unavailable
 
@@ -42,7 +41,7 @@ class Secrets:
         name = "/".join(key)
         try:
             async with asyncio.timeout(PATIENCE):
-                manifest = await self._client.get("v1", "Secret", key[1], key[0])
+                data = await secrets.read(self._client, *key)
         except NotFound as error:
             self._last.pop(key, None)
             raise TokenNotFound(f"unable to read token from secret '{name}' error: {error}") from error
@@ -52,10 +51,6 @@ class Secrets:
             if isinstance(error, TimeoutError):
                 raise Unavailable(f"the Kubernetes API did not say in time what secret '{name}' holds") from error
             raise
-        try:
-            data = {each: base64.b64decode(value) for each, value in (manifest.get("data") or {}).items()}
-        except (binascii.Error, ValueError) as error:
-            raise TokenNotFound(f"invalid '{name}' secret data: it is not base64") from error
         if TOKEN not in data:
             self._last.pop(key, None)
             raise TokenNotFound(f"invalid '{name}' secret data: required fields '{TOKEN}'")
