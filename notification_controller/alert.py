@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from notification_controller import noise
 from notification_controller.event import GROUP, INFO, SUMMARY, Event
 from shared.api.notification import Alert, CrossNamespaceObjectReference
 from shared.text import regex
@@ -34,16 +35,18 @@ class Interest:
     alert: Alert
     included: tuple[regex.Pattern, ...]
     excluded: tuple[regex.Pattern, ...]
+    quiet: noise.Settings
+    """Of what it wants to hear less."""
     problems: tuple[str, ...]
     """What is wrong with the Alert, to be told on it."""
 
     @classmethod
     def of(cls, alert: Alert) -> Interest:
         """The interest of one version of an Alert."""
-        problems: list[str] = []
+        quiet, problems = noise.settings(alert)
         included = tuple(_compiled(alert.spec.inclusion_list, "inclusion", problems))
         excluded = tuple(_compiled(alert.spec.exclusion_list, "exclusion", problems))
-        return cls(alert, included, excluded, tuple(problems))
+        return cls(alert, included, excluded, quiet, tuple(problems))
 
     def selections(self, event: Event) -> list[Mapping[str, str]]:
         """The labels that the event's object must have: those of one of these. Empty when no source names the object;
@@ -85,10 +88,11 @@ class Interests:
     def __init__(self, alerts: Iterable[Alert]) -> None:
         """Suspended Alerts want nothing."""
         self._by_object: dict[tuple[str, str], list[Interest]] = defaultdict(list)
+        self._by_name: dict[str, Interest] = {}
         for alert in sorted(alerts, key=lambda one: (one.metadata.namespace, one.metadata.name)):
             if alert.spec.suspend:
                 continue
-            interest = Interest.of(alert)
+            self._by_name[f"{alert.metadata.namespace}/{alert.metadata.name}"] = interest = Interest.of(alert)
             places = {
                 (source.namespace or alert.metadata.namespace, source.kind) for source in alert.spec.event_sources
             }
@@ -98,6 +102,10 @@ class Interests:
     def of(self, event: Event) -> list[Interest]:
         """Those that have a source of the event's namespace and kind."""
         return self._by_object.get((event.involved_object.namespace, event.involved_object.kind), [])
+
+    def named(self, name: str) -> Interest | None:
+        """That of an Alert (namespace/name); None when it wants nothing or is gone."""
+        return self._by_name.get(name)
 
 
 def has_labels(labels: Mapping[str, str], wanted: Mapping[str, str]) -> bool:

@@ -117,6 +117,11 @@ def _kept(event: Event) -> dict[str, str]:
     }
 
 
+def read(body: bytes) -> Event:
+    """The event that `encode` wrote."""
+    return codec.decode_json(Event, body)
+
+
 def without_token(event: Event) -> Event:
     """The event without the key that only tells repeats apart: no Alert and no receiver sees it."""
     token = f"{event.involved_object.group}/{TOKEN}"

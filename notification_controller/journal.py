@@ -32,7 +32,8 @@ FILE = "notifications.sqlite"
 _VERSION = 1
 _SCHEMA = """
 CREATE TABLE delivery (
-    id INTEGER PRIMARY KEY, namespace TEXT, provider TEXT, alert TEXT, alert_uid TEXT, arrived REAL, event BLOB
+    id INTEGER PRIMARY KEY, namespace TEXT, provider TEXT, about TEXT, alert TEXT, alert_uid TEXT, arrived REAL,
+    event BLOB
 );
 CREATE INDEX of_provider ON delivery (namespace, provider, id);
 CREATE TABLE held (alert TEXT, object TEXT, value BLOB, PRIMARY KEY (alert, object)) WITHOUT ROWID;
@@ -59,6 +60,8 @@ class Delivery(msgspec.Struct, frozen=True):
     """One notification for one Provider."""
 
     line: Line
+    about: str
+    """The object, as kind/namespace/name."""
     alert: str
     alert_uid: str
     arrived: float
@@ -136,9 +139,9 @@ class Journal:
         """Keep these deliveries, and what changed with them. JournalError when they can't be kept."""
         rows = []
         for one in deliveries:
-            rows.append((self._next_id, *one.line, one.alert, one.alert_uid, one.arrived, one.event))
+            rows.append((self._next_id, *one.line, one.about, one.alert, one.alert_uid, one.arrived, one.event))
             self._next_id += 1
-        await self.write([*(("INSERT INTO delivery VALUES (?, ?, ?, ?, ?, ?, ?)", row) for row in rows), *changes])
+        await self.write([*(("INSERT INTO delivery VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row) for row in rows), *changes])
 
     async def write(self, changes: Sequence[Change]) -> None:
         """Make changes, all or none of them, together with what else waits. JournalError when that can't be done."""
@@ -234,7 +237,7 @@ class Journal:
 
     def _first(self, line: Line, count: int) -> list[Delivery]:
         rows = self._database.execute(
-            "SELECT alert, alert_uid, arrived, event, id FROM delivery WHERE namespace = ? AND provider = ? "
+            "SELECT about, alert, alert_uid, arrived, event, id FROM delivery WHERE namespace = ? AND provider = ? "
             "ORDER BY id LIMIT ?",
             (*line, count),
         )

@@ -171,6 +171,15 @@ def decide(chosen: Settings, told: Told, held: Held | None, event: Event, *, sel
     return Decision(Verdict.SEND, forgets_held=undone)
 
 
+def remembered(told: Told, event: Event, now: float) -> Told:
+    """What is remembered once an event was told, or once an object is well again of which nothing has to be told."""
+    says = state(event)
+    if says is State.NEITHER:
+        return told
+    since = told.since if says is told.state else now
+    return Told(says, event.reason if says is State.FAILING else "", since)
+
+
 def due(chosen: Settings, held: Held) -> float:
     """When a held message is told at the latest, in Unix seconds."""
     return held.ready + chosen.group

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from notification_controller.event import (
     CHANGE_REQUEST,
@@ -58,15 +59,23 @@ def timeout(provider: Provider) -> float:
     return parse_duration(provider.spec.timeout) if provider.spec.timeout else TIMEOUT
 
 
-async def connection(client: Client, provider: Provider) -> Connection:
-    """How to reach a Provider's service, with its Secrets as they are now. InvalidProvider names what is wrong; an
-    ApiError means that the Secrets can't be read at the moment."""
+class Secrets(NamedTuple):
+    """What a Provider's Secrets hold; None for each that it doesn't name."""
+
+    auth: Mapping[str, bytes] | None = None
+    proxy: Mapping[str, bytes] | None = None
+    certificates: Mapping[str, bytes] | None = None
+
+    def __repr__(self) -> str:
+        return "Secrets(…)"
+
+
+async def read(client: Client, provider: Provider) -> Secrets:
+    """A Provider's Secrets as they are now. InvalidProvider names one that isn't there; another ApiError means that
+    they can't be read at the moment."""
     spec, namespace = provider.spec, provider.metadata.namespace
-    secret, proxy_secret, certificates = [
-        await _read(client, namespace, reference.name) if reference is not None else None
-        for reference in (spec.secret_ref, spec.proxy_secret_ref, spec.cert_secret_ref)
-    ]
-    return connected(provider, secret, proxy_secret, certificates)
+    references = (spec.secret_ref, spec.proxy_secret_ref, spec.cert_secret_ref)
+    return Secrets(*[await _read(client, namespace, one.name) if one is not None else None for one in references])
 
 
 async def _read(client: Client, namespace: str, name: str) -> Mapping[str, bytes]:
@@ -76,15 +85,10 @@ async def _read(client: Client, namespace: str, name: str) -> Mapping[str, bytes
         raise InvalidProvider(f"failed to get secret '{namespace}/{name}': {error}") from error
 
 
-def connected(
-    provider: Provider,
-    secret: Mapping[str, bytes] | None,
-    proxy_secret: Mapping[str, bytes] | None = None,
-    certificates: Mapping[str, bytes] | None = None,
-) -> Connection:
-    """The connection that a Provider and what its Secrets hold describe; each Secret is None where none is named."""
+def connected(provider: Provider, found: Secrets) -> Connection:
+    """The connection that a Provider and what its Secrets hold describe. InvalidProvider names what is wrong."""
     spec, meta = provider.spec, provider.metadata
-    held = secret or {}
+    held = found.auth or {}
     name = f"'{meta.namespace}/{spec.secret_ref.name}'" if spec.secret_ref else ""
     if ("username" in held) != ("password" in held):
         there, missing = ("username", "password") if "username" in held else ("password", "username")
@@ -100,8 +104,8 @@ def connected(
         token=_text(held, "token", name).strip(),
         headers=_headers(held, name),
         secret=held,
-        proxy=_proxy(provider, held, proxy_secret, name),
-        tls=None if (found := _certificates(provider, held, certificates)) is None else _tls(*found),
+        proxy=_proxy(provider, found, name),
+        tls=_tls(provider, found),
         timeout=timeout(provider),
         namespace=meta.namespace,
         name=meta.name,
@@ -134,35 +138,36 @@ def _headers(data: Mapping[str, bytes], name: str) -> dict[str, str]:
     return headers
 
 
-def _proxy(provider: Provider, held: Mapping[str, bytes], proxy_secret: Mapping[str, bytes] | None, name: str) -> str:
-    if proxy_secret is None:
-        return _text(held, "proxy", name).strip() if "proxy" in held else provider.spec.proxy or ""
+def _proxy(provider: Provider, found: Secrets, name: str) -> str:
     reference = provider.spec.proxy_secret_ref
+    if found.proxy is None or reference is None:
+        held = found.auth or {}
+        return _text(held, "proxy", name).strip() if "proxy" in held else provider.spec.proxy or ""
     try:
-        return proxy.url(proxy_secret)
+        return proxy.url(found.proxy)
     except SecretError as error:
-        where = f"{provider.metadata.namespace}/{reference.name if reference else ''}"
+        where = f"{provider.metadata.namespace}/{reference.name}"
         raise InvalidProvider(f"failed to get proxy URL: secret '{where}': {error}") from error
 
 
 _LEGACY = {"ca.crt": "caFile", "tls.crt": "certFile", "tls.key": "keyFile"}
 
 
-def _certificates(
-    provider: Provider, held: Mapping[str, bytes], certificates: Mapping[str, bytes] | None
-) -> tuple[Mapping[str, bytes], str] | None:
-    """What holds the certificates for the connection, and its Secret's name; None when the system's will do."""
-    spec, namespace = provider.spec, provider.metadata.namespace
-    if certificates is not None and spec.cert_secret_ref:
-        return certificates, f"{namespace}/{spec.cert_secret_ref.name}"
-    if spec.type in COMMIT_STATUS_TYPES and spec.secret_ref and (held.keys() & {*_LEGACY, *_LEGACY.values()}):
-        return held, f"{namespace}/{spec.secret_ref.name}"
-    return None
-
-
-def _tls(data: Mapping[str, bytes], where: str) -> ssl.SSLContext:
-    modern = {key: data.get(key) or data.get(legacy, b"") for key, legacy in _LEGACY.items()}
+def _tls(provider: Provider, found: Secrets) -> ssl.SSLContext | None:
+    """Whom to trust and who to be; None when the system's authorities will do. A Git service's Secret may hold the
+    certificates beside the token."""
+    spec = provider.spec
+    if found.certificates is not None and spec.cert_secret_ref:
+        data, name = found.certificates, spec.cert_secret_ref.name
+    elif found.auth and spec.secret_ref and spec.type in COMMIT_STATUS_TYPES and found.auth.keys() & _CERTIFICATES:
+        data, name = found.auth, spec.secret_ref.name
+    else:
+        return None
     try:
-        return tls.context(modern)
+        return tls.context({key: data.get(key) or data.get(legacy, b"") for key, legacy in _LEGACY.items()})
     except SecretError as error:
+        where = f"{provider.metadata.namespace}/{name}"
         raise InvalidProvider(f"failed to get TLS config: secret '{where}': {error}") from error
+
+
+_CERTIFICATES = {*_LEGACY, *_LEGACY.values()}

@@ -260,10 +260,10 @@ class Attempt(Generic[R]):
 
 def _working_copy(obj: R) -> R:
     """A copy whose status and metadata are the story's to change; the spec is shared, for nobody changes it."""
-    typed: Any = obj
-    return msgspec.structs.replace(
-        obj, metadata=msgspec.structs.replace(obj.metadata), status=copy.deepcopy(typed.status)
-    )
+    own: dict[str, Any] = {"metadata": msgspec.structs.replace(obj.metadata)}
+    if hasattr(obj, "status"):
+        own["status"] = copy.deepcopy(obj.status)
+    return msgspec.structs.replace(obj, **own)
 
 
 def requested_at(obj: Resource) -> str | None:

@@ -17,20 +17,23 @@ import logging
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
+from shared.api.meta import Resource
 from shared.kube import config
 from shared.kube.client import Client
 from shared.kube.errors import ApiError, ConfigError, NoMatch
 from shared.kube.watch import Cache, Change
 from shared.loop import logs, metrics, probes
 from shared.loop.controller import Controller
-from shared.loop.events import Recorder
+from shared.loop.events import Recorder, Severity
 from shared.loop.feed import Feed
 from shared.loop.kinds import ConfigRef, Kind
 from shared.loop.lease import Lease, lease_name
+from shared.loop.roster import Roster
 
 log = logging.getLogger(__name__)
+R = TypeVar("R", bound=Resource)
 
 CRD_RETRY = 2.0
 """Seconds between looks for a CRD that isn't there yet."""
@@ -48,6 +51,18 @@ class Runtime:
         """Where to post events; "" for Kubernetes Events only."""
         self.working = asyncio.Event()
         """Set once the loop runs and all objects of the kinds that must be known first are known."""
+
+    def known(self, type_: type[R]) -> Roster[R]:
+        """The newest known states of all objects of a watched kind, once the loop runs."""
+        assert self.controller is not None, "the loop does not run yet"
+        return self.controller.known(type_)
+
+    def record(
+        self, obj: Resource, reason: str, message: str, severity: Severity, *, annotations: dict[str, str] | None = None
+    ) -> None:
+        """Tell about an object, for what a controller itself notices."""
+        if self.controller is not None:
+            self.controller.recorder.record(obj, reason, message, severity, annotations=annotations)
 
     def wake(self, kind: str, namespace: str, name: str, *, preempt: bool = True) -> None:
         """Make an object due now; for what a controller itself notices, such as drift. Without `preempt` an attempt

@@ -159,6 +159,7 @@ class Installation:
             flags += [f"--storage-path={tags}"]
         if name == "notification-controller":
             flags += [f"--events-addr={where.events}", f"--receiverAddr={where.receiver}"]
+            flags += [f"--storage-path={self.directory / 'notifications'}"]
         elif where.events:
             flags += [f"--events-addr=http://{where.events}/"]
         return flags
