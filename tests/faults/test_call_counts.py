@@ -262,3 +262,19 @@ async def test_a_source_at_rest_costs_no_write(toolkit: Toolkit) -> None:
     await toolkit.quiet(SOURCE, 2.5)
     assert len(cluster.git.requests) > asked
     assert toolkit.calls(SOURCE) == Counter()
+
+
+async def test_drift_that_is_only_told_costs_one_read_and_one_status_and_then_nothing(toolkit: Toolkit) -> None:
+    await applied(toolkit, drift_detection={"mode": "warn"})
+    toolkit.forget_calls()
+    await toolkit.cluster.edit(ConfigMap, "settings", {"data": {"colour": "red"}})
+    await toolkit.cluster.until(
+        Kustomization, "app", holds=lambda live: live.condition("Drifted").reason == "DriftDetected"
+    )
+    await toolkit.quiet(KUSTOMIZE)
+    counted = {"get configmaps": 1, "patch kustomizations/status": 1, "create events": 1}
+    assert toolkit.calls(KUSTOMIZE) == Counter(counted)
+    toolkit.forget_calls()
+    await toolkit.cluster.follow()
+    await toolkit.quiet(KUSTOMIZE)
+    assert toolkit.calls(KUSTOMIZE) == Counter()
