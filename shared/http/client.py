@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from urllib.parse import urljoin, urlsplit
 
 import aiohttp
+from aiohttp_socks import ProxyConnectionError, ProxyConnector, ProxyError, ProxyTimeoutError
 from yarl import URL
 
 from shared.http.errors import HttpError
@@ -26,7 +27,11 @@ _BLOCK = 1 << 18
 _REDIRECTS = 5
 _ERROR_BODY = 1 << 16
 _HARMLESS = {"accept", "accept-encoding", "content-type", "if-modified-since", "if-none-match", "range", "user-agent"}
-_UNKNOWN_AUTHORITY = {18, 19, 20, 21}
+_SOCKS = "socks5://"
+_BY_PROXY = (ProxyConnectionError, ProxyError, ProxyTimeoutError)
+_PROBLEMS = (aiohttp.ClientError, OSError, TimeoutError, ValueError, *_BY_PROXY)
+"""What sending a request may raise."""
+_UNKNOWN_AUTHORITY = {7, 18, 19, 20, 21}
 """OpenSSL's verify codes that mean: nobody who is trusted signed this."""
 
 
@@ -94,7 +99,7 @@ class Http:
                 allow_redirects=False,
                 proxy=self._proxy,
             )
-        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+        except _PROBLEMS as error:
             raise _failed(error, url) from error
         try:
             return _answer(response, await _body(response, limit))
@@ -133,7 +138,7 @@ class Http:
                     allow_redirects=False,
                     proxy=self._proxy,
                 )
-            except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            except _PROBLEMS as error:
                 raise _failed(error, url) from error
             if response.status not in (301, 302, 303, 307, 308):
                 return response
@@ -147,11 +152,15 @@ class Http:
 
 @asynccontextmanager
 async def open_(*, tls: ssl.SSLContext | None = None, proxy: str = "", seconds: float = 60.0) -> AsyncIterator[Http]:
-    """Connections for the time of the block. A silence of `seconds` ends a request; bound the whole by a timeout."""
+    """Connections for the time of the block; `proxy` is a URL of http, https or socks5. A silence of `seconds` ends a
+    request; bound the whole by a timeout."""
     timeout = aiohttp.ClientTimeout(total=None, connect=seconds, sock_read=seconds)
-    connector = aiohttp.TCPConnector(ssl=tls or True, limit=16)
+    socks = proxy.startswith(_SOCKS)
+    made: dict[str, Any] = {"ssl": tls or True, "limit": 16}
+    # The proxy looks names up, for it may be the only one that knows them.
+    connector = ProxyConnector.from_url(proxy, rdns=True, **made) if socks else aiohttp.TCPConnector(**made)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=not proxy) as session:
-        yield Http(session, proxy)
+        yield Http(session, "" if socks else proxy)
 
 
 def redirected(url: str, location: str, headers: dict[str, str]) -> str:
@@ -182,7 +191,7 @@ async def blocks(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
 
 
 def _failed(error: Exception, url: str) -> HttpError:
-    never = (aiohttp.ClientConnectorCertificateError, aiohttp.InvalidURL, ValueError)
+    never = (ssl.SSLCertVerificationError, aiohttp.ClientConnectorCertificateError, aiohttp.InvalidURL, ValueError)
     return HttpError(explained(error, url), is_final=isinstance(error, never))
 
 
@@ -190,8 +199,8 @@ def explained(error: Exception, url: str) -> str:
     """What went wrong with a connection, in words that users of Flux know."""
     host = _host(url)
     match error:
-        case aiohttp.ClientConnectorCertificateError():
-            problem = error.certificate_error
+        case aiohttp.ClientConnectorCertificateError() | ssl.SSLCertVerificationError():
+            problem = getattr(error, "certificate_error", error)
             code = getattr(problem, "verify_code", 0)
             if code in _UNKNOWN_AUTHORITY:
                 reason = "certificate signed by unknown authority"
@@ -201,6 +210,8 @@ def explained(error: Exception, url: str) -> str:
         case aiohttp.ClientConnectorDNSError():
             return f"lookup {host}: no such host"
         case aiohttp.ClientProxyConnectionError() | aiohttp.ClientHttpProxyError():
+            return f"the proxy can't be used for {host}"
+        case ProxyConnectionError() | ProxyError() | ProxyTimeoutError():
             return f"the proxy can't be used for {host}"
         case aiohttp.ClientConnectorError():
             reason = os.strerror(error.os_error.errno).lower() if error.os_error.errno else "failed"
