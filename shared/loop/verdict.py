@@ -46,8 +46,8 @@ class NotReady(Exception):
     """Why an object isn't Ready. Domain code raises it; only the loop catches it.
 
     `reason` is for machines and part of the wire. `condition` names an abnormal-true condition to set too, such as
-    FetchFailed. `event` is what people are told when it isn't the message, `event_reason` with which reason when it isn't
-    the condition's. `retry_after` (seconds) overrides when the loop tries again.
+    FetchFailed. `event` is what people are told when it isn't the message, `event_reason` with which reason when it
+    isn't the condition's. `retry_after` (seconds) overrides when the loop tries again.
     """
 
     def __init__(
