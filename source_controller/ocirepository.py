@@ -208,8 +208,6 @@ def unbuilt(source: OCIRepository) -> Iterable[str]:
     """What this controller can't do for an object."""
     if source.spec.provider != "generic":
         yield f"spec.provider '{source.spec.provider}'"
-    if source.spec.verify is not None and source.spec.verify.provider == "notation":
-        yield "spec.verify.provider 'notation'"
 
 
 def _extract(file: Path, root: Path) -> None:

@@ -22,7 +22,7 @@ SIGNATURE = "dev.cosignproject.cosign/signature"
 STATEMENT = "application/vnd.in-toto+json"
 _PAYLOAD = "application/vnd.dev.cosign.simplesigning.v1+json"
 _BUNDLE = "application/vnd.dev.sigstore.bundle"
-_MAX_SIGNATURES = 100
+MAX_SIGNATURES = 100
 _MAX_SIZE = 1 << 20
 
 
@@ -56,7 +56,7 @@ class Cosign:
 
 async def _checked(remote: Registry, digest: str, trust: Trust) -> AsyncIterator[str | None]:
     """For each signature that is there: what is wrong with it, None for a good one."""
-    for layer in (await _attached(remote, digest))[:_MAX_SIGNATURES]:
+    for layer in (await _attached(remote, digest))[:MAX_SIGNATURES]:
         try:
             payload = await fetch(remote, layer)
             await asyncio.to_thread(trust.require_signed, payload, layer.annotations)
@@ -66,7 +66,7 @@ async def _checked(remote: Registry, digest: str, trust: Trust) -> AsyncIterator
         else:
             yield None
     listed = [each for each in await remote.referrers(digest) if each.artifact_type.startswith(_BUNDLE)]
-    for reference in listed[:_MAX_SIGNATURES]:
+    for reference in listed[:MAX_SIGNATURES]:
         try:
             require_statement_of(await asyncio.to_thread(trust.statement, await _bundle(remote, reference)), digest)
         except (SignatureError, OCIError) as error:

@@ -42,6 +42,13 @@ class Signatures:
 
     async def proof(self, wanted: ChartVerification, attempt: Attempt[Any]) -> Proof:
         """What spec.verify asks for, with its Secrets read. SignatureError when one is missing or lacks something."""
+        if wanted.provider == "notation":
+            from source_controller.signatures import notation
+
+            if wanted.secret_ref is None:
+                raise SignatureError("spec.verify.secretRef is missing: name a Secret with trustpolicy.json")
+            async with _Named(attempt, wanted.secret_ref.name) as data:
+                return notation.Notation(data)
         if wanted.secret_ref is not None:
             async with _Named(attempt, wanted.secret_ref.name) as data:
                 return cosign.Cosign(Keys(data))

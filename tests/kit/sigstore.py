@@ -79,7 +79,7 @@ class Sigstore:
             .not_valid_before(_BEGIN)
             .not_valid_after(_BEGIN + timedelta(days=36500))
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .add_extension(_usage(key_cert_sign=True, crl_sign=True), critical=True)
+            .add_extension(usage(key_cert_sign=True, crl_sign=True), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(self.key.public_key()), critical=False)
             .sign(self.key, hashes.SHA256())
         )
@@ -128,7 +128,7 @@ class Sigstore:
             .serial_number(x509.random_serial_number())
             .not_valid_before(since)
             .not_valid_after(since + timedelta(minutes=10))
-            .add_extension(_usage(digital_signature=True), critical=True)
+            .add_extension(usage(digital_signature=True), critical=True)
             .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
             .add_extension(x509.SubjectAlternativeName([name]), critical=True)
@@ -274,22 +274,22 @@ def attach(registry: Registry, path: str, digest: str, payload: bytes, annotatio
     registry.put(path, digest.replace(":", "-") + ".sig", manifest)
 
 
-def refer(registry: Registry, path: str, digest: str, type_: str, data: bytes, **annotations: str) -> None:
-    """Puts a signature that refers to the digest."""
+def refer(registry: Registry, path: str, digest: str, type_: str, data: bytes, media_type: str = "") -> None:
+    """Puts a signature that refers to the digest; its bytes are of `media_type`, or of the artifact's type."""
     size = len(registry.manifests[path, digest][1]) if (path, digest) in registry.manifests else 1
     manifest = {
         "schemaVersion": 2,
         "mediaType": MANIFEST,
         "artifactType": type_,
         "config": registry.descriptor("application/vnd.oci.empty.v1+json", b"{}"),
-        "layers": [registry.descriptor(type_, data)],
+        "layers": [registry.descriptor(media_type or type_, data)],
         "subject": {"mediaType": MANIFEST, "digest": digest, "size": size},
-        "annotations": annotations,
     }
     registry.put(path, f"refers-{len(registry.manifests)}", manifest)
 
 
-def _usage(**uses: bool) -> x509.KeyUsage:
+def usage(**uses: bool) -> x509.KeyUsage:
+    """A certificate's key usage: what is named, and nothing else."""
     names = (
         "digital_signature",
         "content_commitment",
