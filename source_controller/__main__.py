@@ -97,7 +97,7 @@ async def build(runtime: process.Runtime) -> Sequence[Kind[Any]]:
         ocirepository.kind(publisher, signatures),
         bucket.kind(publisher),
         helmrepository.kind(publisher, sizes),
-        helmchart.kind(publisher, sizes),
+        helmchart.kind(publisher, sizes, signatures),
     ]
 
 

@@ -20,14 +20,18 @@ from shared.api.source import Bucket, GitRepository, HelmChart, HelmRepository
 from shared.artifact.revision import Revision
 from shared.artifact.store import Owner
 from shared.loop.attempt import Attempt
-from shared.loop.kinds import Kind, Ref, Wake
+from shared.loop.kinds import ConfigRef, Kind, Ref, Wake
 from shared.loop.verdict import Failed, Ready, Stalled, Waiting
+from shared.oci.registry import Registry
+from source_controller import verify
 from source_controller.charts import dependencies, index, package, repositories
 from source_controller.charts.errors import ChartError, ReferenceFailed, ValuesFailed
 from source_controller.charts.package import Chart
 from source_controller.charts.repositories import Access
 from source_controller.helmrepository import Sizes
 from source_controller.publish import FAILURES, Publisher, stored
+from source_controller.signatures import images
+from source_controller.signatures.images import Signatures
 
 LATEST = "latest.tar.gz"
 KINDS: dict[str, type[Resource]] = {each.resource.kind: each for each in (HelmRepository, GitRepository, Bucket)}
@@ -57,8 +61,8 @@ class Built:
         return f"{done} '{self.name}' chart with version '{self.version}'{merged}"
 
 
-def kind(publisher: Publisher, sizes: Sizes) -> Kind[HelmChart]:
-    """The kind, on a store and with the flags' limits."""
+def kind(publisher: Publisher, sizes: Sizes, signatures: Signatures) -> Kind[HelmChart]:
+    """The kind, on a store, with the flags' limits and what signatures are checked with."""
 
     async def reconcile(chart: HelmChart, attempt: Attempt[HelmChart]) -> Ready:
         status = chart.status
@@ -68,8 +72,9 @@ def kind(publisher: Publisher, sizes: Sizes) -> Kind[HelmChart]:
         with attempt.workdir() as work:
             try:
                 if isinstance(source, HelmRepository):
-                    built = await _Pull(publisher, sizes, chart, attempt).run(source)
+                    built = await _Pull(publisher, sizes, chart, attempt).run(source, signatures)
                 else:
+                    attempt.mark(verify.VERIFIED, None)  # the source's own signatures count
                     built = await _Package(publisher, sizes, chart, attempt).run(source, work)
             except ChartError as error:
                 raise _verdict(error) from error
@@ -95,7 +100,7 @@ def kind(publisher: Publisher, sizes: Sizes) -> Kind[HelmChart]:
         finalize=publisher.remove,
         abnormal=FAILURES,
         wakes=tuple(Wake(type=type_, refers=_refers_to(name), when=has_new_artifact) for name, type_ in KINDS.items()),
-        unbuilt=unbuilt,
+        configs=configs,
     )
 
 
@@ -137,14 +142,26 @@ class _Build:
 class _Pull(_Build):
     """From a repository of packages."""
 
-    async def run(self, source: HelmRepository) -> Built:
+    async def run(self, source: HelmRepository, signatures: Signatures) -> Built:
         access = await repositories.find_access(source, self.attempt)  # type: ignore[arg-type]
         name = self.chart.spec.chart
         known = self.stored_version(name)
         suffix = f"+{self.chart.metadata.generation}" if self.values_files else ""
+        proof = await verify.chart_proof(self.chart, signatures, access.is_registry, self.attempt)
         if access.is_registry:
+
+            async def check(remote: Registry, digest: str, version: str) -> None:
+                if proof is not None:
+                    version = _with_metadata(version, suffix)
+                    await verify.require_signed_chart(proof, remote, digest, version, self.attempt)
+
             version, data = await repositories.pull(
-                access, name, self.chart.spec.version, self.sizes.chart, known.removesuffix(suffix)
+                access,
+                name,
+                self.chart.spec.version,
+                self.sizes.chart,
+                known.removesuffix(suffix),
+                check if proof else None,
             )
         else:
             entry = (await self._index(source)).find(name, self.chart.spec.version)
@@ -260,10 +277,9 @@ def has_new_artifact(old: Resource | None, new: Resource | None) -> bool:
     return after is not None and (before is None or (before.digest, before.revision) != (after.digest, after.revision))
 
 
-def unbuilt(chart: HelmChart) -> Iterable[str]:
-    """What this controller can't do for an object."""
-    if chart.spec.verify is not None:
-        yield "spec.verify"
+def configs(chart: HelmChart) -> Iterable[ConfigRef]:
+    """The Secrets that an object reads itself."""
+    return [ConfigRef("Secret", chart.metadata.namespace or "", name) for name in images.secrets(chart.spec.verify)]
 
 
 def _refers_to(kind_: str) -> Any:
@@ -286,7 +302,8 @@ def _no_artifact(source: Resource) -> Waiting:
 
 def _verdict(error: ChartError) -> Failed | Stalled:
     kind_ = Stalled if error.only_an_edit_helps else Failed
-    return kind_(error.reason, f"{error.phrase}: {error}", condition=error.condition)
+    message = f"{error.phrase}: {error}"
+    return kind_(error.reason, message, condition=error.condition, condition_reason=error.condition_reason)
 
 
 def _with_metadata(version: str, suffix: str) -> str:

@@ -16,6 +16,7 @@ from shared.loop.attempt import Attempt
 from shared.loop.verdict import Failed, NotReady, Stalled
 from shared.oci.errors import OCIError
 from shared.oci.registry import Registry
+from source_controller.charts.errors import VerificationFailed
 from source_controller.signatures import git as signatures
 from source_controller.signatures import images
 from source_controller.signatures.errors import SignatureError
@@ -89,6 +90,40 @@ async def require_signed_image(
         raise Failed("VerificationError", message) from error
     if is_proven:
         attempt.mark(VERIFIED, True, "Succeeded", f"verified signature of revision {revision}")
+    else:
+        attempt.mark(VERIFIED, None)
+
+
+async def chart_proof(
+    chart: HelmChart, using: images.Signatures, is_registry: bool, attempt: Attempt[HelmChart]
+) -> images.Proof | None:
+    """What spec.verify asks for; None when nothing. Raises, with SourceVerified=False, when that can't be had."""
+    wanted = chart.spec.verify
+    if wanted is None:
+        attempt.mark(VERIFIED, None)
+        return None
+    try:
+        if not is_registry:
+            raise SignatureError("only charts of a registry have signatures: the HelmRepository must be of type oci")
+        return await using.proof(wanted, attempt)
+    except SignatureError as error:
+        message = images.failed(wanted, error)
+        attempt.mark(VERIFIED, False, "VerificationError", message)
+        raise Failed("VerificationError", message) from error
+
+
+async def require_signed_chart(
+    proof: images.Proof, remote: Registry, digest: str, version: str, attempt: Attempt[HelmChart]
+) -> None:
+    """Raises VerificationFailed, with SourceVerified=False, unless the image of a chart's version is signed."""
+    try:
+        is_proven = await proof.require_signed(remote, digest)
+    except (SignatureError, OCIError) as error:
+        failure = VerificationFailed(f"failed to verify oci://{remote.at.at(digest)}: {error}")
+        attempt.mark(VERIFIED, False, failure.reason, f"{failure.phrase}: {failure}")
+        raise failure from error
+    if is_proven:
+        attempt.mark(VERIFIED, True, "Succeeded", f"verified signature of version {version}")
     else:
         attempt.mark(VERIFIED, None)
 

@@ -56,6 +56,7 @@ class NotReady(Exception):
         message: str,
         *,
         condition: str | None = None,
+        condition_reason: str | None = None,
         event: str | None = None,
         event_reason: str | None = None,
         retry_after: float | None = None,
@@ -64,6 +65,7 @@ class NotReady(Exception):
         self.reason = reason
         self.message = message
         self.condition = condition
+        self.condition_reason = condition_reason or reason
         self.event = event or message
         self.event_reason = event_reason or reason
         self.retry_after = retry_after
@@ -125,7 +127,7 @@ def conclude(
             )
             put(READY, "False", verdict.reason, verdict.message)
     if isinstance(verdict, NotReady) and verdict.condition:
-        put(verdict.condition, "True", verdict.reason, verdict.message)
+        put(verdict.condition, "True", verdict.condition_reason, verdict.message)
     return in_order(kept.values())
 
 

@@ -8,6 +8,8 @@ class ChartError(Exception):
 
     reason = "Unknown"
     condition = "FetchFailed"
+    condition_reason: str | None = None
+    """The condition's reason, where it is another."""
     phrase = "unknown build error"
     only_an_edit_helps = False
 
@@ -49,6 +51,13 @@ class PackageFailed(ChartError):
     """The files can't be packed."""
 
     reason, condition, phrase = "ChartPackageError", "BuildFailed", "chart package error"
+
+
+class VerificationFailed(ChartError):
+    """The chart is not signed by who is trusted."""
+
+    reason, condition, phrase = "VerificationError", "BuildFailed", "chart verification error"
+    condition_reason = "ChartVerificationError"
 
 
 class IndexFailed(Exception):

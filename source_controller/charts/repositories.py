@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import io
 import ssl
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
@@ -25,7 +25,7 @@ from shared.loop.verdict import Failed, Stalled
 from shared.oci import credentials, reference, registry
 from shared.oci.credentials import Credentials
 from shared.oci.errors import CredentialsError, InvalidReference, OCIError
-from shared.oci.registry import Transport
+from shared.oci.registry import Registry, Transport
 from shared.text import semver
 from source_controller.charts.errors import PullFailed, ReferenceFailed
 from source_controller.charts.index import Entry
@@ -136,8 +136,17 @@ async def fetch_package(access: Access, entry: Entry, limit: int) -> bytes:
     return answer.body
 
 
-async def pull(access: Access, chart: str, wanted: str, limit: int, known: str = "") -> tuple[str, bytes]:
-    """The highest version of a chart in a registry that is in the range, and its package; none when it is `known`."""
+Check = Callable[[Registry, str, str], Awaitable[None]]
+"""Raises unless the image with a digest may be used as a version."""
+
+
+async def pull(
+    access: Access, chart: str, wanted: str, limit: int, known: str = "", check: Check | None = None
+) -> tuple[str, bytes]:
+    """The highest version of a chart in a registry that is in the range, and its package; none when it is `known`.
+
+    With `check` it is looked up and checked in any case, and the package is the checked one.
+    """
     try:
         at = reference.repository(f"{access.url.rstrip('/')}/{chart}")
     except InvalidReference as error:
@@ -147,9 +156,13 @@ async def pull(access: Access, chart: str, wanted: str, limit: int, known: str =
         transport = Transport(access.insecure, access.tls, seconds=access.seconds, max_blob=limit)
         async with asyncio.timeout(access.seconds), registry.open_(at, who, transport) as remote:
             version = _highest(await remote.tags(), wanted, chart)
+            image = version.replace("+", "_")
+            if check is not None:
+                image = await remote.digest(image)
+                await check(remote, image, version)
             if version == known:
                 return version, b""
-            manifest = await remote.manifest(version.replace("+", "_"))
+            manifest = await remote.manifest(image)
             layer = next((each for each in manifest.layers if each.media_type == HELM_CHART), None)
             if layer is None:
                 raise PullFailed(f"'{at}:{version}' is no Helm chart")

@@ -149,7 +149,7 @@ async def test_failures_name_what_to_fix(controller, charts, repo):
         "path": (spec("git", "GitRepository", "absent"), "InvalidChartReference", "no chart found at 'absent'"),
         "no-chart": (spec("git", "GitRepository", "app"), "InvalidChartReference", "version is required"),
         "no-tgz": (spec("git", "GitRepository", "file"), "InvalidChartReference", "no .tgz of a chart"),
-        "verify": (spec(verify={"provider": "cosign"}), "NotImplemented", "spec.verify"),
+        "verify": (spec(verify={"provider": "cosign"}), "VerificationError", "the HelmRepository must be of type oci"),
     }
     for name, (wanted, _, _) in cases.items():
         await controller.put(name, wanted, "HelmChart")
