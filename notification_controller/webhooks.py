@@ -10,15 +10,16 @@ its Receiver's type vouches for.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Iterable
-from typing import Any
 
+from notification_controller.receiver import webhook_path
 from notification_controller.receivers.filters import FilterFailed, Filters
 from notification_controller.receivers.notify import Notifier, Target, Unreachable
 from notification_controller.receivers.oidc import Issuers
 from notification_controller.receivers.proofs import PROOFS
-from notification_controller.receivers.secrets import Secrets, TokenNotFound
+from notification_controller.receivers.secrets import TOKEN, Secrets, TokenNotFound
 from notification_controller.receivers.webhook import Proven, Refused, Webhook, shown
 from shared.api.notification import Receiver
 from shared.kube.errors import ApiError
@@ -46,7 +47,7 @@ class Webhooks:
         """`known` gives the Receivers there are; None while not all of them are known."""
         self._controller, self._known = controller, known
         self._secrets, self._issuers, self._notifier = secrets, issuers, notifier
-        self._paths: dict[str, Receiver] = {}
+        self._paths: dict[str, list[Receiver]] = {}
         self._changes = -1
         self._taken: set[asyncio.Task[bool]] = set()
 
@@ -56,7 +57,11 @@ class Webhooks:
         known = self._known()
         if known is None:
             return _LATER
-        receiver = self._at(incoming.target, known)
+        try:
+            receiver = await self._at(incoming.target, known)
+        except ApiError as error:
+            log.error("could not tell whose webhook came in: %s", error)
+            return _LATER
         if receiver is None:
             return Reply(404)
         about = ObjectLog(log, self._controller, receiver)
@@ -92,11 +97,19 @@ class Webhooks:
                 log.error("%d resources of webhooks were not told before the end", len(late))
                 await asyncio.gather(*late, return_exceptions=True)
 
-    def _at(self, target: str, known: Roster[Receiver]) -> Receiver | None:
-        """The Receiver whose path the request's target is, query and all."""
+    async def _at(self, target: str, known: Roster[Receiver]) -> Receiver | None:
+        """The Receiver whose path the request's target is, query and all. Where several claim it, which only a forged
+        status makes, it is that whose token gives it."""
         if known.changes != self._changes:
             self._paths, self._changes = by_path(known), known.changes
-        return self._paths.get(target)
+        claimants = self._paths.get(target, [])
+        if len(claimants) < 2:
+            return claimants[0] if claimants else None
+        for one in claimants:
+            with contextlib.suppress(TokenNotFound):
+                if webhook_path(one, (await self._secrets.read(one))[TOKEN]) == target:
+                    return one
+        return None
 
     async def _proven(self, receiver: Receiver, webhook: Webhook) -> Proven:
         secret = await self._secrets.read(receiver)
@@ -133,18 +146,13 @@ class Webhooks:
         return True
 
 
-def by_path(receivers: Iterable[Receiver]) -> dict[str, Receiver]:
-    """Receivers by their webhook path. Of two with one path, which only a forged status makes, the older has it."""
-    paths: dict[str, Receiver] = {}
-    for receiver in sorted(receivers, key=_age, reverse=True):
+def by_path(receivers: Iterable[Receiver]) -> dict[str, list[Receiver]]:
+    """Receivers by the webhook path that their status claims."""
+    paths: dict[str, list[Receiver]] = {}
+    for receiver in receivers:
         if receiver.status.webhook_path and not receiver.metadata.deletion_timestamp:
-            paths[receiver.status.webhook_path] = receiver
+            paths.setdefault(receiver.status.webhook_path, []).append(receiver)
     return paths
-
-
-def _age(receiver: Receiver) -> tuple[Any, ...]:
-    metadata = receiver.metadata
-    return metadata.creation_timestamp or "", metadata.namespace or "", metadata.name
 
 
 def _is_ready(receiver: Receiver) -> bool:
