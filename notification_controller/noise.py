@@ -185,7 +185,7 @@ def due(chosen: Settings, held: Held) -> float:
     return held.ready + chosen.group
 
 
-_NUMBERS = re.compile(r"\b[0-9a-f]{7,}\b|\d+")
+_NUMBERS = re.compile(r"\b[0-9a-f]{7,}\b|\d+(?:\.\d+)?")
 
 
 def cause(event: Event) -> str:
