@@ -5,6 +5,7 @@ They are mostly valid, so that builds of them are worth comparing; what a combin
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from hypothesis import strategies as st
@@ -12,6 +13,18 @@ from hypothesis import strategies as st
 from shared.text import yaml
 
 Files = dict[str, str]
+SCHEMA = json.dumps(
+    {
+        "definitions": {
+            "v1.Custom": {
+                "type": "object",
+                "x-kubernetes-group-version-kind": [{"group": "example.com", "kind": "Custom", "version": "v1"}],
+                "properties": {"spec": {"type": "object", "properties": {"list": {"type": "array"}}}},
+            }
+        }
+    }
+)
+REMOVE = '[{"op": "remove", "path": "/spec/ports"}]'
 Known = dict[str, list[str]]
 """Names of objects by kind."""
 NAMES = ("web", "api", "db")
@@ -61,7 +74,7 @@ def objects(draw: st.DrawFn) -> dict[str, Any]:
             "name": draw(st.sampled_from(("main", "side"))),
             "image": draw(st.sampled_from(("nginx", "nginx:1.0", "registry.example.com:5000/app@sha256:abc"))),
             "envFrom": [{"configMapRef": {"name": draw(st.sampled_from((*NAMES, "settings", "flags")))}}],
-            "env": [{"name": "A", "value": draw(st.sampled_from(WORDS))}],
+            "env": [{"name": "A", "value": draw(st.sampled_from((*WORDS, "$(ONE)", "x-$(TWO)/$(ONE)", "$$(ONE)")))}],
             "ports": [{"containerPort": draw(st.sampled_from((80, 8080)))}],
         }
         volume = {"name": "v", "secret": {"secretName": draw(st.sampled_from((*NAMES, "token", "settings")))}}
@@ -167,6 +180,53 @@ def replacements(draw: st.DrawFn, known: Known) -> dict[str, Any]:
 
 
 @st.composite
+def variables(draw: st.DrawFn, known: Known) -> dict[str, Any]:
+    """An old-style variable that takes a field of a known object."""
+    kind = draw(st.sampled_from(sorted(known) or ["Service"]))
+    versions = {"Deployment": "apps/v1", "Custom": "example.com/v1", "RoleBinding": "rbac.authorization.k8s.io/v1"}
+    found: dict[str, Any] = {
+        "name": draw(st.sampled_from(("ONE", "TWO"))),
+        "objref": {"kind": kind, "name": draw(some(known, kind)), "apiVersion": versions.get(kind, "v1")},
+    }
+    if draw(st.booleans()):
+        found["fieldref"] = {
+            "fieldpath": draw(st.sampled_from(("metadata.name", "spec.replicas", "metadata.labels.app")))
+        }
+    return found
+
+
+def plugins() -> st.SearchStrategy[str]:
+    """A builtin transformer as a document of its own."""
+    paths = [{"path": "metadata/labels", "create": True}, {"path": "spec/selector/matchLabels", "kind": "Deployment"}]
+    documents: list[dict[str, Any]] = [
+        {"kind": "PrefixTransformer", "prefix": "in-", "fieldSpecs": [{"path": "metadata/name"}]},
+        {
+            "kind": "PrefixSuffixTransformer",
+            "suffix": "-out",
+            "fieldSpecs": [{"path": "metadata/name", "kind": "Service"}],
+        },
+        {"kind": "LabelTransformer", "labels": {"plug": "1"}, "fieldSpecs": paths},
+        {"kind": "AnnotationsTransformer", "annotations": {"plug": "1"}, "fieldSpecs": paths[:1]},
+        {
+            "kind": "NamespaceTransformer",
+            "unsetOnly": True,
+            "fieldSpecs": [{"path": "metadata/namespace", "create": True}],
+        },
+        {"kind": "ImageTagTransformer", "imageTag": {"name": "nginx", "newTag": "9"}},
+        {
+            "kind": "ReplicaCountTransformer",
+            "replica": {"name": "web", "count": 7},
+            "fieldSpecs": [{"path": "spec/replicas"}],
+        },
+        {"kind": "PatchJson6902Transformer", "target": {"kind": "Service", "name": "web"}, "jsonOp": REMOVE},
+        {"kind": "ValueAddTransformer", "value": "v", "targets": [{"fieldPath": "metadata/annotations/value"}]},
+    ]
+    return st.sampled_from(documents).map(
+        lambda found: yaml.dump({"apiVersion": "builtin", "metadata": {"name": "n", "namespace": "plug"}, **found})
+    )
+
+
+@st.composite
 def kustomizations(draw: st.DrawFn, resources: list[str], known: Known) -> dict[str, Any]:
     """The fields of one kustomization file above the known objects; generated ones become known."""
     found: dict[str, Any] = {"resources": resources}
@@ -207,6 +267,24 @@ def kustomizations(draw: st.DrawFn, resources: list[str], known: Known) -> dict[
         replica = st.fixed_dictionaries({"name": some(known, "Deployment"), "count": st.integers(0, 9)})
         sometimes("replicas", st.lists(replica, max_size=1), one_in=5)
     sometimes("replacements", st.lists(replacements(known), min_size=1, max_size=1), one_in=4)
+    sometimes("vars", st.lists(variables(known), min_size=1, max_size=2, unique_by=_name), one_in=6)
+    sometimes("transformers", st.lists(plugins(), min_size=1, max_size=2), one_in=6)
+    generated = {
+        "apiVersion": "builtin",
+        "kind": "ConfigMapGenerator",
+        "metadata": {"name": "made"},
+        "literals": ["a=1"],
+    }
+    sometimes("generators", st.just([yaml.dump(generated)]), one_in=10)
+    sometimes("validators", st.lists(plugins(), min_size=1, max_size=1), one_in=20)
+    legacy = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": {"paused": True}}
+    sometimes("patchesStrategicMerge", st.just([yaml.dump(legacy)]), one_in=10)
+    target = st.fixed_dictionaries(
+        {"version": st.just("v1"), "kind": st.just("Service"), "name": some(known, "Service")}
+    )
+    old = st.fixed_dictionaries({"target": target, "patch": st.just(REMOVE)})
+    sometimes("patchesJson6902", st.lists(old, min_size=1, max_size=1), one_in=10)
+    sometimes("openapi", st.just({"path": "schema.json"}), one_in=12)
     sometimes(
         "buildMetadata",
         st.sampled_from((["originAnnotations"], ["managedByLabel"], ["transformerAnnotations"])),
@@ -239,7 +317,7 @@ def trees(draw: st.DrawFn) -> Files:
         )
         overlay["components"] = ["../component"]
     files["overlay/kustomization.yaml"] = yaml.dump(overlay)
-    return files
+    return files | {f"{folder}/schema.json": SCHEMA for folder in ("base", "overlay", "component")}
 
 
 def _identity(item: dict[str, Any]) -> tuple[str, str, str]:
