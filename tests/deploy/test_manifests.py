@@ -81,7 +81,8 @@ class TestADeployment:
         options = flags.parse(name, "", module.FLAGS, container(deployment)["args"])
         assert options.enable_leader_election
         assert options.unbuilt == []
-        listening = {options.metrics_addr, options.health_addr, getattr(options, "storage_addr", options.health_addr)}
+        servers = {"source-controller": ["storage_addr"], "notification-controller": ["events_addr", "receiverAddr"]}
+        listening = {getattr(options, each) for each in ("metrics_addr", "health_addr", *servers.get(name, ()))}
         assert listening == {f":{port['containerPort']}" for port in container(deployment)["ports"]}
 
     def test_is_probed_on_ports_that_it_has(self, deployment: Manifest):

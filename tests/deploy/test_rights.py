@@ -28,6 +28,12 @@ BROKEN: dict[str, Manifest] = {
         "metadata": {"name": "app", "namespace": "default"},
         "spec": {"interval": "1h", "prune": True, "sourceRef": {"kind": "GitRepository", "name": "none"}},
     },
+    "notification-controller": {
+        "apiVersion": "notification.toolkit.fluxcd.io/v1",
+        "kind": "Receiver",
+        "metadata": {"name": "app", "namespace": "default"},
+        "spec": {"type": "generic", "secretRef": {"name": "none"}, "resources": [{"kind": "Bucket", "name": "none"}]},
+    },
 }
 """An object that can't become Ready, for each controller that is built."""
 
@@ -45,10 +51,12 @@ async def test_a_controller_works_with_the_rights_of_its_account(deployment: Man
                 assert status in (200, 201), answer
             kubeconfig = tmp_path / "kubeconfig"
             server.kubeconfig(kubeconfig, user=f"flux-system:{name}")
-            health, metrics, storage = (f"127.0.0.1:{port}" for port in free_ports(3))
+            health, metrics, first, second = (f"127.0.0.1:{port}" for port in free_ports(4))
             flags = [*container(deployment)["args"], f"--health-addr={health}", f"--metrics-addr={metrics}"]
             if name == "source-controller":
-                flags += [f"--storage-addr={storage}", f"--storage-path={tmp_path}"]
+                flags += [f"--storage-addr={first}", f"--storage-path={tmp_path}"]
+            if name == "notification-controller":
+                flags += [f"--events-addr={first}", f"--receiverAddr={second}", f"--storage-path={tmp_path}"]
             module, _, function = COMMANDS[name].partition(":")
             code = f"import sys; from {module} import {function}; sys.exit({function}())"
             settings = {"KUBECONFIG": str(kubeconfig), "RUNTIME_NAMESPACE": "flux-system", "PYTHONPATH": str(ROOT)}
