@@ -9,6 +9,7 @@ carries a secret, and an address is shown by scheme and host only, for its path 
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -93,23 +94,24 @@ class Connection:
             raise InvalidProvider(f"empty {what}: it is taken from the Provider's {_SOURCES[key]}")
         return value
 
-    def masked(self, text: str) -> str:
-        """A text of somebody else's (an answer, a library's error) without our secrets."""
-        for secret in self._secrets():
+    def masked(self, text: str, *more: str) -> str:
+        """A text of somebody else's (an answer, a library's error) without our secrets, and without `more`."""
+        # The longest first, for one may hold another.
+        for secret in sorted({*self._secrets(), *more} - {""}, key=len, reverse=True):
             text = text.replace(secret, MASK)
         return text
 
     def _secrets(self) -> list[str]:
-        """Longest first, for one may hold another. What is short in the Secret's other keys is a name or a flag."""
+        """What is short in the Secret's other keys is a name or a flag."""
         held = [self.token, self.password, *self.headers.values()]
         for name, data in self.secret.items():
             value = data.decode(errors="replace").strip()
             held += [value] if name in ("token", "password") or len(value) >= _SECRET_LENGTH else []
-        held += [hidden for url in (self.address, self.proxy) for hidden in _hidden(url)]
-        return sorted({text for text in held if text}, key=len, reverse=True)
+        return held + [hidden for address in (self.address, self.proxy) for hidden in _hidden(address)]
 
 
 _SECRET_LENGTH = 8
+_LONG_SECRET = 16
 
 _SOURCES = {
     "address": "address, in spec or in the Secret of secretRef",
@@ -120,16 +122,17 @@ _SOURCES = {
 }
 
 
-def _hidden(url: str) -> list[str]:
-    """The parts of a URL that let one in: credentials, and a path or a query as long as a secret is."""
+def _hidden(address: str) -> list[str]:
+    """The parts of an address that let one in: a URL's credentials, and what is as long as a secret is in its path and
+    query, or in a connection string."""
     try:
-        parts = urlsplit(url)
-        credentials = parts.password or ""
+        parts = urlsplit(address)
+        password = parts.password or ""
     except ValueError:
-        return [url]
-    user = parts.username or ""
-    parts_of_path = [parts.path, *parts.path.split("/"), parts.query]
-    return [credentials, unquote(credentials), *(text for text in (user, *parts_of_path) if len(text) >= 16)]
+        return [address]
+    pieces = re.split(r"[/?&;:@]|(?<![=])=(?![=;]|$)", address)
+    long = [piece for piece in (parts.path, *pieces) if len(piece) >= _LONG_SECRET and piece != parts.hostname]
+    return [password, unquote(password), *long, *map(unquote, long)]
 
 
 class Provider(Protocol):

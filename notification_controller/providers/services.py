@@ -16,7 +16,9 @@ from notification_controller.providers import (
     lark,
     matrix,
     msteams,
+    nats,
     opsgenie,
+    otel,
     pagerduty,
     sentry,
     slack,
@@ -52,8 +54,11 @@ SERVICES: dict[str, Connect] = {
     "grafana": grafana.connect,
     "incident.io": incidentio.connect,
     "opsgenie": opsgenie.connect,
+    "otel": otel.connect,
     "pagerduty": pagerduty.connect,
     "sentry": sentry.connect,
+    # queues
+    "nats": nats.connect,
 }
 
 

@@ -21,6 +21,8 @@ from notification_controller.providers.texts import cut
 from shared.http import Answer, Http, HttpError
 
 JSON = "application/json"
+_PUBLIC = {"content-type", "gotk-component"}
+"""Headers that let nobody in."""
 _ANSWER = 1 << 16
 _SHOWN = 512
 _LONGEST_WAIT = 3600.0
@@ -44,6 +46,10 @@ class Request:
     method: str = "POST"
     refusal: Callable[[Answer], Refusal | None] | None = None
     """Reads a good answer of a service that tells failures there."""
+    limit: int = _ANSWER
+    """Bytes of the answer that count; of a longer one only the beginning is read."""
+    accepts: tuple[int, ...] = ()
+    """Bad statuses that are an answer, too."""
 
 
 Requests = Callable[[Connection, Notification], Sequence[Request]]
@@ -88,21 +94,25 @@ class Web:
 async def send(http: Http, request: Request, connection: Connection, failure: str = "") -> Answer:
     """The good answer to a request; DeliveryFailed else, with what the server says."""
     begin = f"{failure}: " if failure else ""
+    sent = [value.split()[-1] for name, value in request.headers.items() if value and name.lower() not in _PUBLIC]
     try:
-        answer = await http.send(request.method, request.url, request.body, headers=request.headers, limit=_ANSWER)
+        answer = await http.send(
+            request.method, request.url, request.body, headers=request.headers, limit=request.limit
+        )
     except HttpError as error:
         raise DeliveryFailed(
-            f"{begin}failed to execute request: {connection.masked(str(error))}", is_final=error.is_final
+            f"{begin}failed to execute request: {connection.masked(str(error), *sent)}", is_final=error.is_final
         ) from error
     if not answer.is_good:
-        said = _shown(answer, connection)
+        # Masked before it is cut, or a half secret would stay.
+        said = _shown(connection.masked(answer.body.decode(errors="replace"), *sent))
         raise DeliveryFailed(
             f"{begin}request failed: request failed with status code {answer.status}: {said}",
             is_final=not may_pass(answer.status),
             retry_after=retry_after(answer, datetime.now(UTC)),
         )
     if request.refusal and (refusal := request.refusal(answer)):
-        said = connection.masked(cut(refusal.said, _SHOWN))
+        said = _shown(connection.masked(refusal.said, *sent))
         raise DeliveryFailed(f"{begin}request failed: {said}", is_final=not refusal.may_pass)
     return answer
 
@@ -133,7 +143,6 @@ def retry_after(answer: Answer, now: datetime) -> float | None:
     return min(max((at - now).total_seconds(), 0.0), _LONGEST_WAIT)
 
 
-def _shown(answer: Answer, connection: Connection) -> str:
-    """The beginning of what a server says; masked before it is cut, or a half secret would stay."""
-    text = connection.masked(answer.body.decode(errors="replace"))
+def _shown(text: str) -> str:
+    """The beginning of what a server says."""
     return cut("".join(mark if mark.isprintable() or mark in "\n\t" else "\ufffd" for mark in text), _SHOWN)

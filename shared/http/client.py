@@ -31,6 +31,14 @@ _SOCKS = "socks5://"
 _BY_PROXY = (ProxyConnectionError, ProxyError, ProxyTimeoutError)
 _PROBLEMS = (aiohttp.ClientError, OSError, TimeoutError, ValueError, *_BY_PROXY)
 """What sending a request may raise."""
+_NEVER = (
+    aiohttp.ClientConnectorCertificateError,
+    aiohttp.InvalidURL,
+    aiohttp.NonHttpUrlClientError,
+    ssl.SSLCertVerificationError,
+    ValueError,
+)
+"""Those of them that come again each time."""
 _UNKNOWN_AUTHORITY = {7, 18, 19, 20, 21}
 """OpenSSL's verify codes that mean: nobody who is trusted signed this."""
 
@@ -191,8 +199,7 @@ async def blocks(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
 
 
 def _failed(error: Exception, url: str) -> HttpError:
-    never = (ssl.SSLCertVerificationError, aiohttp.ClientConnectorCertificateError, aiohttp.InvalidURL, ValueError)
-    return HttpError(explained(error, url), is_final=isinstance(error, never))
+    return HttpError(explained(error, url), is_final=isinstance(error, _NEVER))
 
 
 def explained(error: Exception, url: str) -> str:
@@ -218,7 +225,7 @@ def explained(error: Exception, url: str) -> str:
             return f"dial tcp {host}: connect: {reason}"
         case TimeoutError():
             return f"{host} did not answer in time"
-        case aiohttp.InvalidURL() | ValueError():
+        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError() | ValueError():
             return f"'{origin(url)}' is no address"
         case _:
             return f"{host} cut the connection or answered what is no HTTP: {type(error).__name__}"

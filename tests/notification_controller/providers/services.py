@@ -1,0 +1,73 @@
+"""How each service over HTTP is reached in these tests: a Provider of each type, at a counterpart on this machine."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from notification_controller import providers
+from notification_controller.event import Event
+from notification_controller.providers import AlertName, Connection, Notification, telegram
+
+DATA = json.loads((Path(__file__).parent / "requests.json").read_text())
+EVENTS = {name: msgspec.convert(event, Event) for name, event in DATA["events"].items()}
+ALERT = AlertName("flux-system", "alert", "a1b2c3d4-0000-4000-8000-000000000000")
+TOKEN, PASSWORD = "t0ken-of-the-bot", "pa55word-of-the-bot"
+PATH_SECRET = "a-path-that-lets-one-in"
+
+SERVICES: dict[str, dict[str, Any]] = {
+    "generic": {"address": f"/hook/{PATH_SECRET}", "headers": {"X-Secret": "a-header-of-the-secret"}},
+    "generic-hmac": {"address": f"/hook/{PATH_SECRET}", "token": TOKEN},
+    "slack": {"address": "/api/chat.postMessage", "token": TOKEN, "channel": "general"},
+    "discord": {"address": f"/api/webhooks/1/{PATH_SECRET}"},
+    "rocket": {"address": f"/hooks/{PATH_SECRET}", "channel": "#ops"},
+    "msteams": {"address": f"/workflows/{PATH_SECRET}"},
+    "googlechat": {"address": f"/v1/spaces/x/messages?key={PATH_SECRET}"},
+    "telegram": {"token": TOKEN, "channel": "@flux"},
+    "matrix": {"address": "", "token": TOKEN, "channel": "!room:example.org"},
+    "lark": {"address": f"/open-apis/bot/v2/hook/{PATH_SECRET}"},
+    "webex": {"address": "/v1/messages", "token": TOKEN, "channel": "room"},
+    "zulip": {"address": "", "username": "bot@example.org", "password": PASSWORD, "channel": "ops/flux"},
+    "zoom": {"address": f"/incoming/{PATH_SECRET}", "token": TOKEN},
+    "pagerduty": {"address": "", "channel": "routing"},
+    "opsgenie": {"address": "/v2/alerts", "token": TOKEN},
+    "incident.io": {"address": "/v2/alert_events/http/x", "token": TOKEN},
+    "alertmanager": {"address": "/api/v2/alerts", "username": "ada", "password": PASSWORD},
+    "datadog": {"address": "", "token": TOKEN},
+    "sentry": {"address": "dsn"},
+    "grafana": {"address": "/api/annotations", "token": TOKEN},
+    "otel": {"address": "/v1/traces", "username": "ada", "password": PASSWORD},
+}
+"""An address is a path at the counterpart, unless `reach` knows better."""
+
+
+def reach(type_: str, url: str, tls: ssl.SSLContext | None, patch: pytest.MonkeyPatch, **more: Any) -> Connection:
+    """The connection for a service of this type that is at a URL; Telegram, which has one in the world, moves there."""
+    patch.setattr(telegram, "API", url)
+    values = {**SERVICES[type_], **more}
+    scheme, _, host = url.partition("://")
+    match values.get("address"):
+        case "dsn":
+            values["address"] = f"{scheme}://public-key:{PASSWORD}@{host}/42"
+        case str(path) if path.startswith("/") or not path:
+            values["address"] = url + path
+    secret = {key: values[key].encode() for key in ("token", "password", "address") if values.get(key)}
+    return Connection(type=type_, tls=tls, secret=secret, uid="p1", namespace="flux-system", name="p", **values)
+
+
+async def post(connection: Connection, which: str = "error", **changes: Any) -> None:
+    """Posts one event."""
+    event = msgspec.structs.replace(EVENTS[which], **changes)
+    async with providers.connect(connection) as provider:
+        await provider.post(Notification(event, ALERT))
+
+
+def secrets(connection: Connection) -> list[str]:
+    """What no message may hold."""
+    held = [connection.token, connection.password, *connection.headers.values()]
+    return [text for text in held if text] + [text for text in (PASSWORD, PATH_SECRET) if text in connection.address]
