@@ -2,9 +2,10 @@
 
     path → Receiver → its Secret → proof → filters → the objects it means are told, in the background
 
-What always holds: the sender learns a status and nothing else, and after its proof waits at most `PATIENCE` seconds for
-it; a Receiver that is suspended or deleted answers no more as soon as we know; nothing of a webhook is logged but what
-its Receiver's type vouches for.
+What always holds: the sender learns a status and nothing else. After its proof it waits for that no longer than telling
+its objects usually takes: `PATIENCE` seconds where the API answers fast; what takes longer goes on without it. A
+Receiver that is suspended or deleted answers no more as soon as we know. Nothing of a webhook is logged but what its
+Receiver's type vouches for.
 """
 
 from __future__ import annotations
@@ -29,8 +30,11 @@ from shared.loop.web import Incoming, Reply
 
 log = logging.getLogger(__name__)
 
-PATIENCE = 0.04
-"""Seconds that a proven webhook's sender waits for its objects to be told; after that it is told that they will be."""
+PATIENCE, LONGEST_PATIENCE = 0.04, 1.0
+"""Seconds that a proven webhook's sender waits for its objects to be told; after that it is told that they will be.
+The longer time is for an API that takes its time for everything, as on a machine that has too much to do."""
+_ANSWERS = 10
+"""How many of the API's answers, at its present pace, a sender waits for."""
 BACKLOG = 1000
 """Webhooks whose objects may be told at the same time; with more, senders are asked to come again."""
 ENDING = 5.0
@@ -132,7 +136,8 @@ class Webhooks:
             task.add_done_callback(self._taken.discard)
         if not tasks:
             return Reply(200)
-        done, _ = await asyncio.wait(tasks, timeout=PATIENCE)
+        patience = min(max(PATIENCE, _ANSWERS * self._secrets.pace), LONGEST_PATIENCE)
+        done, _ = await asyncio.wait(tasks, timeout=patience)
         return Reply(200 if all(task.result() for task in done) else 500)
 
     async def _tell(self, receiver: Receiver, index: int, filters: Filters, about: ObjectLog) -> bool:

@@ -7,6 +7,7 @@ changed or taken away counts at once.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Mapping
 
 from shared.api.notification import Receiver
@@ -17,6 +18,7 @@ from shared.kube.errors import NotFound, TooManyRequests, Unavailable
 TOKEN = "token"  # noqa: S105  (the name of a key)
 PATIENCE = 2.0
 """Seconds to wait for the API's answer."""
+_RECENT = 8
 
 
 class TokenNotFound(Exception):
@@ -29,6 +31,12 @@ class Secrets:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._last: dict[tuple[str, str], Mapping[str, bytes]] = {}
+        self._took: deque[float] = deque(maxlen=_RECENT)
+
+    @property
+    def pace(self) -> float:
+        """Seconds that the API takes for an answer at present: the longest of the last few."""
+        return max(self._took, default=PATIENCE)
 
     async def read(self, receiver: Receiver) -> Mapping[str, bytes]:
         """What the Receiver's Secret holds, a token among it; an empty token where the type wants no Secret.
@@ -39,6 +47,8 @@ class Secrets:
             return {TOKEN: b""}
         key = (receiver.metadata.namespace or "", receiver.spec.secret_ref.name)
         name = "/".join(key)
+        clock = asyncio.get_running_loop().time
+        began = clock()
         try:
             async with asyncio.timeout(PATIENCE):
                 data = await secrets.read(self._client, *key)
@@ -51,6 +61,8 @@ class Secrets:
             if isinstance(error, TimeoutError):
                 raise Unavailable(f"the Kubernetes API did not say in time what secret '{name}' holds") from error
             raise
+        finally:
+            self._took.append(clock() - began)
         if TOKEN not in data:
             self._last.pop(key, None)
             raise TokenNotFound(f"invalid '{name}' secret data: required fields '{TOKEN}'")

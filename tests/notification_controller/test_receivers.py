@@ -337,12 +337,11 @@ async def test_a_forged_status_takes_no_ones_path(receiving):
     at = await receiving.have(resources=[{"kind": "GitRepository", "name": "app"}])
     await receiving.source("stolen")
     await receiving.secret("other", "othertoken")
-    await receiving.have(
-        name="thief", resources=[{"kind": "GitRepository", "name": "stolen"}], secretRef={"name": "othertoken"}
-    )
+    stolen = {"kind": "GitRepository", "name": "stolen", "filter": "has(req.news)"}
+    await receiving.have(name="thief", resources=[stolen], secretRef={"name": "othertoken"})
     patch = {"status": {"webhookPath": at}}
     await receiving.kube.patch(GROUP, "Receiver", "thief", "default", patch, subresource="status")
     await receiving.answered(path("other", "thief"), 404)
-    assert await receiving.send(at) == 200
+    assert await receiving.send(at, b'{"news": 1}') == 200
     await receiving.until_requested()
     assert await receiving.requested("stolen") is None
