@@ -18,6 +18,7 @@ from notification_controller import event as events
 from notification_controller import noise
 from notification_controller import provider as providers_
 from notification_controller.alert import Interest, Interests, combined, has_labels
+from notification_controller.commitstatus import commit_status
 from notification_controller.event import Event
 from notification_controller.journal import About, Change, Delivery, Journal, JournalError, Line
 from notification_controller.outbox import Outbox
@@ -210,9 +211,11 @@ class Dispatch:
         return await providers_.read(self._runtime.client, provider)
 
     def notification(self, provider: Provider, delivery: Delivery) -> Notification:
-        """What to post."""
-        name = AlertName(delivery.line.namespace, delivery.alert, delivery.alert_uid)
-        return Notification(events.read(delivery.event), name)
+        """What to post. InvalidProvider when the Provider's expression gives no commit status."""
+        namespace, event = delivery.line.namespace, events.read(delivery.event)
+        alert = self._runtime.known(Alert).get(namespace, delivery.alert)
+        status = commit_status(provider, alert, event)
+        return Notification(event, AlertName(namespace, delivery.alert, delivery.alert_uid), status)
 
     def failed(self, delivery: Delivery, message: str) -> None:
         """Tell people on the Alert, if it is still there."""

@@ -8,8 +8,14 @@ from contextlib import asynccontextmanager
 
 from notification_controller.providers import (
     alertmanager,
+    azuredevops,
+    bitbucket,
+    bitbucketserver,
     datadog,
     generic,
+    gitea,
+    github,
+    gitlab,
     googlechat,
     grafana,
     incidentio,
@@ -57,6 +63,17 @@ SERVICES: dict[str, Connect] = {
     "otel": otel.connect,
     "pagerduty": pagerduty.connect,
     "sentry": sentry.connect,
+    # repositories
+    "azuredevops": azuredevops.connect,
+    "bitbucket": bitbucket.connect,
+    "bitbucketserver": bitbucketserver.connect,
+    "gitea": gitea.connect,
+    "giteapullrequestcomment": gitea.connect_comments,
+    "github": github.connect,
+    "githubdispatch": github.connect_dispatch,
+    "githubpullrequestcomment": github.connect_comments,
+    "gitlab": gitlab.connect,
+    "gitlabmergerequestcomment": gitlab.connect_comments,
     # queues
     "nats": nats.connect,
 }

@@ -103,7 +103,7 @@ async def send(http: Http, request: Request, connection: Connection, failure: st
         raise DeliveryFailed(
             f"{begin}failed to execute request: {connection.masked(str(error), *sent)}", is_final=error.is_final
         ) from error
-    if not answer.is_good:
+    if not answer.is_good and answer.status not in request.accepts:
         # Masked before it is cut, or a half secret would stay.
         said = _shown(connection.masked(answer.body.decode(errors="replace"), *sent))
         raise DeliveryFailed(

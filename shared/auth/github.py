@@ -104,12 +104,29 @@ class Tokens:
         return token
 
 
-async def _asked(connection: Http, app: App) -> tuple[str, float]:
-    headers = {
+async def slug(app: App, *, tls: ssl.SSLContext | None = None, proxy: str = "", seconds: float = 60.0) -> str:
+    """The App's name in addresses, by which its comments are known: "<slug>[bot]". GitHubError when nobody says."""
+    try:
+        async with http.open_(tls=tls, proxy=proxy, seconds=seconds) as connection:
+            found = _read(await connection.get(f"{app.api}/app", headers=_headers(app)), "the App").get("slug")
+    except HttpError as error:
+        raise GitHubError(str(error)) from error
+    if not isinstance(found, str) or not found:
+        raise GitHubError("the server gives the App no slug")
+    return found
+
+
+def _headers(app: App) -> Mapping[str, str]:
+    """What the App itself says who it is with."""
+    return {
         "Authorization": f"Bearer {_signed(app, int(time.time()))}",
         "Accept": "application/vnd.github+json",
         "User-Agent": "fluvial",
     }
+
+
+async def _asked(connection: Http, app: App) -> tuple[str, float]:
+    headers = _headers(app)
     installation = app.installation
     if not installation:
         found: Mapping[str, Any] = {}

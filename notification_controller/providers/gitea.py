@@ -1,0 +1,74 @@
+"""Gitea, and Forgejo: commit statuses, and comments on pull requests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from notification_controller.event import ERROR, INFO, PROGRESSING
+from notification_controller.providers import git
+from notification_controller.providers.base import Connection, Provider
+from notification_controller.providers.git import COMMENTS, Comments, Headers, Status, Statuses
+from notification_controller.providers.web import Request, json_request
+from shared.http import Http
+
+_STATES = {INFO: "success", ERROR: "failure", PROGRESSING: "pending"}
+_STATUSES = 50
+
+
+def connect(connection: Connection, http: Http) -> Provider:
+    """gitea: needs a repository's address, and a token or a password in the Secret. Tells progress, too."""
+    at = base(connection)
+
+    def look(new: Status) -> Request:
+        return Request(f"{at}/commits/{new.commit}/statuses?limit={_STATUSES}&page=1", method="GET")
+
+    def say(new: Status) -> Request:
+        return json_request(f"{at}/statuses/{new.commit}", payload(new))
+
+    return Statuses(connection, http, _login(connection), look, is_said, say, tells_progress=True)
+
+
+def connect_comments(connection: Connection, http: Http) -> Provider:
+    """giteapullrequestcomment: as gitea."""
+    at = base(connection)
+
+    async def me(headers: Mapping[str, str]) -> str:
+        api = at.rpartition("/repos/")[0]
+        return await git.login(comments, Request(f"{api}/user", method="GET"), headers, "login")
+
+    comments = Comments(
+        connection,
+        http,
+        _login(connection),
+        mark="flux-pr-comment-key",
+        me=me,
+        look=lambda number: Request(f"{at}/issues/{number}/comments?limit={COMMENTS}&page=1", method="GET"),
+        author=lambda comment: (comment.get("user") or {}).get("login"),
+        edit=lambda _, id_, body: json_request(f"{at}/issues/comments/{id_}", {"body": body}, method="PATCH"),
+        create=lambda number, body: json_request(f"{at}/issues/{number}/comments", {"body": body}),
+    )
+    return comments
+
+
+def base(connection: Connection) -> str:
+    """The API's address of the repository."""
+    at = git.repository(connection.address, 2)
+    return f"{at.host}/api/v1/repos/{'/'.join(quote(part, safe='') for part in at.path)}"
+
+
+def payload(new: Status) -> dict[str, Any]:
+    """The new status."""
+    return {"state": _STATES[new.state], "target_url": "", "description": new.description, "context": new.id}
+
+
+def is_said(new: Status, found: Any) -> bool:
+    """Whether the latest status with our context is the same; Gitea calls its state a status there."""
+    said = {"status": _STATES[new.state], "description": new.description, "context": new.id}
+    return git.is_latest(said, found, lambda each: each.get("context"))
+
+
+def _login(connection: Connection) -> Headers:
+    token = git.require_token(connection, "gitea")
+    return git.always({"Authorization": f"token {token}", "User-Agent": "fluvial"})
