@@ -97,7 +97,7 @@ class Processes:
             for kind, limit in _LIMITS:
                 with suppress(OSError, ValueError):
                     resource.prlimit(popen.pid, kind, (limit, limit))
-            stdout, stderr = _exchange(popen, stdin, time.monotonic() + seconds, output)
+            stdout, stderr = exchange(popen, stdin, time.monotonic() + seconds, output=output)
         finally:
             # Not reaped yet, so the number is still that of this group.
             _kill(popen.pid)
@@ -132,21 +132,27 @@ def _kill(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
-def _exchange(popen: subprocess.Popen[bytes], stdin: bytes, deadline: float, output: int) -> tuple[bytes, bytes]:
-    """Feed the program and read what it prints, until it has ended."""
-    assert popen.stdin is not None
+def exchange(
+    popen: subprocess.Popen[bytes], stdin: bytes, deadline: float, *, output: int, errors: int = _STDERR
+) -> tuple[bytes, bytes]:
+    """Feed a program, unless its stdin is no pipe of ours, and read what it prints until it ended; it is not reaped.
+
+    Stdout, at most `output` bytes or TooLarge; and the first `errors` bytes of stderr, by the block. TimedOut at
+    `deadline`, in seconds of the monotonic clock.
+    """
     assert popen.stdout is not None
     assert popen.stderr is not None
     stdout, stderr = bytearray(), bytearray()
     left = memoryview(stdin)
-    os.set_blocking(popen.stdin.fileno(), False)
     with selectors.DefaultSelector() as waiting:
         waiting.register(popen.stdout, selectors.EVENT_READ, stdout)
         waiting.register(popen.stderr, selectors.EVENT_READ, stderr)
-        waiting.register(popen.stdin, selectors.EVENT_WRITE)
+        if popen.stdin is not None:
+            os.set_blocking(popen.stdin.fileno(), False)
+            waiting.register(popen.stdin, selectors.EVENT_WRITE)
         while waiting.get_map():
             for key, _ in waiting.select(_left(deadline)):
-                if key.fileobj is popen.stdin:
+                if popen.stdin is not None and key.fileobj is popen.stdin:
                     try:
                         left = left[os.write(key.fd, left[:_BLOCK]) :] if left else left
                     except BrokenPipeError:
@@ -164,7 +170,7 @@ def _exchange(popen: subprocess.Popen[bytes], stdin: bytes, deadline: float, out
                     stdout += block
                     if len(stdout) > output:
                         raise TooLarge(f"more than {output} bytes")
-                elif len(stderr) < _STDERR:
+                elif len(stderr) < errors:
                     stderr += block
     while os.waitid(os.P_PID, popen.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
         _left(deadline)

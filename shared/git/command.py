@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
-import selectors
 import shutil
 import signal
 import time
@@ -25,6 +24,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from git.cmd import Git
 
+from shared import processes
 from shared.git.errors import GitError, TimedOut, TooLarge, translated
 
 P = ParamSpec("P")
@@ -34,7 +34,6 @@ MEBIBYTE = 1 << 20
 OUTPUT = 64 * MEBIBYTE
 _STDERR = 256 * 1024
 _FILE = 8192 * MEBIBYTE
-_BLOCK = 1 << 16
 _THREADS = ThreadPoolExecutor(64, thread_name_prefix="git")
 """Threads that only wait for a process; the callers bound how many work at once."""
 
@@ -205,28 +204,11 @@ def _execute(
 
 
 def _collected(popen: Popen[bytes], deadline: float, timeout: float, output: int) -> Result:
-    stdout, stderr = bytearray(), bytearray()
-    assert popen.stdout is not None
-    assert popen.stderr is not None
-    with selectors.DefaultSelector() as waiting:
-        waiting.register(popen.stdout, selectors.EVENT_READ, stdout)
-        waiting.register(popen.stderr, selectors.EVENT_READ, stderr)
-        while waiting.get_map():
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise TimedOut(f"timed out after {timeout:g} seconds")
-            for key, _ in waiting.select(left):
-                block = os.read(key.fd, _BLOCK)
-                if not block:
-                    waiting.unregister(key.fileobj)
-                elif key.data is stdout:
-                    stdout += block
-                    if len(stdout) > output:
-                        raise TooLarge(f"git printed more than {output} bytes: the repository is too large")
-                elif len(stderr) < _STDERR:
-                    stderr += block
-        try:
-            status = popen.wait(max(0.1, deadline - time.monotonic()))
-        except Exception as error:
-            raise TimedOut(f"timed out after {timeout:g} seconds") from error
-    return Result(status, bytes(stdout), stderr.decode(errors="replace"))
+    """What git prints until it ends, in this package's errors."""
+    try:
+        stdout, stderr = processes.exchange(popen, b"", deadline, output=output, errors=_STDERR)
+    except processes.TimedOut as error:
+        raise TimedOut(f"timed out after {timeout:g} seconds") from error
+    except processes.TooLarge as error:
+        raise TooLarge(f"git printed more than {output} bytes: the repository is too large") from error
+    return Result(popen.wait(), stdout, stderr.decode(errors="replace"))
