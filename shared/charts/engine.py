@@ -24,6 +24,8 @@ SECONDS = 30.0
 """For one chart."""
 MEMORY = 512 << 20
 """Bytes that one chart may take while it is rendered or pulled."""
+_NO_MEMORY = ("out of memory", "memoryerror", "cannot allocate", "pthread_create failed")
+"""What Go and Python print, in small letters, when there is none left; a thread can't be made where its stack can't."""
 OUTPUT = 64 << 20
 """Bytes of all that a chart renders."""
 _LONGEST = 2000
@@ -129,7 +131,7 @@ class Engine:
 
     def _explained(self, printed: str, doing: str) -> str:
         """Why the process died."""
-        if "out of memory" in printed or "MemoryError" in printed or "cannot allocate" in printed.lower():
+        if any(sign in printed.lower() for sign in _NO_MEMORY):
             return f"{doing} takes more than {self._memory >> 20} MiB of memory"
         last = printed.strip().splitlines()[-1:] or ["it printed nothing"]
         return f"Helm's engine failed while {doing}: {last[0][:300]}"
