@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
-import os
-import shutil
 import socket
 import subprocess
 import time
@@ -20,9 +18,10 @@ from notification_controller.event import encode
 from notification_controller.providers import Connection, DeliveryFailed, InvalidProvider
 from notification_controller.providers.nats import from_seed
 from tests.notification_controller.providers.services import EVENTS, post
+from tests.upstream.controlplane import build
 
-SERVER = os.environ.get("NATS_SERVER") or shutil.which("nats-server")
-needs_server = pytest.mark.skipif(not SERVER, reason="no nats-server: put it on the PATH or name it in NATS_SERVER")
+server = build.available("nats-server")
+needs_server = pytest.mark.skipif(not server, reason=server.reason)
 
 
 def seed(byte: int) -> str:
@@ -38,8 +37,7 @@ def running(folder: Path, *users: str) -> Iterator[str]:
         port = probe.getsockname()[1]
     config = folder / "nats.conf"
     config.write_text(f"listen: 127.0.0.1:{port}\nauthorization {{ users: [ {', '.join(users)} ] }}\n")
-    assert SERVER
-    with subprocess.Popen([SERVER, "-c", str(config)], stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen([build.path("nats-server"), "-c", str(config)], stderr=subprocess.DEVNULL) as process:
         try:
             deadline = time.monotonic() + 20
             while time.monotonic() < deadline:

@@ -91,6 +91,7 @@ TOOLS = {
         Tool("age", "age", "filippo.io/age/cmd/age"),
         Tool("age-keygen", "age", "filippo.io/age/cmd/age-keygen"),
         Tool("helm", "helm", "helm.sh/helm/v4/cmd/helm"),
+        Tool("nats-server", "nats", "github.com/nats-io/nats-server/v2"),
     )
 }
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok")
