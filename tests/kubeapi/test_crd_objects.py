@@ -7,7 +7,7 @@ import copy
 import pytest
 
 from kubeapi.crd import Definition
-from tests.kubeapi.differential_crds import WIDGETS
+from tests.kubeapi.differential.crds import WIDGETS
 
 
 def definition(spec=None, status=None, **version):

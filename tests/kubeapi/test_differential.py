@@ -1,7 +1,7 @@
 """What users send gets the answers of a real kube-apiserver from the embedded API: code, message, object, warnings.
 
 The real server's answers are recorded, so that they are there without Go tools; where the tools are, a real server is
-asked whether the record is right. `python -m tests.kubeapi.differential_subjects` writes it anew.
+asked whether the record is right. `python -m tests.kubeapi.differential.subjects` writes it anew.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from collections.abc import Iterator
 import pytest
 
 from tests.kit import controlplane
-from tests.kubeapi import differential_subjects as subjects
-from tests.kubeapi.differential import Answer, Subject, compare
-from tests.kubeapi.differential_cases import CASES
+from tests.kubeapi.differential import subjects
+from tests.kubeapi.differential.cases import CASES
+from tests.kubeapi.differential.comparison import Answer, compare
+from tests.kubeapi.differential.steps import Subject
 
 RECORDED = subjects.recorded()
 
@@ -46,7 +47,7 @@ def test_a_real_api_server_answers_as_recorded(real: Subject, name: str) -> None
 def require_alike(name: str, given: list[Answer]) -> None:
     wanted = RECORDED.get(name, [])
     steps = CASES[name]
-    assert len(wanted) == len(steps), "the record is old: python -m tests.kubeapi.differential_subjects"
+    assert len(wanted) == len(steps), "the record is old: python -m tests.kubeapi.differential.subjects"
     found: list[str] = []
     for index, (step, right, answer) in enumerate(zip(steps, wanted, given, strict=True)):
         lines = compare(right, answer, step.loose)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.kubeapi.differential_cases import configmap, deployment, job, service
+from tests.kubeapi.differential.cases import configmap, deployment, job, service
 
 DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
 SERVICES = "/api/v1/namespaces/default/services"

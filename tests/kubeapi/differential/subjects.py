@@ -1,6 +1,6 @@
 """The two servers of the differential test, and the record of what the real one answers.
 
-    python -m tests.kubeapi.differential_subjects     asks a real server everything and writes the record
+    python -m tests.kubeapi.differential.subjects     asks a real server everything and writes the record
 
 Neither has controllers that would change objects between two steps.
 """
@@ -26,12 +26,13 @@ from kubeapi import controllers  # noqa: F401 - before workloads: they import ea
 from kubeapi.workloads import accounts, claims
 from tests.kit import controlplane
 from tests.kit.controlplane import ControlPlane
-from tests.kubeapi.differential import Answer, Subject
-from tests.kubeapi.differential_cases import CASES
-from tests.kubeapi.differential_crds import CLUSTER_WIDGETS, WIDGETS
+from tests.kubeapi.differential.cases import CASES
+from tests.kubeapi.differential.comparison import Answer
+from tests.kubeapi.differential.crds import CLUSTER_WIDGETS, WIDGETS
+from tests.kubeapi.differential.steps import Subject
 
-CRDS = Path(__file__).parents[2] / "deploy" / "crds"
-RECORD = Path(__file__).parent / "data" / "answers.json.gz"
+CRDS = Path(__file__).parents[3] / "deploy" / "crds"
+RECORD = Path(__file__).parents[1] / "data" / "answers.json.gz"
 
 
 class ServerOnly(ControlPlane):

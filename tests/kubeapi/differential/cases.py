@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.kubeapi.differential import Step, apply, create, delete, get, patch, update
+from tests.kubeapi.differential.steps import Step, apply, create, delete, get, patch, update
 
 Manifest = dict[str, Any]
 
