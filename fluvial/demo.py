@@ -1,6 +1,6 @@
 """`fluvial demo`: the toolkit's story, played on this machine.
 
-commit → applied → edited by hand → healed → a bad commit → its error → git revert → healthy
+commit → applied → edited by hand → healed → a bad commit → its error → git revert → healthy → what the chat said
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from fluvial import objects, repository
+from fluvial import chat, objects, repository
 from fluvial.board import Board
+from fluvial.chat import Chat, Message
 from fluvial.installation import CONTROLLERS, NAMESPACE, Installation, installed
 from fluvial.interruption import until_interrupted
 from fluvial.processes import Failed
@@ -37,8 +38,8 @@ INTERRUPTED = 130
 
 _DESCRIPTION = """\
 Start an embedded Kubernetes API and the controllers, make a Git repository, and play a story: a commit is applied,
-an edit by hand is healed, a bad commit says what is wrong and where, git revert makes all well. Nothing outside of a
-temporary directory is touched. It stays up for you to look around, until Ctrl-C."""
+an edit by hand is healed, a bad commit says what is wrong and where, git revert makes all well, and a chat heard of it.
+Nothing outside of a temporary directory is touched. It stays up for you to look around, until Ctrl-C."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -67,12 +68,13 @@ async def _run(view: View, pause: float, *, once: bool) -> int:
             with view.doing("starting") as progress:
                 running = await stack.enter_async_context(installed(progress.say))
                 repo = await stack.enter_async_context(repository.served(running.directory, EXAMPLE))
+                team = await stack.enter_async_context(chat.opened())
                 view.title("A cluster and a Git repository")
-                view.done(f"an embedded Kubernetes API and two controllers, ready after {progress.took}")
+                view.done(f"an embedded Kubernetes API and {len(CONTROLLERS)} controllers, ready after {progress.took}")
                 view.done(f"a repository with a shop for dev and production: {repo.tree}")
             try:
                 async with _webhook(running, repo):
-                    await running.processes.during(Story(view, running, repo, pause).play())
+                    await running.processes.during(Story(view, running, repo, team, pause).play())
                     if once:
                         return 0
                     _explain(view, running, repo)
@@ -108,8 +110,9 @@ async def _webhook(running: Installation, repo: Repository) -> AsyncIterator[Non
 class Story:
     """The steps, in order. Each ends when the cluster shows what the step says; Failed names the one that doesn't."""
 
-    def __init__(self, view: View, running: Installation, repo: Repository, pause: float = 0.0) -> None:
-        self._view, self._running, self._repo, self._pause = view, running, repo, pause
+    def __init__(self, view: View, running: Installation, repo: Repository, team: Chat, pause: float = 0.0) -> None:
+        self._view, self._running, self._repo, self._chat, self._pause = view, running, repo, team, pause
+        self._bad = self._mended = ""
         self._sources: Watched
         self._apps: Watched
         self._deployments: Watched
@@ -123,7 +126,14 @@ class Story:
             watched(client, app.api_version, app.kind, NAMESPACE) as self._apps,
             watched(client, "apps/v1", "Deployment") as self._deployments,
         ):
-            for chapter in (self._first_commit, self._change, self._edit_by_hand, self._bad_commit, self._revert):
+            for chapter in (
+                self._first_commit,
+                self._change,
+                self._edit_by_hand,
+                self._bad_commit,
+                self._revert,
+                self._what_the_chat_says,
+            ):
                 await chapter()
                 await asyncio.sleep(self._pause)
 
@@ -133,7 +143,7 @@ class Story:
         self._view.line(f"git commit {_short(sha)}: Add the shop")
         with self._doing("creating the GitRepository and the Kustomization") as progress:
             wanted = objects.manifests(self._repo.url, BRANCH, "./clusters/demo")
-            await objects.apply(self._running.client, wanted)
+            await objects.apply(self._running.client, [objects.secret("chat", address=self._chat.url), *wanted])
             for app in APPS:
                 progress.say(f"waiting for {app} to be healthy")
                 await self._until(self._apps, NAMESPACE, app, _applied(sha), f"{app} was not Ready")
@@ -184,7 +194,7 @@ class Story:
     async def _bad_commit(self) -> None:
         self._view.title("4. A bad commit")
         self._edit("apps/shop/production/resources.yaml", "memory: 512Mi}", "memory: 1Gi")
-        sha = await self._repo.commit("Give the shop more memory")
+        self._bad = sha = await self._repo.commit("Give the shop more memory")
         self._view.line(f"git commit {_short(sha)}: Give the shop more memory (its YAML is broken)")
         with self._doing("waiting for the verdict") as progress:
             message = await self._until(
@@ -200,11 +210,37 @@ class Story:
 
     async def _revert(self) -> None:
         self._view.title("5. git revert")
-        sha = await self._repo.revert()
+        self._mended = sha = await self._repo.revert()
         self._view.line(f'git commit {_short(sha)}: Revert "Give the shop more memory"')
         with self._doing("waiting for production to be healthy") as progress:
             await self._until(self._apps, NAMESPACE, PRODUCTION, _applied(sha), "production did not recover")
             self._view.done(f"healthy after {progress.took}")
+
+    async def _what_the_chat_says(self) -> None:
+        self._view.title("6. Meanwhile, in the chat")
+        self._view.line(
+            "an Alert in clusters/demo/alerts.yaml tells a Provider, here of type slack, what fails and what recovers"
+        )
+        with self._doing("waiting for the chat") as progress:
+            for sha, is_bad in ((self._bad, True), (self._mended, False)):
+                progress.say(f"waiting for the chat to hear of {_short(sha)}")
+                self._show(await self._until_said(sha, is_bad=is_bad))
+
+    async def _until_said(self, sha: str, *, is_bad: bool) -> Message:
+        def holds(message: Message) -> bool:
+            ours = PRODUCTION in message.about and message.details.get("revision", "").endswith(sha)
+            return ours and message.is_bad is is_bad
+
+        try:
+            return await self._chat.until(holds, PATIENCE)
+        except TimeoutError as error:
+            raise Failed(f"the chat did not hear of {_short(sha)} within {PATIENCE:.0f} s") from error
+
+    def _show(self, message: Message) -> None:
+        details = (f"{name}: {value}" for name, value in message.details.items())
+        text = "\n".join([message.about, *message.text.splitlines(), *details])
+        head = f"#{message.channel}  {message.by}  {message.at}"
+        self._view.message(head, text, "red" if message.is_bad else "green")
 
     def _doing(self, text: str) -> contextlib.AbstractContextManager[Progress]:
         return self._view.doing(text, Board({"GitRepository": self._sources, "Kustomization": self._apps}))

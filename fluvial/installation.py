@@ -1,6 +1,6 @@
 """A running toolkit on this machine: a cluster, the definitions of our kinds, the controllers.
 
-kubeconfig or embedded API → CRDs → source-controller, kustomize-controller → ready
+kubeconfig or embedded API → CRDs → notification-controller, source-controller, kustomize-controller → ready
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ NAMESPACE = "flux-system"
 """Where the controllers look for what is theirs, and where `up` and `demo` put their objects."""
 FIELD_MANAGER = "fluvial"
 API = "kubeapi"
-CONTROLLERS = ("source-controller", "kustomize-controller")
+CONTROLLERS = ("notification-controller", "source-controller", "kustomize-controller")
+"""In the order of their start: who takes the others' events is there before they have any."""
 START_TIMEOUT = 60.0
 RESTARTS = 3
 """How often a controller that crashed is started again before the command gives up."""
@@ -47,6 +48,8 @@ class Installation:
     """None when the cluster is the one that the caller's environment names."""
     processes: Processes
     directory: Path
+    webhooks: str
+    """Where Receivers hear webhooks: http://127.0.0.1:PORT."""
 
     async def attend(self, say: Say) -> NoReturn:
         """Start controllers again that end by themselves, and say so. Failed when that doesn't help."""
@@ -93,9 +96,9 @@ async def installed(
                 raise Failed(f"can't set up the cluster at {client.server}: {error}") from error
             except TimeoutError as error:
                 raise Failed(f"the cluster at {client.server} does not serve the new kinds: {error}") from error
-            say("starting source-controller and kustomize-controller")
-            await _start_controllers(processes, directory, kubeconfig)
-            yield Installation(client, kubeconfig, processes, directory)
+            say(f"starting {', '.join(CONTROLLERS[:-1])} and {CONTROLLERS[-1]}")
+            webhooks = await _start_controllers(processes, directory, kubeconfig)
+            yield Installation(client, kubeconfig, processes, directory, webhooks)
 
 
 async def _start_api(processes: Processes, directory: Path, data: Path | None, port: int) -> Path:
@@ -155,21 +158,32 @@ def _is_established(manifest: Manifest | None) -> bool:
     return any(one["type"] == "Established" and one["status"] == "True" for one in conditions)
 
 
-async def _start_controllers(processes: Processes, directory: Path, kubeconfig: Path | None) -> None:
-    storage = directory / "artifacts"
-    storage.mkdir()
-    files, *ports = free_ports(5)
-    served = f"127.0.0.1:{files}"
+async def _start_controllers(processes: Processes, directory: Path, kubeconfig: Path | None) -> str:
+    """Start them and wait until each says that it is ready; where Receivers hear webhooks."""
+    artifacts, notifications = directory / "artifacts", directory / "notifications"
+    artifacts.mkdir()
+    files, events, webhooks, *rest = (f"127.0.0.1:{port}" for port in free_ports(3 + 2 * len(CONTROLLERS)))
+    told = f"--events-addr=http://{events}/"
     flags = {
-        "source": [f"--storage-path={storage}", f"--storage-addr={served}", f"--storage-adv-addr={served}"],
-        "kustomize": [],
+        "notification-controller": [
+            f"--events-addr={events}",
+            f"--receiverAddr={webhooks}",
+            f"--storage-path={notifications}",
+        ],
+        "source-controller": [
+            told,
+            f"--storage-path={artifacts}",
+            f"--storage-addr={files}",
+            f"--storage-adv-addr={files}",
+        ],
+        "kustomize-controller": [told],
     }
     health = {}
-    for index, (name, own) in enumerate(flags.items()):
-        health[name] = f"127.0.0.1:{ports[2 * index]}"
-        command = [sys.executable, "-m", f"{name}_controller", f"--health-addr={health[name]}"]
-        command += [f"--metrics-addr=127.0.0.1:{ports[2 * index + 1]}", "--log-encoding=console", *own]
-        await processes.start(f"{name}-controller", command, _environment(directory, kubeconfig))
+    for index, name in enumerate(CONTROLLERS):
+        health[name], metrics = rest[2 * index : 2 * index + 2]
+        command = [sys.executable, "-m", name.replace("-", "_"), f"--health-addr={health[name]}"]
+        command += [f"--metrics-addr={metrics}", "--log-encoding=console", *flags[name]]
+        await processes.start(name, command, _environment(directory, kubeconfig))
 
     async def all_ready() -> None:
         async with aiohttp.ClientSession() as session:
@@ -178,6 +192,7 @@ async def _start_controllers(processes: Processes, directory: Path, kubeconfig: 
                     await asyncio.sleep(0.05)
 
     await _in_time(processes, "a controller", all_ready())
+    return f"http://{webhooks}"
 
 
 async def _says_ready(session: aiohttp.ClientSession, address: str) -> bool:

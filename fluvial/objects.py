@@ -42,6 +42,16 @@ def manifests(url: str, branch: str, path: str, *, interval: str = "1m", secret:
     ]
 
 
+def secret(name: str, **data: str) -> Manifest:
+    """A Secret in the namespace."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "stringData": data,
+    }
+
+
 async def apply(client: Client, objects: list[Manifest]) -> None:
     """Apply objects in their order."""
     for manifest in objects:

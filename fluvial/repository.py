@@ -16,6 +16,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from fluvial.loopback import listening
 from fluvial.processes import Failed
 
 BRANCH = "main"
@@ -69,15 +70,9 @@ async def served(directory: Path, files: Path) -> AsyncIterator[Repository]:
     pushes = asyncio.Event()
     app = web.Application(client_max_size=BODY_LIMIT)
     app.router.add_route("*", "/{path:.*}", _Backend(bare.parent).answer)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        with _hooked(bare, pushes):
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            _, port = runner.addresses[0][:2]
-            yield Repository(tree, f"http://127.0.0.1:{port}/config.git", pushes)
-    finally:
-        await runner.cleanup()
+    with _hooked(bare, pushes):
+        async with listening(app) as address:
+            yield Repository(tree, f"{address}/config.git", pushes)
 
 
 @contextlib.contextmanager

@@ -13,12 +13,13 @@ from urllib.parse import urlsplit
 
 from fluvial import objects
 from fluvial.board import Board, title
-from fluvial.installation import NAMESPACE, Installation, installed
+from fluvial.installation import CONTROLLERS, NAMESPACE, Installation, installed
 from fluvial.interruption import until_interrupted
 from fluvial.processes import Failed
 from fluvial.view import View
 from fluvial.watching import Watched, ready, waits, watched
 from shared.api.meta import Manifest, parse_duration
+from shared.api.notification import Receiver
 from shared.api.source import Bucket, OCIRepository
 from shared.kube.errors import ApiError
 from shared.kube.watch import Change
@@ -26,7 +27,7 @@ from shared.kube.watch import Change
 _DESCRIPTION = """\
 Start the controllers, and an embedded Kubernetes API unless --kubeconfig names a cluster, and make it
 what a path of a Git repository says. Stays up and shows what happens, until Ctrl-C."""
-SHOWN = (objects.SOURCE, OCIRepository.resource, Bucket.resource, objects.KUSTOMIZATION)
+SHOWN = (objects.SOURCE, OCIRepository.resource, Bucket.resource, objects.KUSTOMIZATION, Receiver.resource)
 _EPILOG = """\
 examples:
   fluvial up --url https://github.com/you/config --path clusters/dev
@@ -110,9 +111,10 @@ async def _run(view: View, options: argparse.Namespace) -> int:
                 )
                 running = await stack.enter_async_context(start)
                 where = "an embedded Kubernetes API" if embedded else running.client.server
-                view.done(f"{where} and two controllers, ready after {progress.took}")
+                view.done(f"{where} and {len(CONTROLLERS)} controllers, ready after {progress.took}")
             if embedded:
                 view.command(f"export KUBECONFIG={shlex.quote(str(running.kubeconfig))}")
+            view.line(f"webhooks for Receivers: {running.webhooks}")
             view.line(f"logs: {running.directory / 'logs'}; Ctrl-C ends it all")
             await _follow(view, running, options)
     except Failed as error:
@@ -123,7 +125,7 @@ async def _run(view: View, options: argparse.Namespace) -> int:
 
 
 async def _follow(view: View, running: Installation, options: argparse.Namespace) -> NoReturn:
-    """Apply both objects and show what every source and Kustomization says, as it changes."""
+    """Apply both objects and show what every source, Kustomization and Receiver says, as it changes."""
     client = running.client
     async with contextlib.AsyncExitStack() as stack:
         shown = {}

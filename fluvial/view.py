@@ -57,6 +57,12 @@ class View:
         for line in text.splitlines():
             self._print("      ", (line, "yellow"))
 
+    def message(self, head: str, text: str, style: str) -> None:
+        """What stands in a chat: who said it when, and the text with a bar in its color beside it."""
+        self._print("      ", (head, "dim"))
+        for line in text.splitlines():
+            self._print("      ", ("▌ ", style), (line, ""))
+
     def change(self, text: str, style: str, lines: Sequence[str]) -> None:
         """What would become of an object, and the lines of its differences, each with its sign."""
         self._print("", (text, f"bold {style}"))

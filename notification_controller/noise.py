@@ -21,7 +21,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from notification_controller.event import ERROR, Event, InvolvedObject
+from notification_controller.event import COMMIT_STATUS, ERROR, Event, InvolvedObject
 from shared.api.meta import format_duration, parse_duration
 from shared.api.notification import Alert
 
@@ -211,11 +211,12 @@ def gathered(events: Sequence[Event]) -> Event:
 
 
 def with_recovery(event: Event, told: Told, now: float) -> Event:
-    """The event, saying how long the failure was there that it ends."""
+    """The event, saying how long the failure was there that it ends; no mere update of a commit status any more."""
     if state(event) is not State.WELL or told.state is not State.FAILING:
         return event
     lasted = format_duration(float(int(max(0.0, now - told.since))))
-    return msgspec.structs.replace(event, metadata=event.metadata | {"recovered": f"after {lasted}"})
+    metadata = {key: value for key, value in event.metadata.items() if key != COMMIT_STATUS}
+    return msgspec.structs.replace(event, metadata=metadata | {"recovered": f"after {lasted}"})
 
 
 def object_key(involved: InvolvedObject) -> str:

@@ -25,7 +25,7 @@ def test_the_story_is_played_to_its_end_and_leaves_nothing(tmp_path: Path):
         status = demo.end()
     assert status == 0, demo.output
     story = [
-        r"an embedded Kubernetes API and two controllers, ready after \d+ m?s",
+        r"an embedded Kubernetes API and 3 controllers, ready after \d+ m?s",
         r"1\. The first commit is applied",
         r"infrastructure is healthy after \d+ m?s",
         r"shop-production is healthy after \d+ m?s",
@@ -38,6 +38,12 @@ def test_the_story_is_played_to_its_end_and_leaves_nothing(tmp_path: Path):
         r"what ran before keeps running: 3 of 3 replicas",
         r"5\. git revert",
         r"healthy after \d+ m?s",
+        r"6\. Meanwhile, in the chat",
+        r"#deployments  kustomize-controller  \d\d:\d\d:\d\d",
+        r"▌ kustomization/shop-production\.flux-system",
+        r"▌ kustomize build failed: apps/shop/production/resources\.yaml:12: ",
+        r"▌ revision: main@sha1:[0-9a-f]{40}",
+        r"▌ recovered: after \d+s",
     ]
     assert re.search(".*".join(story), demo.output, re.DOTALL), demo.output
     assert "\x1b" not in demo.output, "a log is no terminal"

@@ -241,6 +241,8 @@ IS_WELL_AT_300 = Told(State.WELL, "", 300.0)
 
 def test_a_recovery_says_how_long_it_took() -> None:
     assert noise.with_recovery(WELL, FAILED, 50.0 + 312.4).metadata == {"recovered": "after 5m12s"}
+    update = msgspec.structs.replace(WELL, metadata={"commit_status": "update", "revision": "main@sha1:1"})
+    assert noise.with_recovery(update, FAILED, 53.0).metadata == {"revision": "main@sha1:1", "recovered": "after 3s"}
     assert noise.with_recovery(WELL, IS_WELL, 99.0) is WELL
     assert noise.with_recovery(FAILURE, FAILED, 99.0) is FAILURE
 
