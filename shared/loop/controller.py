@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from shared.api import codec
-from shared.api.meta import Manifest, Resource, ResourceKind, format_time, parse_duration
+from shared.api.meta import Manifest, Resource, ResourceKind, format_time
 from shared.kube.client import Client
 from shared.kube.errors import ApiError, Conflict, NotFound
 from shared.loop import metrics
@@ -31,7 +31,6 @@ from shared.loop.verdict import Failed, NotReady, Ready, Stalled, Waiting, concl
 
 log = logging.getLogger(__name__)
 
-FINALIZER = "finalizers.fluxcd.io"
 NOT_BUILT = "NotImplemented"
 LIST_AGAIN = 1.0
 """Seconds after which a list that failed is asked for again."""
@@ -248,15 +247,17 @@ class Controller:
             return await self._finalize(running, attempt)
         if kind.passive(obj):
             return None
-        if kind.claimed and FINALIZER not in obj.metadata.finalizers:
-            await self._claim(attempt)
-        if not kind.claimed and FINALIZER in obj.metadata.finalizers:
-            await self._disclaim(attempt)
+        if kind.claimed and kind.finalizer not in obj.metadata.finalizers:
+            await self._claim(kind, attempt)
+        if not kind.claimed and kind.finalizer in obj.metadata.finalizers:
+            await self._disclaim(kind, attempt)
         if kind.static:
             await kind.reconcile(obj, attempt)
             return None
-        if getattr(obj.spec, "suspend", False):
+        if kind.suspended(obj):
             attempt.log.debug("suspended")
+            kind.rests(obj, attempt)
+            await attempt.write_final()
             return None
         metrics.attempts.labels(kind.type.resource.kind).inc()
         verdict = await self._verdict(kind, attempt)
@@ -296,20 +297,20 @@ class Controller:
             attempt.log.error("reconciling broke: %s", error, exc_info=error)
             return Failed("ReconciliationFailed", f"{type(error).__name__}: {error}")
 
-    async def _claim(self, attempt: Attempt[Any]) -> None:
+    async def _claim(self, kind: Kind[Any], attempt: Attempt[Any]) -> None:
         """Put our finalizer on an object before anything is done for it."""
-        await self._set_finalizers(attempt.obj, [*(attempt.obj.metadata.finalizers or []), FINALIZER])
+        await self._set_finalizers(attempt.obj, [*(attempt.obj.metadata.finalizers or []), kind.finalizer])
 
-    async def _disclaim(self, attempt: Attempt[Any]) -> None:
+    async def _disclaim(self, kind: Kind[Any], attempt: Attempt[Any]) -> None:
         """Take off a finalizer of the time when this kind had one."""
-        await self._set_finalizers(attempt.obj, [name for name in attempt.obj.metadata.finalizers if name != FINALIZER])
-        kind = attempt.key.kind
-        attempt.event("Migration", f"removed finalizer from {kind} to migrate to static {kind}")
+        await self._set_finalizers(attempt.obj, _without(attempt.obj, kind.finalizer))
+        name = attempt.key.kind
+        attempt.event("Migration", f"removed finalizer from {name} to migrate to static {name}")
 
     async def _finalize(self, running: _Running, attempt: Attempt[Any]) -> float | None:
         """Run the kind's finalizer and let the object go."""
-        obj = attempt.obj
-        if FINALIZER not in (obj.metadata.finalizers or []):
+        obj, finalizer = attempt.obj, running.kind.finalizer
+        if finalizer not in (obj.metadata.finalizers or []):
             return None
         try:
             await running.kind.finalize(obj, attempt)
@@ -321,7 +322,7 @@ class Controller:
             if not isinstance(error, Waiting):
                 attempt.event(error.reason, error.message, "error")
             return error.retry_after or running.queue.backoff(attempt.key)
-        await self._set_finalizers(obj, [name for name in obj.metadata.finalizers if name != FINALIZER])
+        await self._set_finalizers(obj, _without(obj, finalizer))
         self._gone(*attempt.key, obj.metadata.uid)  # for us; others' finalizers may keep it a while
         return None
 
@@ -364,8 +365,8 @@ class Controller:
             return None
         if isinstance(verdict, Ready):
             running.queue.succeeded(key)
-            interval = getattr(obj.spec, "interval", None)
-            return self._jittered(parse_duration(interval)) if interval else None
+            interval = running.kind.interval(obj)
+            return self._jittered(interval) if interval else None
         if verdict.retry_after is not None:
             return verdict.retry_after
         if isinstance(verdict, Waiting):
@@ -396,7 +397,7 @@ class Controller:
         if running is not None:
             key = Key(kind, obj.metadata.namespace or "", obj.metadata.name)
             self._index(running, obj)
-            if old is None or _is_news(old, obj, running.kind.annotations):
+            if old is None or _is_news(old, obj, running.kind):
                 running.patient.discard(key)
                 running.queue.add(key)
                 self.preempt_if_due(key)
@@ -468,20 +469,24 @@ class Controller:
                 log.error("could not look whether %s %s/%s is still there: %s", resource.kind, namespace, name, error)
 
 
-def _is_news(old: Resource, new: Resource, annotations: Iterable[str]) -> bool:
-    """Whether a change of an object asks for an attempt: its spec, its labels, one of these annotations, a request, a
-    deletion or a lost finalizer."""
+def _is_news(old: Resource, new: Resource, kind: Kind[Any]) -> bool:
+    """Whether a change of an object asks for an attempt: its spec, its labels, one of the kind's annotations, a
+    request, a deletion or a lost finalizer."""
     before, after = old.metadata, new.metadata
     return (
         before.uid != after.uid
         or before.generation != after.generation
         or bool(after.deletion_timestamp) != bool(before.deletion_timestamp)
         or (bool(after.deletion_timestamp) and before.finalizers != after.finalizers)
-        or (FINALIZER in (before.finalizers or []) and FINALIZER not in (after.finalizers or []))
+        or (kind.finalizer in (before.finalizers or []) and kind.finalizer not in (after.finalizers or []))
         or before.labels != after.labels
         or requested_at(old) != requested_at(new)
-        or any((before.annotations or {}).get(name) != (after.annotations or {}).get(name) for name in annotations)
+        or any((before.annotations or {}).get(name) != (after.annotations or {}).get(name) for name in kind.annotations)
     )
+
+
+def _without(obj: Resource, finalizer: str) -> list[str]:
+    return [name for name in obj.metadata.finalizers if name != finalizer]
 
 
 def _ready_message(roster: Roster[Any], key: Key) -> str:

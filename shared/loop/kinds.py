@@ -6,13 +6,15 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
-from shared.api.meta import Resource
+from shared.api.meta import Resource, parse_duration
 from shared.loop.verdict import Ready
 
 if TYPE_CHECKING:
     from shared.loop.attempt import Attempt
 
 R = TypeVar("R", bound=Resource)
+
+FINALIZER = "finalizers.fluxcd.io"
 
 
 class Ref(NamedTuple):
@@ -73,6 +75,16 @@ class Kind(Generic[R]):
     static: bool = False
     """Whether objects of this kind have no status: `reconcile` notes what they say, and what it returns is written
     nowhere."""
+    suspended: Callable[[R], bool] = field(default=lambda obj: bool(getattr(obj.spec, "suspend", False)))
+    """Whether its user wants nothing to be done for an object."""
+    rests: Callable[[R, Attempt[R]], None] = field(default=lambda obj, attempt: None)
+    """What is told of a suspended object, and set in its status; nothing unless given."""
+    interval: Callable[[R], float | None] = field(
+        default=lambda obj: parse_duration(obj.spec.interval) if getattr(obj.spec, "interval", None) else None
+    )
+    """Seconds after which an object is looked at again although nothing was heard; None for never."""
+    finalizer: str = FINALIZER
+    """What keeps a deleted object until it is finalized."""
     claimed: bool = True
     """Whether objects get our finalizer. Where not, one that an earlier version put there is taken off."""
     known_first: bool = False

@@ -16,10 +16,10 @@ import gc
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
-from shared.api.meta import Resource
+from shared.api.meta import Resource, ResourceKind
 from shared.kube import config
 from shared.kube.client import Client
 from shared.kube.errors import ApiError, ConfigError, NoMatch
@@ -56,6 +56,10 @@ class Runtime:
         """The newest known states of all objects of a watched kind, once the loop runs."""
         assert self.controller is not None, "the loop does not run yet"
         return self.controller.known(type_)
+
+    async def serves(self, type_: type[Resource]) -> bool:
+        """Does the API have a kind that needn't be there? Asks until there is an answer."""
+        return not await _unserved(self.client, [type_.resource])
 
     def record(
         self, obj: Resource, reason: str, message: str, severity: Severity, *, annotations: dict[str, str] | None = None
@@ -238,16 +242,7 @@ async def _wait_for_definitions(client: Client, controller: Controller) -> None:
     told: set[str] = set()
     missing = [type_.resource for type_ in controller.watched]
     while True:
-        still = []
-        for resource in missing:
-            try:
-                await client.discovery.find(resource.api_version, resource.kind)
-            except NoMatch:
-                still.append(resource)
-            except ApiError as error:
-                log.error("the Kubernetes API does not answer, trying again: %s", error)
-                still.append(resource)
-        missing = still
+        missing = await _unserved(client, missing)
         if not missing:
             return
         for resource in missing:
@@ -256,6 +251,23 @@ async def _wait_for_definitions(client: Client, controller: Controller) -> None:
                 log.error("waiting for the CustomResourceDefinition %s: apply deploy/crds", resource.crd_name)
         await asyncio.sleep(CRD_RETRY)
         client.discovery.invalidate()
+
+
+async def _unserved(client: Client, resources: Iterable[ResourceKind]) -> list[ResourceKind]:
+    """Those of the kinds that the API doesn't have."""
+    missing = []
+    for resource in resources:
+        while True:
+            try:
+                await client.discovery.find(resource.api_version, resource.kind)
+            except NoMatch:
+                missing.append(resource)
+            except ApiError as error:
+                log.error("the Kubernetes API does not answer, trying again: %s", error)
+                await asyncio.sleep(CRD_RETRY)
+                continue
+            break
+    return missing
 
 
 async def _watch_configs(

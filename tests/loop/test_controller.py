@@ -8,8 +8,8 @@ from typing import Any
 
 from shared.api.kustomize import Kustomization
 from shared.loop.attempt import Attempt
-from shared.loop.controller import FINALIZER, Controller
-from shared.loop.kinds import Kind
+from shared.loop.controller import Controller
+from shared.loop.kinds import FINALIZER, Kind
 from shared.loop.verdict import Ready
 
 OPTIONS = Namespace(concurrent=2, min_retry_delay=0.01, max_retry_delay=1.0, interval_jitter_percentage=0)
@@ -159,3 +159,43 @@ async def test_a_progress_message_that_is_late_does_not_follow_the_verdict(monke
     found = run.controller.find(Kustomization, "team", "app")
     assert found is not None
     assert [(one.type, one.status, one.reason) for one in found.status.conditions] == [("Ready", "True", "Done")]
+
+
+async def test_a_kind_has_its_own_finalizer_interval_and_way_to_be_suspended():
+    run = Run()
+    patched: list[Any] = []
+
+    async def patch(*arguments: Any, subresource: str = "", **_: Any) -> dict[str, Any]:
+        patched.append(arguments[4])
+        run.api.touch(**({} if subresource else {"finalizers": [*run.api.manifest["metadata"]["finalizers"], "ours"]}))
+        return run.api.manifest
+
+    def rests(ks: Kustomization, attempt: Attempt[Kustomization]) -> None:
+        attempt.mark("Ready", True, "Disabled", "suspended by its label")
+
+    run.api.patch = patch  # type: ignore[method-assign]
+    kind: Kind[Kustomization] = Kind(
+        type=Kustomization,
+        reconcile=run._reconcile,
+        finalize=run._finalize,
+        finalizer="ours",
+        suspended=lambda ks: "off" in (ks.metadata.labels or {}),
+        rests=rests,
+        interval=lambda ks: 0.01,
+    )
+    run.controller = Controller("test", run.api, Silent(), [kind], OPTIONS)  # type: ignore[arg-type]
+    run.api.touch(labels={"off": ""})
+    run.deliver()
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(run.controller.run())
+        async with asyncio.timeout(5):
+            while len(patched) < 2:
+                await asyncio.sleep(0.001)
+        assert patched[0]["metadata"]["finalizers"] == [FINALIZER, "ours"]
+        assert [condition["reason"] for condition in patched[1]["status"]["conditions"]] == ["Disabled"]
+        assert run.generations == []
+        run.api.touch(labels={})
+        run.may_end.set()
+        run.deliver()
+        await run.attempts(3)  # the change, then the interval, again and again
+        task.cancel()
