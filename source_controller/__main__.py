@@ -15,10 +15,9 @@ from typing import Any
 from shared.artifact import digest
 from shared.artifact.server import FileServer
 from shared.artifact.store import Store, advertised
-from shared.auth.github import Tokens
 from shared.git import remote
 from shared.git.mirrors import Mirrors
-from shared.loop import flags, process
+from shared.loop import flags, logins, process
 from shared.loop.flags import Flag
 from shared.loop.kinds import Kind
 from source_controller import bucket, gitrepository, helmchart, helmrepository, ocirepository
@@ -26,6 +25,7 @@ from source_controller.publish import Publisher
 from source_controller.signatures.images import Signatures
 
 NAME = "source-controller"
+_DEFAULT = "default-service-account"
 FLAGS = (
     Flag("concurrent", "int", 2, "How many objects of a kind are worked on at the same time."),
     Flag("storage-path", "string", "/data", "The directory to keep artifacts in.", environment="STORAGE_PATH"),
@@ -48,10 +48,8 @@ FLAGS = (
     Flag("artifact-digest-algo", "string", "sha256", "The algorithm of artifact digests.", choices=digest.ALGORITHMS),
     Flag("ssh-hostkey-algos", "strings", [], "Host key algorithms to accept over SSH, the most preferred first."),
     Flag("ssh-kex-algos", "strings", [], "Key exchange algorithms to use over SSH, the most preferred first."),
-    Flag("token-cache-max-size", "int", 100, "How many tokens of GitHub Apps are cached."),
-    Flag("token-cache-max-duration", "duration", "1h", "How long a token of a GitHub App is cached at most."),
-    Flag("default-service-account", "string", "", "The ServiceAccount for cloud logins of objects that name none.",
-         built=False),
+    *logins.FLAGS,
+    Flag(_DEFAULT, "string", "", "The ServiceAccount for cloud logins of objects that name none, in their namespace."),
     Flag("helm-cache-max-size", "int", 0, "How many Helm repository indexes to cache.", built=False),
     Flag("helm-cache-purge-interval", "duration", "1m", "How often expired indexes leave the cache.", built=False),
     Flag("helm-cache-ttl", "duration", "15m", "How long an index stays in the cache.", built=False),
@@ -78,13 +76,14 @@ async def build(runtime: process.Runtime) -> Sequence[Kind[Any]]:
     await server.start(options.storage_addr)
     runtime.services.push_async_callback(server.stop)
     store.address = advertised(options.storage_adv_addr, f"{host}:{server.port}")
+    clouds = logins.clouds(runtime, options.default_service_account)
     git = gitrepository.Git(
         remote.Options(
             host_key_algorithms=tuple(options.ssh_hostkey_algos),
             key_exchange_algorithms=tuple(options.ssh_kex_algos),
         ),
         Mirrors(Path(tempfile.mkdtemp(prefix="mirrors-"))),
-        Tokens(options.token_cache_max_size, options.token_cache_max_duration),
+        clouds,
     )
     runtime.services.push_async_callback(git.mirrors.close)
     publisher = Publisher(store)
@@ -94,22 +93,24 @@ async def build(runtime: process.Runtime) -> Sequence[Kind[Any]]:
     )
     return [
         gitrepository.kind(publisher, git),
-        ocirepository.kind(publisher, signatures),
-        bucket.kind(publisher),
-        helmrepository.kind(publisher, sizes),
-        helmchart.kind(publisher, sizes, signatures),
+        ocirepository.kind(publisher, signatures, clouds),
+        bucket.kind(publisher, clouds),
+        helmrepository.kind(publisher, sizes, clouds),
+        helmchart.kind(publisher, sizes, signatures, clouds),
     ]
 
 
 GATES = (
     flags.Gate("CacheSecretsAndConfigMaps", False, "Keep Secrets and ConfigMaps in memory.", built=False),
-    flags.Gate("ObjectLevelWorkloadIdentity", False, "Let objects choose a cloud identity.", built=False),
+    *logins.GATES,
 )
 
 
 def options(argv: Sequence[str] | None = None) -> Any:
     """The parsed flags."""
-    return flags.parse(NAME, "Make artifacts of sources and serve them.", FLAGS, argv, gates=GATES)
+    parsed = flags.parse(NAME, "Make artifacts of sources and serve them.", FLAGS, argv, gates=GATES)
+    logins.require_gate(parsed, _DEFAULT)
+    return parsed
 
 
 def main(argv: Sequence[str] | None = None) -> int:

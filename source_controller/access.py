@@ -9,8 +9,7 @@ import asyncio
 
 from shared.api.meta import parse_duration
 from shared.api.source import GitRepository
-from shared.auth import github
-from shared.auth.github import Tokens
+from shared.auth import AuthError, Clouds, GateClosed, github
 from shared.git import credentials
 from shared.git.credentials import Address, Credentials, CredentialsError
 from shared.git.errors import AuthenticationFailed, EmptyRepository, GitError, InvalidURL, MissingDirectory, redacted
@@ -34,8 +33,8 @@ def address(repository: GitRepository) -> Address:
         raise Stalled("URLInvalid", message, condition=FETCH_FAILED) from error
 
 
-async def find(repository: GitRepository, at: Address, tokens: Tokens, attempt: Attempt[GitRepository]) -> Credentials:
-    """The credentials of the Secrets that the spec names. AuthenticationFailed says which key is missing or wrong."""
+async def find(repository: GitRepository, at: Address, clouds: Clouds, attempt: Attempt[GitRepository]) -> Credentials:
+    """The credentials of the Secrets that the spec names, or of a cloud. AuthenticationFailed says what is wrong."""
     spec, namespace = repository.spec, repository.metadata.namespace
     through = ""
     if spec.proxy_secret_ref is not None:
@@ -57,10 +56,13 @@ async def find(repository: GitRepository, at: Address, tokens: Tokens, attempt: 
         except NotFound as error:
             raise _refused(f"failed to get secret '{secret}': {error}") from error
         if spec.provider == "github":
-            data, holder = await _token(repository, data, secret, tokens, through)
+            data, holder = await _token(repository, data, secret, clouds, through)
         elif any(key in data for key in _APP):
             message = f"secretRef '{secret}' has github app data but provider is not set to github"
             raise Failed("InvalidProviderConfiguration", message, condition=FETCH_FAILED)
+    if spec.provider in ("aws", "azure"):
+        login, holder = await _login(repository, clouds, through)
+        data = {**data, **login}
     try:
         found = credentials.from_secret(at, data, proxy=through, holder=holder)
     except CredentialsError as error:
@@ -72,7 +74,7 @@ async def find(repository: GitRepository, at: Address, tokens: Tokens, attempt: 
 
 
 async def _token(
-    repository: GitRepository, data: dict[str, bytes], secret: str, tokens: Tokens, through: str
+    repository: GitRepository, data: dict[str, bytes], secret: str, clouds: Clouds, through: str
 ) -> tuple[dict[str, bytes], str]:
     """The credentials that a GitHub App's Secret stands for now, and what stands for the App."""
     if not any(key in data for key in _APP):
@@ -81,10 +83,25 @@ async def _token(
     try:
         app = github.from_secret(data)
         context = await asyncio.to_thread(tls.context, trusted) if trusted else None
-        token = await tokens.token(app, tls=context, proxy=through, seconds=parse_duration(repository.spec.timeout))
+        seconds = parse_duration(repository.spec.timeout)
+        token = await github.token(clouds.tokens, app, tls=context, proxy=through, seconds=seconds)
     except (github.GitHubError, SecretError) as error:
         raise _refused(f"failed to configure authentication options: secret '{secret}': {error}") from error
     return {**trusted, "username": github.USER.encode(), "password": token.encode()}, app.digest
+
+
+async def _login(repository: GitRepository, clouds: Clouds, through: str) -> tuple[dict[str, bytes], str]:
+    """The credentials that a cloud gives now, and what stands for whom it gives them to."""
+    spec = repository.spec
+    try:
+        who = clouds.who(repository.metadata.namespace, spec.service_account_name)
+        login = await clouds.git(spec.provider or "", spec.url, who, proxy=through)
+    except GateClosed as error:
+        raise Stalled("FeatureGateDisabled", str(error), condition=FETCH_FAILED) from error
+    except AuthError as error:
+        raise _refused(f"failed to configure authentication options: {error}") from error
+    given = {"username": login.username, "password": login.password, "bearerToken": login.bearer}
+    return {name: value.encode() for name, value in given.items()}, f"{spec.provider} {who}"
 
 
 def failed(repository: GitRepository, error: GitError) -> NotReady:
@@ -97,7 +114,9 @@ def failed(repository: GitRepository, error: GitError) -> NotReady:
     hint = ""
     if isinstance(error, AuthenticationFailed):
         named = repository.spec.secret_ref
-        if named is None:
+        if repository.spec.provider in ("aws", "azure"):
+            hint = f"; check that the identity may read the repository at {repository.spec.provider}"
+        elif named is None:
             hint = "; name a Secret with credentials in spec.secretRef"
         else:
             hint = f"; check the credentials in the secret '{repository.metadata.namespace}/{named.name}'"

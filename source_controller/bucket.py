@@ -16,40 +16,35 @@ from pathlib import Path, PurePosixPath
 
 from shared.api.meta import Artifact, parse_duration
 from shared.api.source import Bucket
-from shared.http import SecretError, proxy, tls
-from shared.kube.errors import NotFound
+from shared.auth import Clouds
 from shared.loop.attempt import Attempt
 from shared.loop.kinds import ConfigRef, Kind
 from shared.loop.verdict import Failed, Ready
 from shared.text import ignore
-from source_controller.buckets import s3
+from source_controller.buckets import access
+from source_controller.buckets.access import FETCH_FAILED
 from source_controller.buckets.store import BucketError, NoSuchObject, ObjectStore
 from source_controller.publish import FAILURES, STORAGE_FAILED, Publisher, stored
 
 LATEST = "latest.tar.gz"
-FETCH_FAILED = "FetchFailed"
 _AT_ONCE = 16
 _IGNORE_LIMIT = 1 << 20
 
 
-def kind(publisher: Publisher) -> Kind[Bucket]:
-    """The kind, on a store."""
+def kind(publisher: Publisher, clouds: Clouds) -> Kind[Bucket]:
+    """The kind, on a store and on the clouds' logins."""
 
     async def reconcile(bucket: Bucket, attempt: Attempt[Bucket]) -> Ready:
         spec, status = bucket.spec, bucket.status
         before = status.artifact
         await publisher.require_stored(bucket, attempt)  # one that is gone is built again
-        keys = await find_keys(bucket, attempt)  # AuthenticationFailed
-        connection = await find_connection(bucket, attempt)
+        store = await access.find(bucket, clouds, attempt)  # AuthenticationFailed, FeatureGateDisabled stalls
 
         with attempt.workdir() as work:
             root = work / "files"
             try:
-                async with (
-                    asyncio.timeout(parse_duration(spec.timeout)),
-                    s3.open_(address(bucket), keys, **connection) as store,  # type: ignore[arg-type]
-                ):
-                    index = await find_index(bucket, store)  # BucketOperationFailed
+                async with asyncio.timeout(parse_duration(spec.timeout)), store as opened:
+                    index = await find_index(bucket, opened)  # BucketOperationFailed
                     revision = revision_of(index)
                     if not is_outdated(bucket, revision):
                         message = f"artifact up-to-date with remote revision: '{revision}'"
@@ -58,7 +53,7 @@ def kind(publisher: Publisher) -> Kind[Bucket]:
                     outdated = f"new upstream revision '{revision}'"
                     attempt.mark("ArtifactOutdated", True, "NewRevision", outdated)
                     await attempt.progress(f"building artifact: {outdated}")
-                    index = await fetch(store, index, root)
+                    index = await fetch(opened, index, root)
                     revision = revision_of(index)
             except BucketError as error:
                 raise Failed("BucketOperationFailed", str(error), condition=FETCH_FAILED) from error
@@ -78,57 +73,7 @@ def kind(publisher: Publisher) -> Kind[Bucket]:
         finalize=publisher.remove,
         abnormal=FAILURES,
         configs=configs,
-        unbuilt=unbuilt,
     )
-
-
-def address(bucket: Bucket) -> s3.Bucket:
-    """Where the bucket is. Amazon wants its name in the host, others in the path."""
-    spec = bucket.spec
-    return s3.Bucket(
-        spec.bucket_name,
-        spec.endpoint,
-        spec.region or "",
-        spec.insecure,
-        virtual_host=spec.endpoint.endswith((".amazonaws.com", ".amazonaws.com.cn")) and "." not in spec.bucket_name,
-    )
-
-
-async def find_keys(bucket: Bucket, attempt: Attempt[Bucket]) -> s3.Keys:
-    """The keys of the Secret; none without one."""
-    if bucket.spec.secret_ref is None:
-        return s3.Keys()
-    name = f"{bucket.metadata.namespace}/{bucket.spec.secret_ref.name}"
-    try:
-        data = await attempt.secret(bucket.spec.secret_ref.name)
-    except NotFound as error:
-        raise _refused(f"failed to get secret '{name}': {error}") from error
-    try:
-        access, secret = (data.get(key, b"").decode().strip() for key in ("accesskey", "secretkey"))
-    except UnicodeDecodeError as error:
-        raise _refused(f"invalid '{name}' secret data: 'accesskey' or 'secretkey' is not UTF-8 text") from error
-    if not access or not secret:
-        raise _refused(f"invalid '{name}' secret data: required fields 'accesskey' and 'secretkey'")
-    return s3.Keys(access, secret)
-
-
-async def find_connection(bucket: Bucket, attempt: Attempt[Bucket]) -> Mapping[str, object]:
-    """How to connect, by the Secrets of certificates and of the proxy."""
-    spec, namespace = bucket.spec, bucket.metadata.namespace
-    found: dict[str, object] = {"seconds": parse_duration(spec.timeout)}
-    if spec.cert_secret_ref is not None:
-        name = f"{namespace}/{spec.cert_secret_ref.name}"
-        try:
-            found["tls"] = await asyncio.to_thread(tls.context, await attempt.secret(spec.cert_secret_ref.name))
-        except (NotFound, SecretError) as error:
-            raise _refused(f"failed to get TLS config: secret '{name}': {error}") from error
-    if spec.proxy_secret_ref is not None:
-        name = f"{namespace}/{spec.proxy_secret_ref.name}"
-        try:
-            found["proxy"] = proxy.url(await attempt.secret(spec.proxy_secret_ref.name))
-        except (NotFound, SecretError) as error:
-            raise _refused(f"failed to get proxy address: secret '{name}': {error}") from error
-    return found
 
 
 async def find_index(bucket: Bucket, store: ObjectStore) -> dict[str, str]:
@@ -193,21 +138,9 @@ def is_outdated(bucket: Bucket, revision: str) -> bool:
 def configs(bucket: Bucket) -> Iterable[ConfigRef]:
     """The Secrets that an object reads."""
     spec = bucket.spec
-    named = (spec.secret_ref, spec.cert_secret_ref, spec.proxy_secret_ref)
+    of_sts = (spec.sts.secret_ref, spec.sts.cert_secret_ref) if spec.sts else ()
+    named = (spec.secret_ref, spec.cert_secret_ref, spec.proxy_secret_ref, *of_sts)
     return [ConfigRef("Secret", bucket.metadata.namespace or "", each.name) for each in named if each is not None]
-
-
-def unbuilt(bucket: Bucket) -> Iterable[str]:
-    """What this controller can't do for an object."""
-    spec = bucket.spec
-    if spec.provider in ("gcp", "azure"):
-        yield f"spec.provider '{spec.provider}'"
-    if spec.provider == "aws" and spec.secret_ref is None:
-        yield "spec.provider 'aws' without spec.secretRef"
-    if spec.sts is not None:
-        yield "spec.sts"
-    if spec.service_account_name:
-        yield "spec.serviceAccountName"
 
 
 def _place(root: Path, key: str) -> Path:
@@ -221,10 +154,6 @@ def _place(root: Path, key: str) -> Path:
     except (FileExistsError, NotADirectoryError) as error:
         raise BucketError(f"object '{key}' lies below another object") from error
     return file
-
-
-def _refused(message: str) -> Failed:
-    return Failed("AuthenticationFailed", message, condition=FETCH_FAILED)
 
 
 def _stored(bucket: Bucket, attempt: Attempt[Bucket], before: Artifact | None, count: int) -> Ready:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from shared.api.meta import Artifact, parse_duration
 from shared.api.source import GitRepository, GitRepositoryRef
 from shared.artifact.revision import of_commit
-from shared.auth.github import Tokens
+from shared.auth import Clouds
 from shared.git import remote
 from shared.git.errors import GitError
 from shared.git.mirrors import Mirrors
@@ -33,7 +33,7 @@ class Git:
 
     options: remote.Options
     mirrors: Mirrors
-    tokens: Tokens
+    clouds: Clouds
 
 
 def kind(publisher: Publisher, git: Git) -> Kind[GitRepository]:
@@ -44,7 +44,7 @@ def kind(publisher: Publisher, git: Git) -> Kind[GitRepository]:
         before = status.artifact
         await publisher.require_stored(repository, attempt)  # one that is gone is built again
         at = access.address(repository)  # URLInvalid stalls
-        credentials = await access.find(repository, at, git.tokens, attempt)  # AuthenticationFailed
+        credentials = await access.find(repository, at, git.clouds, attempt)  # AuthenticationFailed
         included = await include.find(repository, attempt)  # IncludeUnavailable waits
         verify.forget(repository, attempt)
 
@@ -91,7 +91,6 @@ def kind(publisher: Publisher, git: Git) -> Kind[GitRepository]:
         abnormal=FAILURES,
         wakes=(Wake(type=GitRepository, refers=include.refers, when=include.has_new_artifact),),
         configs=configs,
-        unbuilt=unbuilt,
     )
 
 
@@ -134,12 +133,6 @@ def configs(repository: GitRepository) -> Iterable[ConfigRef]:
     spec = repository.spec
     named = (spec.secret_ref, spec.proxy_secret_ref, spec.verify.secret_ref if spec.verify else None)
     return [ConfigRef("Secret", repository.metadata.namespace or "", each.name) for each in named if each is not None]
-
-
-def unbuilt(repository: GitRepository) -> Iterable[str]:
-    """What this controller can't do for an object."""
-    if repository.spec.provider not in (None, "generic", "github"):
-        yield f"spec.provider '{repository.spec.provider}'"
 
 
 @contextlib.contextmanager

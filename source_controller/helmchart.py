@@ -19,6 +19,7 @@ from shared.api.meta import Artifact, Resource
 from shared.api.source import Bucket, GitRepository, HelmChart, HelmRepository
 from shared.artifact.revision import Revision
 from shared.artifact.store import Owner
+from shared.auth import Clouds
 from shared.loop.attempt import Attempt
 from shared.loop.kinds import ConfigRef, Kind, Ref, Wake
 from shared.loop.verdict import Failed, Ready, Stalled, Waiting
@@ -61,8 +62,8 @@ class Built:
         return f"{done} '{self.name}' chart with version '{self.version}'{merged}"
 
 
-def kind(publisher: Publisher, sizes: Sizes, signatures: Signatures) -> Kind[HelmChart]:
-    """The kind, on a store, with the flags' limits and what signatures are checked with."""
+def kind(publisher: Publisher, sizes: Sizes, signatures: Signatures, clouds: Clouds) -> Kind[HelmChart]:
+    """The kind, on a store, with the flags' limits, what signatures are checked with and the clouds' logins."""
 
     async def reconcile(chart: HelmChart, attempt: Attempt[HelmChart]) -> Ready:
         status = chart.status
@@ -72,10 +73,10 @@ def kind(publisher: Publisher, sizes: Sizes, signatures: Signatures) -> Kind[Hel
         with attempt.workdir() as work:
             try:
                 if isinstance(source, HelmRepository):
-                    built = await _Pull(publisher, sizes, chart, attempt).run(source, signatures)
+                    built = await _Pull(publisher, sizes, clouds, chart, attempt).run(source, signatures)
                 else:
                     attempt.mark(verify.VERIFIED, None)  # the source's own signatures count
-                    built = await _Package(publisher, sizes, chart, attempt).run(source, work)
+                    built = await _Package(publisher, sizes, clouds, chart, attempt).run(source, work)
             except ChartError as error:
                 raise _verdict(error) from error
         if built.content is not None:
@@ -107,8 +108,11 @@ def kind(publisher: Publisher, sizes: Sizes, signatures: Signatures) -> Kind[Hel
 class _Build:
     """One chart being built."""
 
-    def __init__(self, publisher: Publisher, sizes: Sizes, chart: HelmChart, attempt: Attempt[HelmChart]) -> None:
-        self.publisher, self.sizes, self.chart, self.attempt = publisher, sizes, chart, attempt
+    def __init__(
+        self, publisher: Publisher, sizes: Sizes, clouds: Clouds, chart: HelmChart, attempt: Attempt[HelmChart]
+    ) -> None:
+        self.publisher, self.sizes, self.clouds = publisher, sizes, clouds
+        self.chart, self.attempt = chart, attempt
         self.limits = package.Sizes(sizes.chart, sizes.file)
         wanted = list(chart.spec.values_files)
         self.values_files = [] if wanted == [package.VALUES] else wanted
@@ -143,7 +147,7 @@ class _Pull(_Build):
     """From a repository of packages."""
 
     async def run(self, source: HelmRepository, signatures: Signatures) -> Built:
-        access = await repositories.find_access(source, self.attempt)  # type: ignore[arg-type]
+        access = await repositories.find_access(source, self.clouds, self.attempt)  # type: ignore[arg-type]
         name = self.chart.spec.chart
         known = self.stored_version(name)
         suffix = f"+{self.chart.metadata.generation}" if self.values_files else ""
@@ -248,7 +252,7 @@ class _Package(_Build):
         for manifest in listed:
             known = codec.decode(HelmRepository, manifest)
             if known.spec.url.rstrip("/") == url.rstrip("/"):
-                return await repositories.find_access(known, self.attempt)  # type: ignore[arg-type]
+                return await repositories.find_access(known, self.clouds, self.attempt)  # type: ignore[arg-type]
         return Access(url, is_registry=url.startswith("oci://"))
 
 

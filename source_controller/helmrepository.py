@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 from shared.api.meta import Artifact
 from shared.api.source import HelmRepository
+from shared.auth import Clouds
 from shared.http import HttpError
 from shared.loop.attempt import Attempt
 from shared.loop.kinds import ConfigRef, Kind
@@ -34,14 +35,14 @@ class Sizes:
     file: int = 5 << 20
 
 
-def kind(publisher: Publisher, sizes: Sizes) -> Kind[HelmRepository]:
-    """The kind, on a store and with the flags' limits."""
+def kind(publisher: Publisher, sizes: Sizes, clouds: Clouds) -> Kind[HelmRepository]:
+    """The kind, on a store, with the flags' limits and the clouds' logins."""
 
     async def reconcile(repository: HelmRepository, attempt: Attempt[HelmRepository]) -> Ready:
         status = repository.status
         before = status.artifact
         await publisher.require_stored(repository, attempt)  # one that is gone is fetched again
-        access = await repositories.find_access(repository, attempt)  # URLInvalid stalls, AuthenticationFailed
+        access = await repositories.find_access(repository, clouds, attempt)  # URLInvalid stalls, AuthenticationFailed
         text = await fetch(access, sizes.index)  # Failed
         revision = f"sha256:{hashlib.sha256(text).hexdigest()}"
         if status.artifact is not None and status.artifact.revision == revision:
@@ -71,7 +72,6 @@ def kind(publisher: Publisher, sizes: Sizes) -> Kind[HelmRepository]:
         finalize=publisher.remove,
         abnormal=FAILURES,
         configs=configs,
-        unbuilt=unbuilt,
         passive=lambda repository: repository.spec.type == "oci",  # a registry has no index to store
     )
 
@@ -92,12 +92,6 @@ def configs(repository: HelmRepository) -> Iterable[ConfigRef]:
     """The Secrets that an object reads."""
     named = (repository.spec.secret_ref, repository.spec.cert_secret_ref)
     return [ConfigRef("Secret", repository.metadata.namespace or "", each.name) for each in named if each is not None]
-
-
-def unbuilt(repository: HelmRepository) -> Iterable[str]:
-    """What this controller can't do for an object."""
-    if repository.spec.provider != "generic":
-        yield f"spec.provider '{repository.spec.provider}'"
 
 
 def human(size: float) -> str:

@@ -19,6 +19,7 @@ from shared.api.source import OCIRepository, OCIRepositoryRef
 from shared.artifact.revision import Revision
 from shared.artifact.tar import ArchiveError
 from shared.artifact.unpack import Limits, unpack
+from shared.auth import Clouds
 from shared.loop.attempt import Attempt
 from shared.loop.kinds import ConfigRef, Kind
 from shared.loop.verdict import Failed, Ready
@@ -37,8 +38,8 @@ LATEST = "latest.tar.gz"
 _SOURCE, _REVISION = "org.opencontainers.image.source", "org.opencontainers.image.revision"
 
 
-def kind(publisher: Publisher, signatures: Signatures) -> Kind[OCIRepository]:
-    """The kind, on a store and on what signatures are checked with."""
+def kind(publisher: Publisher, signatures: Signatures, clouds: Clouds) -> Kind[OCIRepository]:
+    """The kind, on a store, on what signatures are checked with, and on the clouds' logins."""
 
     async def reconcile(source: OCIRepository, attempt: Attempt[OCIRepository]) -> Ready:
         spec, status = source.spec, source.status
@@ -47,6 +48,8 @@ def kind(publisher: Publisher, signatures: Signatures) -> Kind[OCIRepository]:
         at = registries.address(source)  # URLInvalid stalls
         credentials = await registries.login(source, at, attempt)  # AuthenticationFailed
         transport = await registries.transport(source, attempt)
+        if credentials is None:
+            credentials = await registries.cloud_login(source, at, clouds, transport)  # FeatureGateDisabled stalls
 
         with attempt.workdir() as work:
             try:
@@ -85,7 +88,6 @@ def kind(publisher: Publisher, signatures: Signatures) -> Kind[OCIRepository]:
         finalize=publisher.remove,
         abnormal=FAILURES,
         configs=configs,
-        unbuilt=unbuilt,
     )
 
 
@@ -202,12 +204,6 @@ def configs(source: OCIRepository) -> Iterable[ConfigRef]:
     named = [each.name for each in (spec.secret_ref, spec.cert_secret_ref, spec.proxy_secret_ref) if each is not None]
     named += images.secrets(spec.verify)
     return [ConfigRef("Secret", source.metadata.namespace or "", name) for name in named]
-
-
-def unbuilt(source: OCIRepository) -> Iterable[str]:
-    """What this controller can't do for an object."""
-    if source.spec.provider != "generic":
-        yield f"spec.provider '{source.spec.provider}'"
 
 
 def _extract(file: Path, root: Path) -> None:

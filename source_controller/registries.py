@@ -9,6 +9,7 @@ import asyncio
 
 from shared.api.meta import parse_duration
 from shared.api.source import OCIRepository
+from shared.auth import AuthError, Clouds, GateClosed
 from shared.http import SecretError, proxy, tls
 from shared.kube.errors import NotFound
 from shared.loop.attempt import Attempt
@@ -36,8 +37,8 @@ def address(source: OCIRepository) -> Repository:
         raise Stalled("URLInvalid", message, condition=FETCH_FAILED) from error
 
 
-async def login(source: OCIRepository, at: Repository, attempt: Attempt[OCIRepository]) -> Credentials:
-    """The credentials of the Secret, or of the ServiceAccount's image pull secrets."""
+async def login(source: OCIRepository, at: Repository, attempt: Attempt[OCIRepository]) -> Credentials | None:
+    """The credentials of the Secret, or of the ServiceAccount's image pull secrets; None when there are no such."""
     spec, namespace = source.spec, source.metadata.namespace or ""
     name = ""
     try:
@@ -46,16 +47,32 @@ async def login(source: OCIRepository, at: Repository, attempt: Attempt[OCIRepos
             return credentials.from_secret(await attempt.secret(name), at)
         if spec.service_account_name:
             account = await attempt.kube.get("v1", "ServiceAccount", spec.service_account_name, namespace)
-            for each in account.get("imagePullSecrets") or ():
-                name = each["name"]
+            names = [each["name"] for each in account.get("imagePullSecrets") or ()]
+            for name in names:
                 found = credentials.from_secret(await attempt.secret(name), at)
                 if found:
                     return found
+            return credentials.ANONYMOUS if names else None
     except NotFound as error:
         raise _refused(f"failed to get credential: {error}") from error
     except CredentialsError as error:
         raise _refused(f"failed to get credential: secret '{namespace}/{name}': {error}") from error
-    return credentials.ANONYMOUS
+    return None
+
+
+async def cloud_login(source: OCIRepository, at: Repository, clouds: Clouds, through: Transport) -> Credentials:
+    """The credentials that the spec's cloud gives. Stalls with FeatureGateDisabled."""
+    spec = source.spec
+    if spec.provider == "generic":
+        return credentials.ANONYMOUS
+    try:
+        who = clouds.who(source.metadata.namespace, spec.service_account_name)
+        found = await clouds.registry(spec.provider, at.host, who, proxy=through.proxy)
+    except GateClosed as error:
+        raise Stalled("FeatureGateDisabled", str(error), condition=FETCH_FAILED) from error
+    except AuthError as error:
+        raise _refused(f"failed to get credential from {spec.provider}: {error}") from error
+    return Credentials(found.username, found.password)
 
 
 async def transport(source: OCIRepository, attempt: Attempt[OCIRepository]) -> Transport:

@@ -13,8 +13,8 @@ from notification_controller.providers import git, web
 from notification_controller.providers.base import Connection, DeliveryFailed, InvalidProvider, Notification, Provider
 from notification_controller.providers.git import COMMENTS, Comments, Headers, Status, Statuses
 from notification_controller.providers.web import Request, json_request
-from shared.auth import github
-from shared.auth.github import App, GitHubError, Tokens
+from shared.auth import Tokens, github
+from shared.auth.github import App, GitHubError
 from shared.http import Http
 
 API = "https://api.github.com"
@@ -37,7 +37,7 @@ def connect(connection: Connection, http: Http) -> Provider:
 
 def connect_comments(connection: Connection, http: Http) -> Provider:
     """githubpullrequestcomment: as github."""
-    at = base(connection)
+    at, tokens = base(connection), Tokens()
 
     async def me(headers: Mapping[str, str]) -> str:
         app = _app(connection)
@@ -45,7 +45,7 @@ def connect_comments(connection: Connection, http: Http) -> Provider:
             return await git.login(comments, Request(f"{_api(at)}/user", method="GET"), headers, "login")
         try:
             tls, seconds = connection.tls, connection.timeout
-            slug = await github.slug(app, tls=tls, proxy=connection.proxy, seconds=seconds)
+            slug = await github.slug(tokens, app, tls=tls, proxy=connection.proxy, seconds=seconds)
         except GitHubError as error:
             raise DeliveryFailed(f"failed to get authenticated user info: {connection.masked(str(error))}") from error
         return f"{slug}[bot]"
@@ -137,7 +137,7 @@ def _login(connection: Connection) -> Headers:
     async def login() -> Mapping[str, str]:
         try:
             tls, seconds = connection.tls, connection.timeout
-            made = await tokens.token(app, tls=tls, proxy=connection.proxy, seconds=seconds)
+            made = await github.token(tokens, app, tls=tls, proxy=connection.proxy, seconds=seconds)
         except GitHubError as error:
             raise DeliveryFailed(f"failed to get a token of the App: {connection.masked(str(error))}") from error
         return {**_HEADERS, **web.bearer(made)}

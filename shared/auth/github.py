@@ -2,7 +2,7 @@
 
     Secret → App → signed request → token → Credentials
 
-Tokens are kept until shortly before they expire, by the digest of what they were made of, and never leave the process.
+Tokens are kept by the digest of what they were made of, as all tokens of this process are, and never leave it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import json
 import re
 import ssl
 import time
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -25,13 +24,14 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from shared import http
 from shared.api.meta import parse_time
+from shared.auth.tokens import Fresh, Tokens
 from shared.http import Answer, Http, HttpError
 
 API = "https://api.github.com"
 USER = "x-access-token"
 """The name that goes with a token."""
-_EARLY = 300.0
 _LIFE = 540
+_SLUG_LIFE = 3600.0
 
 
 class GitHubError(Exception):
@@ -76,44 +76,37 @@ def from_secret(data: Mapping[str, bytes]) -> App:
     return App(values["ID"], values["PrivateKey"], values["InstallationID"], values["InstallationOwner"], api)
 
 
-class Tokens:
-    """Installations' tokens, kept while they are good."""
+async def token(
+    tokens: Tokens, app: App, *, tls: ssl.SSLContext | None = None, proxy: str = "", seconds: float = 60.0
+) -> str:
+    """A token of an installation, kept or asked for. GitHubError says why there is none."""
 
-    def __init__(self, size: int = 100, longest: float = 3600.0) -> None:
-        """At most `size` of them, each for `longest` seconds."""
-        self._size, self._longest = size, longest
-        self._kept: OrderedDict[str, tuple[str, float]] = OrderedDict()
-
-    async def token(
-        self, app: App, *, tls: ssl.SSLContext | None = None, proxy: str = "", seconds: float = 60.0
-    ) -> str:
-        """A token of an installation. GitHubError says why there is none."""
-        kept = self._kept.get(app.digest)
-        if kept and kept[1] - _EARLY > time.time():
-            self._kept.move_to_end(app.digest)
-            return kept[0]
+    async def make() -> Fresh[str]:
         try:
             async with http.open_(tls=tls, proxy=proxy, seconds=seconds) as connection:
-                token, until = await _asked(connection, app)
+                return await _asked(connection, app)
         except HttpError as error:
             raise GitHubError(str(error)) from error
-        if self._size > 0:
-            self._kept[app.digest] = (token, min(until, time.time() + self._longest + _EARLY))
-            while len(self._kept) > self._size:
-                self._kept.popitem(last=False)
-        return token
+
+    return await tokens.find(("github", app.digest), make)
 
 
-async def slug(app: App, *, tls: ssl.SSLContext | None = None, proxy: str = "", seconds: float = 60.0) -> str:
-    """The App's name in addresses, by which its comments are known: "<slug>[bot]". GitHubError when nobody says."""
-    try:
-        async with http.open_(tls=tls, proxy=proxy, seconds=seconds) as connection:
-            found = _read(await connection.get(f"{app.api}/app", headers=_headers(app)), "the App").get("slug")
-    except HttpError as error:
-        raise GitHubError(str(error)) from error
-    if not isinstance(found, str) or not found:
-        raise GitHubError("the server gives the App no slug")
-    return found
+async def slug(
+    tokens: Tokens, app: App, *, tls: ssl.SSLContext | None = None, proxy: str = "", seconds: float = 60.0
+) -> str:
+    """The App's name in addresses, by which its comments are known: "<slug>[bot]". Kept as a token is."""
+
+    async def make() -> Fresh[str]:
+        try:
+            async with http.open_(tls=tls, proxy=proxy, seconds=seconds) as connection:
+                found = _read(await connection.get(f"{app.api}/app", headers=_headers(app)), "the App").get("slug")
+        except HttpError as error:
+            raise GitHubError(str(error)) from error
+        if not isinstance(found, str) or not found:
+            raise GitHubError("the server gives the App no slug")
+        return Fresh(found, time.time() + _SLUG_LIFE)
+
+    return await tokens.find(("github slug", app.digest), make)
 
 
 def _headers(app: App) -> Mapping[str, str]:
@@ -125,7 +118,7 @@ def _headers(app: App) -> Mapping[str, str]:
     }
 
 
-async def _asked(connection: Http, app: App) -> tuple[str, float]:
+async def _asked(connection: Http, app: App) -> Fresh[str]:
     headers = _headers(app)
     installation = app.installation
     if not installation:
@@ -149,7 +142,7 @@ async def _asked(connection: Http, app: App) -> tuple[str, float]:
         until = parse_time(str(body.get("expires_at"))).timestamp()
     except ValueError:
         until = time.time()
-    return token, until
+    return Fresh(token, until)
 
 
 def _read(answer: Answer, what: str) -> Mapping[str, Any]:

@@ -42,7 +42,7 @@ class Credentials:
     proxy: str = ""
     """URL of the proxy, with its user information."""
     holder: str = ""
-    """Whom a short-lived `password` was made out to: the same one sees the same repositories with the next password."""
+    """Whom a short-lived login was made out to: the same one sees the same repositories with the next login."""
 
     def __repr__(self) -> str:
         return f"Credentials({', '.join(name for name, value in vars(self).items() if value)})"
@@ -50,7 +50,8 @@ class Credentials:
     @property
     def digest(self) -> str:
         """Stands for all that may be reached with them, and how."""
-        lasting = {**vars(self), "password": ""} if self.holder else vars(self)
+        passing = dict.fromkeys(("username", "password", "bearer_token"), "") if self.holder else {}
+        lasting = vars(self) | passing
         return hashlib.sha256(json.dumps(lasting).encode()).hexdigest()
 
     @property
@@ -104,7 +105,7 @@ def address(url: str) -> Address:
 def from_secret(at: Address, data: Mapping[str, bytes], *, proxy: str = "", holder: str = "") -> Credentials:
     """The credentials that `data` (a Secret's; empty for none) gives for an address. CredentialsError names the key.
 
-    `holder` is whom a short-lived password in it was made out to.
+    `holder` is whom a short-lived login in it was made out to.
     """
     scheme = at.scheme
     if scheme == "ssh":

@@ -3,7 +3,8 @@
     bucket + keys → signed requests → listing, objects
 
 Requests are signed with AWS Signature Version 4, or not at all without keys. The region is the spec's, else what the
-store says it is.
+store says it is. This speaks with stores of anyone, so it is done here, over the bounded client, rather than by AWS'
+library, which is an extra and bounds nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import hashlib
 import hmac
 import re
 import ssl
-import xml.etree.ElementTree as ET
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,21 +21,21 @@ from typing import BinaryIO
 from urllib.parse import quote, urlencode
 
 from shared import http
+from shared.auth import Keys
 from shared.http import Answer, Http, HttpError
-from source_controller.buckets.store import BucketError, NoSuchObject
+from source_controller.buckets.store import (
+    LIST_LIMIT,
+    MAX_BYTES,
+    BucketError,
+    Downloads,
+    NoSuchObject,
+    document,
+    reason,
+    require_few,
+)
 
 DEFAULT_REGION = "us-east-1"
 _NOTHING = hashlib.sha256(b"").hexdigest()
-_LIST_LIMIT = 16 << 20
-_MAX_OBJECTS = 200_000
-
-
-@dataclass(frozen=True, repr=False)
-class Keys:
-    """An access key and its secret. Empty means anonymously."""
-
-    access: str = ""
-    secret: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,8 @@ class S3:
     """One bucket while its connections are open; made by `open_`."""
 
     def __init__(self, connection: Http, bucket: Bucket, keys: Keys, max_bytes: int) -> None:
-        self._http, self._bucket, self._keys, self._left = connection, bucket, keys, max_bytes
+        self._http, self._bucket, self._keys = connection, bucket, keys
+        self._downloads = Downloads(connection, max_bytes)
         self._region = bucket.region or DEFAULT_REGION
 
     async def objects(self, prefix: str) -> dict[str, str]:
@@ -74,12 +75,11 @@ class S3:
         while True:
             query = {"list-type": "2", **({"prefix": prefix} if prefix else {})}
             answer = await self._listed({**query, "continuation-token": token} if token else query)
-            page = _parsed(answer.body)
+            page = document(answer.body)
             for entry in page.iter("Contents"):
                 key, etag = entry.findtext("Key") or "", entry.findtext("ETag") or ""
                 found[key] = etag.strip('"')
-            if len(found) > _MAX_OBJECTS:
-                raise BucketError(f"bucket '{self._bucket.name}' has more than {_MAX_OBJECTS} objects: set spec.prefix")
+            require_few(self._bucket.name, found)
             token = page.findtext("NextContinuationToken") or ""
             if page.findtext("IsTruncated") != "true" or not token:
                 return found
@@ -87,18 +87,11 @@ class S3:
     async def fetch(self, key: str, out: BinaryIO) -> str:
         """Writes an object's bytes; its ETag. NoSuchObject when it is gone."""
         path = self._bucket.path(key)
-        counted = _Counted(out)
-        try:
-            answer = await self._http.download(
-                self._url(path), counted, headers=self._signed(path, ""), limit=max(self._left, 0)
-            )
-        except HttpError as error:
-            raise BucketError(f"failed to get object '{key}': {error}") from error
-        self._left -= counted.size
+        answer = await self._downloads.fetch(key, self._url(path), self._signed(path, ""), out)
         if answer.status == 404:
             raise NoSuchObject(f"object '{key}' is gone")
         if not answer.is_good:
-            raise BucketError(f"failed to get object '{key}': {_reason(answer)}")
+            raise BucketError(f"failed to get object '{key}': {reason(answer)}")
         return answer.headers.get("ETag", "").strip('"')
 
     async def _listed(self, query: Mapping[str, str]) -> Answer:
@@ -107,7 +100,7 @@ class S3:
         for again in (True, False):
             try:
                 answer = await self._http.get(
-                    f"{self._url(path)}?{text}", headers=self._signed(path, text), limit=_LIST_LIMIT
+                    f"{self._url(path)}?{text}", headers=self._signed(path, text), limit=LIST_LIMIT
                 )
             except HttpError as error:
                 raise BucketError(f"failed to list objects from bucket '{name}': {error}") from error
@@ -120,7 +113,7 @@ class S3:
             if answer.status == 404:
                 raise BucketError(f"bucket '{name}' not found")
             hint = f" (the bucket is in region '{region}': set spec.region)" if region else ""
-            raise BucketError(f"failed to list objects from bucket '{name}': {_reason(answer)}{hint}")
+            raise BucketError(f"failed to list objects from bucket '{name}': {reason(answer)}{hint}")
         raise AssertionError("unreachable")
 
     def _url(self, path: str) -> str:
@@ -132,17 +125,6 @@ class S3:
         return sign(self._keys, self._region, self._bucket.host, path, query, datetime.now(UTC))
 
 
-class _Counted:
-    """A file for writing only that counts."""
-
-    def __init__(self, out: BinaryIO) -> None:
-        self._out, self.size = out, 0
-
-    def write(self, data: bytes) -> int:
-        self.size += len(data)
-        return self._out.write(data)
-
-
 @asynccontextmanager
 async def open_(
     bucket: Bucket,
@@ -151,7 +133,7 @@ async def open_(
     tls: ssl.SSLContext | None = None,
     proxy: str = "",
     seconds: float = 60.0,
-    max_bytes: int = 2 << 30,
+    max_bytes: int = MAX_BYTES,
 ) -> AsyncIterator[S3]:
     """A bucket; `max_bytes` bounds all that is fetched from it together."""
     async with http.open_(tls=tls, proxy=proxy, seconds=seconds) as connection:
@@ -162,6 +144,8 @@ def sign(keys: Keys, region: str, host: str, path: str, query: str, now: datetim
     """The headers that sign a GET request without a body. `path` and `query` as they are sent, `query` sorted."""
     stamp, day = now.strftime("%Y%m%dT%H%M%SZ"), now.strftime("%Y%m%d")
     headers = {"host": host, "x-amz-content-sha256": _NOTHING, "x-amz-date": stamp}
+    if keys.session:
+        headers["x-amz-security-token"] = keys.session
     names = ";".join(headers)
     shown = "".join(f"{name}:{value}\n" for name, value in headers.items())
     request = f"GET\n{path}\n{query}\n{shown}\n{names}\n{_NOTHING}"
@@ -172,36 +156,11 @@ def sign(keys: Keys, region: str, host: str, path: str, query: str, now: datetim
         key = hmac.digest(key, part.encode(), "sha256")
     signature = hmac.digest(key, text.encode(), "sha256").hex()
     authorization = f"AWS4-HMAC-SHA256 Credential={keys.access}/{scope}, SignedHeaders={names}, Signature={signature}"
-    return {"Authorization": authorization, "x-amz-content-sha256": _NOTHING, "x-amz-date": stamp}
+    return {"Authorization": authorization, **{name: headers[name] for name in headers if name != "host"}}
 
 
 def _encoded(text: str, safe: str = "") -> str:
     return quote(text, safe=f"-_.~{safe}")
-
-
-def _parsed(body: bytes) -> ET.Element:
-    """The document without namespaces. Documents with a DTD, the way to entities, are refused."""
-    if b"<!DOCTYPE" in body[:4096].upper():
-        raise BucketError("the store's answer is no S3 listing")
-    try:
-        root = ET.fromstring(body)  # noqa: S314 (no DTD, so no entities; the size is bounded)
-    except ET.ParseError as error:
-        raise BucketError("the store's answer is no XML: does the endpoint speak S3?") from error
-    for element in root.iter():
-        element.tag = re.sub(r"^\{[^}]*\}", "", element.tag)
-    return root
-
-
-def _reason(answer: Answer) -> str:
-    """Status and what the store says."""
-    text = f"{answer.status} {answer.reason}".strip()
-    try:
-        body = _parsed(answer.body)
-    except BucketError:
-        return text
-    words = [body.findtext(name) for name in ("Code", "Message")]
-    told = ": ".join(word for word in words if word)[:300]
-    return f"{text} ({told})" if told else text
 
 
 def _told_region(answer: Answer) -> str:
@@ -209,7 +168,7 @@ def _told_region(answer: Answer) -> str:
     region = answer.headers.get("x-amz-bucket-region", "")
     if not region and answer.status in (301, 307, 400):
         try:
-            region = _parsed(answer.body).findtext("Region") or ""
+            region = document(answer.body).findtext("Region") or ""
         except BucketError:
             return ""
     return region if re.fullmatch(r"[a-z0-9-]{1,64}", region) else ""

@@ -18,6 +18,7 @@ from urllib.parse import urljoin, urlsplit
 from shared import http
 from shared.api.meta import parse_duration
 from shared.api.source import HelmRepository
+from shared.auth import AuthError, Clouds
 from shared.http import HttpError, SecretError, tls
 from shared.kube.errors import NotFound
 from shared.loop.attempt import Attempt
@@ -45,6 +46,8 @@ class Access:
     insecure: bool = False
     pass_credentials: bool = False
     seconds: float = 60.0
+    login: Credentials | None = None
+    """What the cloud of a registry gave."""
 
     @property
     def basic(self) -> str:
@@ -61,8 +64,8 @@ class Access:
         return {"Authorization": self.basic} if self.basic and (same or self.pass_credentials) else {}
 
 
-async def find_access(repository: HelmRepository, attempt: Attempt[HelmRepository]) -> Access:
-    """How to reach a HelmRepository, by its Secrets. Stalls with URLInvalid, fails with AuthenticationFailed."""
+async def find_access(repository: HelmRepository, clouds: Clouds, attempt: Attempt[HelmRepository]) -> Access:
+    """How to reach a HelmRepository, by its Secrets or its cloud. URLInvalid stalls, AuthenticationFailed."""
     spec, namespace = repository.spec, repository.metadata.namespace or ""
     is_registry = spec.type == "oci"
     if is_registry != spec.url.startswith(reference.SCHEME):
@@ -88,6 +91,13 @@ async def find_access(repository: HelmRepository, attempt: Attempt[HelmRepositor
             context = await asyncio.to_thread(tls.context, data)
         except (NotFound, SecretError) as error:
             raise _refused(f"failed to get TLS config: secret '{name}': {error}") from error
+    login = None
+    if is_registry and spec.secret_ref is None and spec.provider != "generic":
+        try:
+            given = await clouds.registry(spec.provider, urlsplit(spec.url).netloc)
+        except AuthError as error:
+            raise _refused(f"failed to get credential from '{spec.provider}': {error}") from error
+        login = Credentials(given.username, given.password)
     return Access(
         spec.url,
         is_registry,
@@ -96,6 +106,7 @@ async def find_access(repository: HelmRepository, attempt: Attempt[HelmRepositor
         spec.insecure,
         spec.pass_credentials,
         parse_duration(spec.timeout or "60s"),
+        login,
     )
 
 
@@ -176,7 +187,9 @@ async def pull(
 
 
 def _login(access: Access, at: reference.Repository) -> Credentials:
-    return credentials.from_secret(access.secret, at) if access.secret is not None else credentials.ANONYMOUS
+    if access.secret is not None:
+        return credentials.from_secret(access.secret, at)
+    return access.login or credentials.ANONYMOUS
 
 
 def _highest(tags: list[str], wanted: str, chart: str) -> str:

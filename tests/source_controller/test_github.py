@@ -139,7 +139,7 @@ async def test_a_token_is_asked_for_once_and_shown_nowhere(controller, github, p
 
 
 async def test_a_token_that_expires_soon_is_asked_for_again(controller, github, private):
-    github.life = 100
+    github.life = 0
     await controller.secret("app", app(github))
     await controller.put("s", spec(private))
     await controller.ready("s")

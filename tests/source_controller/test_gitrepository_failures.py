@@ -193,13 +193,6 @@ async def test_a_password_in_the_url_is_used_and_never_shown(controller, git, re
     assert "password" not in shown.replace("managedFields", "")
 
 
-async def test_what_is_not_built_says_so(controller, repo):
-    await controller.put("s", {"url": repo.url, "provider": "azure"})
-    source = await controller.failed("s", "NotImplemented")
-    assert condition(source, "Stalled") == "True"
-    assert condition(source, "Ready", "message").startswith("spec.provider 'azure': not supported")
-
-
 async def test_a_sparse_checkout_of_what_is_not_there(controller, repo):
     repo.commit({"a/x": "1"})
     await controller.put("s", {"url": repo.url, "sparseCheckout": ["a", "absent"]})

@@ -112,8 +112,3 @@ async def test_what_only_an_edit_can_help_stalls(controller, registry, change):
     await controller.put("s", {**spec(registry), **change}, KIND)
     source = await controller.failed("s", "URLInvalid", KIND)
     assert condition(source, "Stalled") == "True"
-
-
-async def test_what_is_not_built_says_so(controller, registry):
-    await controller.put("s", spec(registry, provider="aws"), KIND)
-    assert "spec.provider 'aws'" in await failed(controller, "NotImplemented")

@@ -1,0 +1,166 @@
+"""Clouds: all that one process asks of clouds' logins, each thing once for all objects that share an identity.
+
+Who → annotations → the account's token → the cloud's token → what it is good for
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from shared.auth import accounts, aws, azure, azure_registry, clusters, gcp
+from shared.auth.accounts import CONTROLLER, Accounts, Who
+from shared.auth.clusters import Place
+from shared.auth.errors import AuthError
+from shared.auth.results import Access, Federated, Keys, Login
+from shared.auth.tokens import Fresh, Tokens
+from shared.auth.wishes import Cloud, Wish
+
+
+class Clouds:
+    """`object_level` is the gate ObjectLevelWorkloadIdentity; `default_account` names the ServiceAccount of objects
+    that name none, in their namespace."""
+
+    def __init__(
+        self, kube: Accounts, tokens: Tokens, *, object_level: bool = False, default_account: str = ""
+    ) -> None:
+        self._kube, self.tokens = kube, tokens
+        self._object_level, self._default = object_level, default_account
+
+    def who(self, namespace: str | None, name: str | None) -> Who:
+        """Whose identity an object has that names this ServiceAccount, or none. GateClosed."""
+        return accounts.chosen(namespace or "", name, object_level=self._object_level, default=self._default)
+
+    async def aws(self, who: Who, region: str = "", *, endpoint: str = "", proxy: str = "") -> Keys:
+        """Keys for AWS. `endpoint` is that of STS; the region is AWS_REGION where none is given."""
+        found = await self._fresh(aws, who, Wish(region=region, endpoint=endpoint, proxy=proxy))
+        assert isinstance(found.value, Keys)
+        return found.value
+
+    async def azure(self, who: Who, scope: str, *, proxy: str = "") -> str:
+        """An access token of Entra ID for a scope, such as azure.BLOBS."""
+        return str((await self._fresh(azure, who, Wish(scope=scope, proxy=proxy))).value)
+
+    async def gcp(self, who: Who, *, proxy: str = "") -> str:
+        """An access token of Google Cloud."""
+        return str((await self._fresh(gcp, who, Wish(proxy=proxy))).value)
+
+    async def federated(self, who: Who) -> Federated:
+        """What a child process needs to log in at Entra ID as this account. Not for the controller itself, whose
+        environment a child has anyway."""
+        said = await accounts.about(self._kube, who)
+        tenant, _, client = azure.identity(said).partition("/")
+        return Federated(tenant, client, await self._kube.token(who.namespace, who.name, [azure.audience(said)]))
+
+    async def registry(self, provider: str, host: str, who: Who = CONTROLLER, *, proxy: str = "") -> Login:
+        """The login at a registry of a cloud: ECR, ACR, Artifact Registry."""
+        match provider:
+            case "aws":
+                keys = await self.aws(who, aws.registry_region(host), proxy=proxy)
+                about = ("ecr", host, keys.access, keys.session, proxy)
+                return await self.tokens.find(about, lambda: asyncio.to_thread(aws.registry_login, host, keys, proxy))
+            case "azure":
+                token = await self.azure(who, azure_registry.scope(host), proxy=proxy)
+                return await self.tokens.find(
+                    ("acr", host, token, proxy), lambda: azure_registry.login(host, token, proxy)
+                )
+            case "gcp":
+                gcp.require_registry(host)
+                return Login("oauth2accesstoken", await self.gcp(who, proxy=proxy))
+        raise AuthError(f"there is no provider '{provider}' of registries")
+
+    async def git(self, provider: str, url: str, who: Who = CONTROLLER, *, proxy: str = "") -> Login:
+        """The login at a Git server of a cloud: Azure DevOps, CodeCommit."""
+        match provider:
+            case "azure":
+                return Login(bearer=await self.azure(who, azure.DEVOPS, proxy=proxy))
+            case "aws":
+                keys = await self.aws(who, aws.git_region(url), proxy=proxy)
+                about = ("codecommit", url, keys.access, keys.session)
+                return await self.tokens.find(about, lambda: asyncio.to_thread(aws.git_login, url, keys))
+        raise AuthError(f"there is no provider '{provider}' of Git servers")
+
+    async def cluster(
+        self,
+        provider: str,
+        cluster: str,
+        who: Who = CONTROLLER,
+        *,
+        address: str = "",
+        ca: str = "",
+        proxy: str = "",
+    ) -> Access:
+        """Access to a cluster of EKS, AKS or GKE. `address` and `ca` (PEM) are asked for where they are empty."""
+        place = Place(address, ca)
+        match provider:
+            case "aws":
+                region, name = clusters.eks(cluster)
+                keys = await self.aws(who, region, proxy=proxy)
+                if not place.is_whole:
+                    said = await asyncio.to_thread(aws.described, name, region, keys, proxy)
+                    place = place.completed(said.get("endpoint"), (said.get("certificateAuthority") or {}).get("data"))
+                token = await asyncio.to_thread(aws.cluster_token, name, region, keys, Wish(region=region, proxy=proxy))
+            case "azure":
+                token = await self._fresh(azure, who, Wish(scope=clusters.AKS, proxy=proxy))
+                if not place.is_whole:
+                    manager = await self.azure(who, clusters.arm()[1], proxy=proxy)
+                    place = await clusters.of_aks(cluster, manager, place, proxy)
+            case "gcp":
+                token = await self._fresh(gcp, who, Wish(proxy=proxy))
+                if not place.is_whole:
+                    place = await clusters.of_gke(cluster, token.value, place, proxy)
+            case _:
+                raise AuthError(f"there is no provider '{provider}' of clusters")
+        return Access(clusters.canonical(place.server), place.ca, token.value, token.expires)
+
+    async def azure_secret(self, data: Mapping[str, str], scope: str, *, proxy: str = "") -> str | None:
+        """An access token for the identity in a Secret; None when it names none."""
+        if not data.get("clientId"):
+            return None
+
+        async def make() -> Fresh[str]:
+            fresh = await asyncio.to_thread(azure.of_secret, data, Wish(scope=scope, proxy=proxy))
+            assert fresh is not None
+            return fresh
+
+        return await self.tokens.find(("azure secret", sorted(data.items()), scope, proxy), make)
+
+    async def gcp_key(self, text: bytes, scope: str, *, proxy: str = "") -> str:
+        """An access token for the key of a service account of Google."""
+        about = ("gcp key", text, scope, proxy)
+        return await self.tokens.find(
+            about, lambda: asyncio.to_thread(gcp.of_key, text, Wish(scope=scope, proxy=proxy))
+        )
+
+    async def _fresh(self, cloud: Cloud, who: Who, wish: Wish) -> Fresh[Any]:
+        """A token of a cloud with its end, kept or made. AuthError says whose it would have been."""
+        about: tuple[object, ...] = (cloud.NAME, *dataclasses.astuple(wish))
+        if who == CONTROLLER:
+
+            async def make() -> Fresh[Any]:
+                try:
+                    made = await asyncio.to_thread(cloud.own, wish)
+                except AuthError as error:
+                    raise AuthError(f"the controller can't log in at {cloud.NAME}: {error}") from error
+                return Fresh(made, made.expires)
+
+            return await self.tokens.find(about, make)
+
+        said = await accounts.about(self._kube, who)
+        try:
+            identity = cloud.identity(said)
+            audience = await asyncio.to_thread(cloud.audience, said)
+        except AuthError as error:
+            raise AuthError(f"service account '{who}': {error}") from error
+
+        async def exchange() -> Fresh[Any]:
+            token = await self._kube.token(who.namespace, who.name, [audience])
+            try:
+                made = await asyncio.to_thread(cloud.exchanged, said, str(who), token, wish)
+            except AuthError as error:
+                raise AuthError(f"service account '{who}' can't log in at {cloud.NAME}: {error}") from error
+            return Fresh(made, made.expires)
+
+        return await self.tokens.find((*about, str(who), identity, audience), exchange)
