@@ -10,15 +10,7 @@ import time
 
 import pytest
 
-import kubeapi
 from tests.notification_controller.receiving import GROUP, TOKEN, Receiving, condition, path
-
-
-@pytest.fixture
-async def api():
-    server = await kubeapi.start(tls=False, workloads=False, invariants=True)
-    yield server
-    await server.stop()
 
 
 @pytest.fixture
