@@ -5,7 +5,6 @@ How each can fail is put into the reasons of the Kustomization's conditions here
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +12,6 @@ from kustomize_controller.build import Built
 from kustomize_controller.report import Report
 from shared import apply
 from shared.api.kustomize import Kustomization
-from shared.api.meta import format_duration
 from shared.apply import ChangeSet, Inventory, Ledger, ObjectId, Owner
 from shared.health.expressions import HealthChecks
 from shared.kube.client import Client
@@ -30,20 +28,23 @@ def owner_of(ks: Kustomization) -> Owner:
 
 def require_all_applied(changes: ChangeSet) -> None:
     """ReconciliationFailed, with every kind, when objects are parked because nobody has defined their kinds yet."""
+    if told := _parked(changes):
+        raise Failed(
+            "ReconciliationFailed",
+            f"parked until their kinds are defined, all else is applied and nothing is pruned meanwhile:\n{told}",
+        )
+
+
+def _parked(changes: ChangeSet) -> str:
+    """One line a kind that nobody has defined."""
     parked: dict[tuple[str, str], list[str]] = {}
     for change in changes.of("parked"):
         parked.setdefault((change.api_version, change.id.kind), []).append(str(change.id))
-    if not parked:
-        return
     lines = []
     for (api_version, kind), names in parked.items():
         more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
         lines.append(f'{", ".join(names[:MOST_NAMES])}{more}: no matches for kind "{kind}" in version "{api_version}"')
-    told = "\n".join(lines)
-    raise Failed(
-        "ReconciliationFailed",
-        f"parked until their kinds are defined, all else is applied and nothing is pruned meanwhile:\n{told}",
-    )
+    return "\n".join(lines)
 
 
 @dataclass(frozen=True)
@@ -62,24 +63,22 @@ class Cluster:
     async def apply(self, built: Built, drift: apply.Drift, report: Report, within: float) -> ChangeSet:
         """Apply all objects in stages. ReconciliationFailed names every object of the stage that failed."""
         try:
-            async with asyncio.timeout(within):
-                changes = await apply.staged(
-                    self.client,
-                    built.manifests,
-                    owner=self.owner,
-                    ledger=self.ledger,
-                    digest=built.digest,
-                    drift=drift,
-                    force=self.ks.spec.force,
-                    custom_stage_kinds=self.options.custom_apply_stage_kinds,
-                    concurrency=self.options.concurrent_ssa,
-                    seconds=within,
-                )
+            changes = await apply.staged(
+                self.client,
+                built.manifests,
+                owner=self.owner,
+                ledger=self.ledger,
+                digest=built.digest,
+                drift=drift,
+                force=self.ks.spec.force,
+                custom_stage_kinds=self.options.custom_apply_stage_kinds,
+                concurrency=self.options.concurrent_ssa,
+                seconds=within,
+            )
         except apply.ApplyError as error:
             report.add(error.changes.made)
-            raise Failed("ReconciliationFailed", str(error)) from error
-        except TimeoutError as error:
-            raise Failed("ReconciliationFailed", f"apply timed out after {format_duration(within)}") from error
+            parked = _parked(error.changes)
+            raise Failed("ReconciliationFailed", "\n".join(filter(None, [str(error), parked]))) from error
         report.add(changes.made)
         return changes
 

@@ -1,23 +1,28 @@
-"""How an apply, a prune or a wait fails: every object that failed is named, and no Secret's value is.
+"""How an apply, a prune or a wait fails: every object that failed has a line, and no Secret's value is in one.
 
-These are the messages that people read in `kubectl get` and in chat.
+These are the messages that people read in `kubectl get` and in chat: the words that Flux's users know come first.
 """
 
 from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from shared.api.meta import Manifest
+from shared.api.meta import Manifest, format_duration
 from shared.apply.changes import ChangeSet
 from shared.apply.identity import ObjectId
+from shared.health import Health
 from shared.kube.errors import ApiError, Conflict, Invalid, NoMatch, NotFound
 
 MASK = "*****"
+MOST = 20
+"""Objects that a message names; the others are counted."""
+LONGEST = 1500
+"""Characters of the line of one object."""
 SHORTEST_MASKED = 4
 """Characters: shorter values of a Secret are hidden by their place in a message, not wherever they occur."""
 
@@ -43,27 +48,42 @@ class ObjectError:
         return self.message
 
 
-class ApplyError(Exception):
+class ObjectErrors(Exception):
+    """Some objects failed: one line each, after what is said of all of them."""
+
+    def __init__(self, errors: Sequence[ObjectError], headline: str = "") -> None:
+        super().__init__(headline, errors)
+        self.errors = list(errors)
+        self.headline = headline
+        """Comes right before the first line."""
+
+    def told(self, places: Mapping[ObjectId, str]) -> str:
+        """The message; `places` says of objects where they are written, such as `apps/web.yaml:3`."""
+        lines = []
+        for error in self.errors[:MOST]:
+            line = " ".join(str(error).split())
+            line = line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
+            lines.append(line + (f" (in {places[error.id]})" if error.id in places else ""))
+        return self.headline + limited(lines, len(self.errors) - len(lines))
+
+    def __str__(self) -> str:
+        return self.told({})
+
+
+class ApplyError(ObjectErrors):
     """Some objects of a stage could not be applied; the stages after it were not tried."""
 
     def __init__(self, errors: Sequence[ObjectError], changes: ChangeSet) -> None:
-        super().__init__("\n".join(map(str, errors)))
-        self.errors = list(errors)
+        super().__init__(errors)
         self.changes = changes
         """What was done before and beside the failures."""
 
-    @property
-    def unreachable(self) -> bool:
-        """The API server could not be asked: trying again soon makes sense."""
-        return any(e.cause is not None and (e.cause.status == 0 or e.cause.status >= 500) for e in self.errors)
 
-
-class PruneError(Exception):
+class PruneError(ObjectErrors):
     """Some stale objects could not be deleted; they stay in the inventory."""
 
     def __init__(self, errors: Sequence[ObjectError], changes: ChangeSet) -> None:
-        super().__init__("delete failed, errors: " + "; ".join(map(str, errors)))
-        self.errors = list(errors)
+        super().__init__(errors, "delete failed, errors: ")
         self.changes = changes
 
 
@@ -71,18 +91,31 @@ class TerminationError(Exception):
     """Deleted objects were still there when the time was over."""
 
     def __init__(self, ids: Sequence[ObjectId], seconds: str) -> None:
-        names = ", ".join(map(str, ids))
-        super().__init__(f"{names} termination timeout: still there after {seconds}, look at their finalizers")
+        super().__init__(f"{_names(ids)} termination timeout: still there after {seconds}, look at their finalizers")
         self.ids = list(ids)
 
 
-class HealthCheckError(Exception):
-    """Objects failed, or were not healthy in time. `problem` is the message without how long it took."""
+class HealthCheckError(ObjectErrors):
+    """Objects failed, or were not healthy after `took` (a duration). `unhealthy` says of each how it stands."""
 
-    def __init__(self, problem: str, unhealthy: Sequence[str], took: str) -> None:
-        super().__init__(f"health check failed after {took}: {problem}")
-        self.problem = problem
-        self.unhealthy = list(unhealthy)
+    def __init__(self, unhealthy: Mapping[ObjectId, Health], took: str) -> None:
+        is_failed = any(state.status == "Failed" for state in unhealthy.values())
+        what = "failed early due to stalled resources" if is_failed else "timeout waiting for"
+        names = _names([f"{id} status: '{state.status}'" for id, state in unhealthy.items()])
+        errors = [ObjectError(id, f"{id}: {state.message}") for id, state in unhealthy.items() if state.message]
+        super().__init__(errors, f"health check failed after {took}: {what}: [{names}]" + ("\n" if errors else ""))
+        self.unhealthy = dict(unhealthy)
+
+
+def limited(lines: Sequence[str], more: int) -> str:
+    """Lines, and how many `more` there are."""
+    return "\n".join([*lines, *([f"… and {more} more"] if more > 0 else [])])
+
+
+def _names(named: Iterable[object]) -> str:
+    names = [str(one) for one in named]
+    more = [f"… and {len(names) - MOST} more"] if len(names) > MOST else []
+    return ", ".join([*names[:MOST], *more])
 
 
 def of_apply(manifest: Manifest, error: ApiError) -> ObjectError:
@@ -99,6 +132,11 @@ def of_apply(manifest: Manifest, error: ApiError) -> ObjectError:
         reason = f" ({error.reason})" if error.reason else ""
         message = f"{id} dry-run failed{reason}: {text}"
     return ObjectError(id, message, error)
+
+
+def of_timeout(id: ObjectId, seconds: float) -> ObjectError:
+    """The time was over before the server answered, or before the object's turn came."""
+    return ObjectError(id, f"{id} apply timed out after {format_duration(seconds)}")
 
 
 def of_unusable(id: ObjectId, status: str, message: str) -> ObjectError:

@@ -11,8 +11,10 @@ says.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -70,8 +72,8 @@ async def staged(
     `client` is the identity that writes; `digest` is equal for equal manifests; `force` recreates objects whose
     immutable fields have changed; `custom_stage_kinds` are (group, kind) that go before the rest; `audit` looks at
     every object even where the ledger believes that nothing has changed; `seconds` is the time for each stage to become
-    usable. Objects of kinds that nobody has defined are parked: their definition wakes the owner. ApplyError names
-    every object of the first stage in which some failed.
+    usable, and for all of them to be applied. Objects of kinds that nobody has defined are parked: their definition
+    wakes the owner. ApplyError names every object of the first stage in which some failed.
     """
     drift = drift or Drift()
     whole = f"{digest} {drift.mode} {drift.rules.digest}"
@@ -82,7 +84,8 @@ async def staged(
     stages: dict[Stage, list[Item]] = defaultdict(list)
     for item in items:
         stages[stage_of(item.id, custom_stage_kinds)].append(item)
-    run = _Run(client, owner, ledger, Applier(client, ledger, owner, force=force, seconds=seconds), audit, concurrency)
+    applier = Applier(client, ledger, owner, force=force, seconds=seconds)
+    run = _Run(client, owner, ledger, applier, audit, concurrency, seconds)
     done = ChangeSet()
     for stage in sorted(stages):
         async with ledger.following({item.kind for item in stages[stage]}):
@@ -110,15 +113,31 @@ class _Run:
     """One pass over the stages."""
 
     def __init__(
-        self, client: Client, owner: Owner, ledger: Ledger, applier: Applier, audit: bool, concurrency: int
+        self,
+        client: Client,
+        owner: Owner,
+        ledger: Ledger,
+        applier: Applier,
+        audit: bool,
+        concurrency: int,
+        seconds: float,
     ) -> None:
         self._client, self._owner, self._ledger, self._applier = client, owner, ledger, applier
         self._audit = audit
         self._slots = asyncio.Semaphore(concurrency)
+        self._seconds, self._deadline = seconds, time.monotonic() + seconds
 
     async def apply(self, items: Sequence[Item], drift: Drift) -> tuple[ChangeSet, list[ObjectError]]:
-        """What was done, and why the others failed; both in the order of `items`."""
+        """What was done, and why the others failed; both in the order of `items`. What isn't done in time failed."""
         results: dict[ObjectId, Change | ObjectError] = {}
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._deadline - time.monotonic()):
+                await self._apply(items, drift, results)
+        ordered = [results.get(item.id) or errors.of_timeout(item.id, self._seconds) for item in items]
+        changes = ChangeSet([result for result in ordered if isinstance(result, Change)])
+        return changes, [result for result in ordered if isinstance(result, ObjectError)]
+
+    async def _apply(self, items: Sequence[Item], drift: Drift, results: dict[ObjectId, Change | ObjectError]) -> None:
         unsure: list[Item] = []
         rest: list[Item] = []
         for item in items:
@@ -136,9 +155,6 @@ class _Run:
                 found = await self._look(unsure, results, drift)
                 await self._send(unsure, found, results)
         await self._send(rest, {}, results)
-        ordered = [results[item.id] for item in items]
-        changes = ChangeSet([result for result in ordered if isinstance(result, Change)])
-        return changes, [result for result in ordered if isinstance(result, ObjectError)]
 
     def _trusted(self, item: Item) -> Change | None:
         """What to say of an object that is as we left it."""

@@ -11,13 +11,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from shared import health
 from shared.api.meta import Manifest, format_duration
+from shared.apply import explaining
 from shared.apply.changes import APPLIED, Change
 from shared.apply.errors import HealthCheckError
 from shared.apply.identity import ObjectId, Owner
@@ -32,9 +33,6 @@ LOOK_AGAIN, LOOK_AGAIN_WATCHED = 2.0, 15.0
 """Seconds between two looks at an object that can't be watched in full: without, and with, a watch of its metadata."""
 SETTLING = 0.1
 """Seconds for changes in a row to become one look."""
-EXPLAINED = 3
-"""Of so many workloads the pods are asked why they don't work."""
-_WORKLOADS = frozenset({"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job"})
 
 Assess: TypeAlias = Callable[[Manifest], Health]
 _Group: TypeAlias = tuple[str, str, str]
@@ -101,8 +99,7 @@ async def wait_healthy(
     assess = health.assess if checks is None else checks.assess
     unhealthy = await settle(client, targets, owner=owner, ledger=ledger, assess=assess, seconds=seconds)
     if unhealthy:
-        took = format_duration(round(time.monotonic() - began, 1))
-        raise HealthCheckError(_problem(unhealthy), [str(id) for id in unhealthy], took)
+        raise HealthCheckError(unhealthy, format_duration(round(time.monotonic() - began, 1)))
 
 
 async def _target(client: Client, reference: Reference, changes: Iterable[Change], owner: Owner) -> Target:
@@ -120,14 +117,6 @@ def _is_owner(id: ObjectId, owner: Owner) -> bool:
     return (id.group, id.namespace, id.name) == (owner.group, owner.namespace, owner.name)
 
 
-def _problem(unhealthy: Mapping[ObjectId, Health]) -> str:
-    is_failed = any(state.status == "Failed" for state in unhealthy.values())
-    what = "failed early due to stalled resources" if is_failed else "timeout waiting for"
-    names = ", ".join(f"{id} status: '{state.status}'" for id, state in unhealthy.items())
-    reasons = "; ".join(f"{id}: {state.message}" for id, state in unhealthy.items() if state.message)
-    return f"{what}: [{names}]" + (f": {reasons}" if reasons else "")
-
-
 async def settle(
     client: Client, targets: Iterable[Target], *, owner: Owner, ledger: Ledger, assess: Assess, seconds: float
 ) -> dict[ObjectId, Health]:
@@ -142,7 +131,7 @@ async def settle(
         await wait.follow(pending, seconds)
     unhealthy = {id: state for id, state in wait.states.items() if state.status != "Current"}
     failed = {id: state for id, state in unhealthy.items() if state.status == "Failed"}
-    return await wait.explained(failed or unhealthy)
+    return await explaining.explained(client, failed or unhealthy, wait.manifests)
 
 
 class _Failed(Exception):
@@ -153,7 +142,7 @@ class _Wait:
     def __init__(self, client: Client, owner: Owner, ledger: Ledger, assess: Assess) -> None:
         self._client, self._owner, self._ledger, self._assess = client, owner, ledger, assess
         self.states: dict[ObjectId, Health] = {}
-        self._manifests: dict[ObjectId, Manifest] = {}
+        self.manifests: dict[ObjectId, Manifest] = {}
 
     def is_known_healthy(self, target: Target) -> bool:
         """Is it, as far as we know without asking?"""
@@ -175,7 +164,7 @@ class _Wait:
             return False
         version = _version(live)
         state = self._assess(live)
-        self.states[target.id], self._manifests[target.id] = state, live
+        self.states[target.id], self.manifests[target.id] = state, live
         if state.status == "Current":
             self._ledger.note_healthy(self._owner, target.id, version)
         return state.status == "Current"
@@ -258,24 +247,7 @@ class _Wait:
         except NotFound:
             return None
 
-    async def explained(self, unhealthy: Mapping[ObjectId, Health]) -> dict[ObjectId, Health]:
-        """With what the pods of workloads say."""
-        result = dict(unhealthy)
-        workloads = [id for id in unhealthy if id.kind in _WORKLOADS and unhealthy[id].status == "InProgress"]
-        for id in workloads[:EXPLAINED]:
-            selector = _selector(self._manifests.get(id) or {})
-            if selector:
-                with suppress(ApiError):
-                    pods = await self._client.list("v1", "Pod", id.namespace, label_selector=selector)
-                    result[id] = Health(result[id].status, health.with_pods(result[id], pods).message)
-        return result
-
 
 def _version(live: Manifest) -> int:
     version = str(live["metadata"].get("resourceVersion") or "")
     return int(version) if version.isdigit() else 0
-
-
-def _selector(workload: Manifest) -> str:
-    labels = ((workload.get("spec") or {}).get("selector") or {}).get("matchLabels") or {}
-    return ",".join(f"{key}={value}" for key, value in labels.items())

@@ -1,17 +1,16 @@
-"""What a workload's pods say beyond its own status: whether one has failed for good, and why the newest one fails.
+"""What a workload's pods say beyond its own status: why the newest one doesn't work.
 
 A Deployment says "Available: 0/1" for minutes; its pod knows at once that the image can't be pulled.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
 
 from shared.api.meta import Manifest
-from shared.health import fields, kinds, pod
-from shared.health.verdict import Health, failed
+from shared.health import fields, pod
+from shared.health.verdict import Health
 
 MESSAGE_LIMIT = 300
 """The longest part of a kubelet's message that is passed on, in characters."""
@@ -41,35 +40,28 @@ def newest_failure(pods: Iterable[Manifest]) -> PodFailure | None:
     Pods that are being deleted don't count: they are the old ones of a rollout. Newest is by creation, then by name,
     so that the answer doesn't flicker between pods of one age.
     """
+    return _newest(pods, _failure)
+
+
+def with_pods(health: Health, pods: Iterable[Manifest]) -> Health:
+    """How a workload stands, with why its newest failing pod fails, or else what its newest pod is at that isn't ready.
+
+    Of one that is Current nothing is added.
+    """
+    if health.status not in ("InProgress", "Failed"):
+        return health
+    pods = list(pods)
+    why = _newest(pods, _failure) or _newest(pods, _unready)
+    return health if why is None else Health(health.status, f"{health.message} ({why})")
+
+
+def _newest(pods: Iterable[Manifest], why: Callable[[Manifest], PodFailure | None]) -> PodFailure | None:
     found = [
         (fields.text(item, "metadata", "creationTimestamp"), fields.text(item, "metadata", "name"), failure)
         for item in pods
-        if not fields.text(item, "metadata", "deletionTimestamp") and (failure := _failure(item)) is not None
+        if not fields.text(item, "metadata", "deletionTimestamp") and (failure := why(item)) is not None
     ]
     return max(found, key=lambda entry: entry[:2])[2] if found else None
-
-
-def with_pods(health: Health, pods: Iterable[Manifest], now: datetime | None = None) -> Health:
-    """A workload's health and what its pods add to it.
-
-    InProgress becomes Failed when a pod has failed for good (it is crash looping); pods that wait for a node or are
-    being deleted don't count. Otherwise InProgress says why the newest failing pod fails. All else stays as it is.
-    """
-    if health.status != "InProgress":
-        return health
-    pods = list(pods)
-    why = newest_failure(pods)
-    dead = sum(1 for item in pods if _failed_for_good(item, now))
-    if dead:
-        return failed(f"{dead} pods have failed" + (f" ({why})" if why else ""))
-    return Health(health.status, f"{health.message} ({why})" if why else health.message)
-
-
-def _failed_for_good(item: Manifest, now: datetime | None) -> bool:
-    try:
-        return kinds.assess(item, now).status == "Failed" and pod.unschedulable(item) is None
-    except fields.Malformed:
-        return False
 
 
 def _failure(item: Manifest) -> PodFailure | None:
@@ -89,6 +81,25 @@ def _failure(item: Manifest) -> PodFailure | None:
         reason = fields.text(item, "status", "reason") or "Failed"  # such as Evicted
         return PodFailure(name, "", reason, _cut(fields.text(item, "status", "message")))
     return None
+
+
+def _unready(item: Manifest) -> PodFailure | None:
+    """What a pod that may still become ready is at: its first container that waits, or its own words."""
+    name = fields.text(item, "metadata", "name")
+    for group in ("initContainerStatuses", "containerStatuses"):
+        for container in fields.items(item, "status", group):
+            waiting = fields.text(container, "state", "waiting", "reason")
+            if waiting:
+                message = _cut(fields.text(container, "state", "waiting", "message"))
+                return PodFailure(name, fields.text(container, "name"), waiting, message)
+    try:
+        conditions = list(fields.conditions(item))
+    except fields.Malformed:
+        return None
+    unready = next((one for one in conditions if one.type == "Ready" and one.status == "False"), None)
+    if unready is None or unready.reason == "PodCompleted":
+        return None
+    return PodFailure(name, "", unready.reason or "NotReady", _cut(unready.message))
 
 
 def _container_failure(container: Manifest) -> tuple[str, str] | None:

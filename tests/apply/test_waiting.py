@@ -86,8 +86,11 @@ async def test_an_unhealthy_object_fails_when_the_time_is_over(world: World) -> 
         await wait(world, changes, 0.5)
     assert 0.4 < time.monotonic() - began < 3
     assert str(failure.value).startswith("health check failed after ")
-    assert f"timeout waiting for: [Deployment/{world.namespace}/web status: 'InProgress']: " in str(failure.value)
-    assert failure.value.unhealthy == [f"Deployment/{world.namespace}/web"]
+    web = f"Deployment/{world.namespace}/web"
+    headline, line = str(failure.value).split("\n")
+    assert headline.endswith(f"timeout waiting for: [{web} status: 'InProgress']")
+    assert line.startswith(f"{web}: ")
+    assert [str(id) for id in failure.value.unhealthy] == [web]
 
 
 async def test_a_new_state_ends_the_wait(world: World) -> None:

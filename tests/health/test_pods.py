@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from shared.api.meta import Manifest
-from shared.health import Health, newest_failure, with_pods
+from shared.health import Health, Status, newest_failure, with_pods
 
-NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 WAITING = Health("InProgress", "Available: 0/1")
 
 
@@ -31,6 +29,14 @@ def waiting(reason: str, message: str = "", last: Manifest | None = None) -> Man
 FINE = container(running={})
 OUT_OF_MEMORY = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
 NO_SECRET = [waiting("CreateContainerConfigError", "no such secret")]
+UNREADY = [
+    {
+        "type": "Ready",
+        "status": "False",
+        "reason": "ContainersNotReady",
+        "message": "containers with unready status: [app]",
+    }
+]
 UNSCHEDULABLE = [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no node has room"}]
 
 
@@ -99,29 +105,42 @@ def test_a_long_message_is_cut() -> None:
     assert len(failure.message) == 300
 
 
-def test_a_crash_looping_pod_fails_its_workload() -> None:
-    pods = [pod("a", FINE), pod("b", waiting("CrashLoopBackOff", "back-off 5m0s"))]
-    assert with_pods(WAITING, pods, NOW) == Health(
-        "Failed", "1 pods have failed (pod b, container app: CrashLoopBackOff: back-off 5m0s)"
-    )
+@pytest.mark.parametrize(
+    ("items", "said"),
+    [
+        ([pod("p", waiting("ErrImagePull"))], "pod p, container app: ErrImagePull"),
+        ([pod("p", phase="Pending", conditions=UNSCHEDULABLE)], "pod p: Unschedulable: no node has room"),
+        (
+            [pod("a", FINE), pod("b", waiting("CrashLoopBackOff", "back-off"))],
+            "pod b, container app: CrashLoopBackOff: back-off",
+        ),
+        ([pod("p", waiting("ContainerCreating"), phase="Pending")], "pod p, container app: ContainerCreating"),
+        ([pod("p", FINE, conditions=UNREADY)], "pod p: ContainersNotReady: containers with unready status: [app]"),
+        (
+            [pod("old", waiting("Error")), pod("new", waiting("ContainerCreating"), created="11:50")],
+            "pod old, container app: Error",
+        ),
+    ],
+)
+@pytest.mark.parametrize("status", ["InProgress", "Failed"])
+def test_a_workload_says_what_its_newest_pod_is_at(items: list[Manifest], said: str, status: Status) -> None:
+    assert with_pods(Health(status, "Available: 0/1"), items) == Health(status, f"Available: 0/1 ({said})")
 
 
 @pytest.mark.parametrize(
     "item",
     [
-        pod("p", waiting("ErrImagePull")),
-        pod("p", phase="Pending", conditions=UNSCHEDULABLE),
+        pod("p", waiting("CrashLoopBackOff"), metadata={"deletionTimestamp": "2026-01-31T11:30:00Z"}),
+        pod("p", FINE, conditions=[{"type": "Ready", "status": "True"}]),
+        pod("p", phase="Succeeded", conditions=[{"type": "Ready", "status": "False", "reason": "PodCompleted"}]),
+        pod("p", conditions="odd", containerStatuses="odd"),
+        {},
     ],
 )
-def test_what_may_still_heal_is_told_but_does_not_fail_the_workload(item: Manifest) -> None:
-    assert with_pods(WAITING, [item], NOW) == Health("InProgress", f"Available: 0/1 ({newest_failure([item])})")
+def test_a_pod_that_works_or_is_leaving_says_nothing(item: Manifest) -> None:
+    assert with_pods(WAITING, [item]) == WAITING
 
 
-def test_pods_of_the_last_rollout_do_not_count() -> None:
-    leaving = pod("p", waiting("CrashLoopBackOff"), metadata={"deletionTimestamp": "2026-01-31T11:30:00Z"})
-    assert with_pods(WAITING, [leaving], NOW) == WAITING
-
-
-@pytest.mark.parametrize("health", [Health("Current", "fine"), Health("Failed", "deadline"), Health("Unknown", "?")])
-def test_pods_change_nothing_of_what_is_decided(health: Health) -> None:
-    assert with_pods(health, [pod("p", waiting("CrashLoopBackOff"))], NOW) == health
+@pytest.mark.parametrize("health", [Health("Current", "fine"), Health("Unknown", "?"), Health("NotFound", "?")])
+def test_pods_add_nothing_to_what_they_are_no_reason_for(health: Health) -> None:
+    assert with_pods(health, [pod("p", waiting("CrashLoopBackOff"))]) == health
