@@ -30,6 +30,7 @@ from shared.apply.prepare import prepared
 from shared.kube import config
 from shared.kube.client import Client
 from shared.kube.errors import ApiError, ConfigError, NoMatch, NotFound
+from shared.kustomize import DiskTree
 from shared.loop.attempt import Attempt
 from shared.loop.verdict import NotReady
 
@@ -124,7 +125,8 @@ async def compare(client: Client, namespace: str, name: str, source: Path) -> li
         raise Failed(f"Kustomization {name} decrypts (spec.decryption), for which diff would need its keys here")
     # Of the attempt only its client is asked for.
     given = await variables.find(ks, cast("Attempt[Kustomization]", _Asking(client)))
-    built = await build.objects(ks, source, build.require_path(ks, source), given, strict=False)
+    tree = DiskTree(source)
+    built = await build.objects(ks, tree, build.require_path(ks, tree), given, strict=False)
     comparison = _Comparison(client, ks, built.manifests)
     recorded, desired = Inventory.from_status(ks.status.inventory), Inventory.of(built.manifests)
     stale = recorded - desired if ks.spec.prune else Inventory({})

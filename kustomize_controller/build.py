@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 import orjson
 
@@ -51,7 +51,7 @@ class Built:
         return f"sha256:{hashlib.sha256(self.packed).hexdigest()}"
 
 
-def require_path(ks: Kustomization, root: Path) -> str:
+def require_path(ks: Kustomization, tree: kustomize.Tree) -> str:
     """The directory to build, seen from the root of the artifact. Waits with ArtifactFailed when it isn't there."""
     parts: list[str] = []
     for part in PurePosixPath("/", ks.spec.path or "").parts[1:]:
@@ -59,18 +59,21 @@ def require_path(ks: Kustomization, root: Path) -> str:
             parts = parts[:-1]
         elif part != ".":
             parts.append(part)
-    path = root.joinpath(*parts)
     shown = "/" + "/".join(parts)
-    if not path.exists() or not path.resolve().is_relative_to(root.resolve()):
-        raise Waiting("ArtifactFailed", f"kustomization path not found: stat {shown}: no such file or directory")
-    if not path.is_dir():
+    try:
+        is_dir = tree.is_dir(tree.resolve(shown))
+    except kustomize.BuildError as error:
+        raise Waiting(
+            "ArtifactFailed", f"kustomization path not found: stat {shown}: no such file or directory"
+        ) from error
+    if not is_dir:
         raise Waiting("ArtifactFailed", f"kustomization path not found: {shown} is a file, not a directory")
     return shown
 
 
 async def objects(
     ks: Kustomization,
-    root: Path,
+    tree: kustomize.Tree,
     path: str,
     given: Mapping[str, str] | None,
     *,
@@ -80,23 +83,22 @@ async def objects(
 ) -> Built:
     """The objects that a directory of the artifact says. BuildFailed, with everything that is wrong.
 
-    `given` are the variables to fill in, None for no substitution at all; `strict` refuses undefined ones. `decryption`
-    decrypts what is encrypted; without it, that is refused. Repositories and files that the kustomizations name by URLs
-    may take `remote_seconds` in all; with 0 they are refused.
+    `tree` has the artifact's files. `given` are the variables to fill in, None for no substitution at all; `strict`
+    refuses undefined ones. `decryption` decrypts what is encrypted; without it, that is refused. Repositories and files
+    that the kustomizations name by URLs may take `remote_seconds` in all; with 0 they are refused.
     """
-    return await asyncio.to_thread(_build, ks.spec, root, path, given, strict, decryption, remote_seconds)
+    return await asyncio.to_thread(_build, ks.spec, tree, path, given, strict, decryption, remote_seconds)
 
 
 def _build(
     spec: KustomizationSpec,
-    root: Path,
+    tree: kustomize.Tree,
     path: str,
     given: Mapping[str, str] | None,
     strict: bool,
     decryption: Decryption | None,
     remote_seconds: float,
 ) -> Built:
-    tree: kustomize.Tree = kustomize.DiskTree(root)
     try:
         kustomization = kustomize.generate(
             tree,

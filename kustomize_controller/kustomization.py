@@ -31,10 +31,12 @@ from kustomize_controller.keys import Keys
 from kustomize_controller.memory import Memory
 from kustomize_controller.report import Report
 from kustomize_controller.sources import Source
+from kustomize_controller.surveys import Surveys
 from shared.api.kustomize import Kustomization
 from shared.api.meta import format_duration, parse_duration
 from shared.apply import ChangeSet, Inventory, Ledger, Owner
 from shared.artifact.fetch import Fetcher
+from shared.kustomize import Trace
 from shared.loop.attempt import Attempt
 from shared.loop.kinds import Kind, Ref, Wake
 from shared.loop.verdict import Ready
@@ -54,7 +56,7 @@ class Kustomizations:
         that ends a wait."""
         self._clusters = Clusters(ledger, options, wake)
         self._fetcher, self._options = fetcher, options
-        self._memory = Memory()
+        self._memory, self._surveys = Memory(), Surveys()
 
     async def close(self) -> None:
         """Close the connections to other clusters."""
@@ -71,14 +73,13 @@ class Kustomizations:
         cluster = await self._clusters.find(ks, attempt)  # ReconciliationFailed
 
         revision = source.artifact.revision
-        inputs = memory.inputs(ks, source, given, keys.digest if keys else "")
-        built = self._memory.recall(ks, inputs, asked=attempt.requested)
+        inputs = memory.inputs(ks, given, keys.digest if keys else "")
+        built = self._memory.recall(ks, inputs, source.artifact.digest, asked=attempt.requested)
         if built is not None and attempt.requested:
             async with attempt.resting():
                 await asyncio.sleep(CATCH_UP)
         if built is None:
-            built = await self._build(ks, attempt, source, given, keys)  # ArtifactFailed, BuildFailed
-            self._memory.keep(ks, inputs, built)
+            built = await self._build(ks, attempt, source, inputs, given, keys)  # ArtifactFailed, BuildFailed
         ks.status.last_attempted_revision = revision
 
         report = Report(attempt)
@@ -123,21 +124,30 @@ class Kustomizations:
         ks: Kustomization,
         attempt: Attempt[Kustomization],
         source: Source,
+        inputs: bytes,
         given: dict[str, str] | None,
         keys: Keys | None,
     ) -> Built:
-        """Fetch the artifact and build the path."""
+        """Fetch the artifact, and build the path unless nothing that it was built of before has changed."""
         told = f"manifests for revision {source.artifact.revision} with a timeout of {format_duration(timeout(ks))}"
         await attempt.progress(f"Fetching {told}")
         async with sources.fetched(source, attempt, self._fetcher) as root:
-            path = build.require_path(ks, root)
+            digest = source.artifact.digest
+            survey = self._surveys.of(digest, root)
+            unmoved = await asyncio.to_thread(self._memory.recall_unmoved, ks, inputs, digest, survey)
+            if unmoved is not None:
+                return unmoved
+            tree = Trace(survey)
+            path = build.require_path(ks, tree)
             ks.status.last_attempted_revision = source.artifact.revision
             await attempt.progress(f"Building {told}")
             strict = attempt.options.feature_gates["StrictPostBuildSubstitutions"]
             async with decrypt.opened(keys, self._options.sops_path, timeout(ks)) as decryption:
-                return await build.objects(
-                    ks, root, path, given, strict=strict, decryption=decryption, remote_seconds=self._remote_seconds(ks)
+                built = await build.objects(
+                    ks, tree, path, given, strict=strict, decryption=decryption, remote_seconds=self._remote_seconds(ks)
                 )
+            await asyncio.to_thread(self._memory.keep, ks, inputs, digest, tree, built)
+            return built
 
     def _remote_seconds(self, ks: Kustomization) -> float:
         """How long a build may fetch from elsewhere; 0 when it may not."""

@@ -1,6 +1,6 @@
 """What was built last for each Kustomization, so that a pass in which nothing changed needs no file and no request.
 
-    source, spec, variables → inputs;  inputs → the objects that were built of them
+    spec, variables, keys → inputs;  inputs, and an artifact or one with the same footprint → the objects built of them
 
 Kept in memory only, compressed; a restart builds everything once again.
 """
@@ -12,17 +12,17 @@ import math
 import time
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 
 from kustomize_controller.build import Built
 from kustomize_controller.cluster import owner_of
-from kustomize_controller.sources import Source
 from shared.api import codec
 from shared.api.kustomize import Kustomization
 from shared.api.meta import parse_duration
 from shared.apply import Owner
+from shared.kustomize import Footprint, Survey, Trace
 
 FRESH = 0.5
 """Of the interval: what came from elsewhere counts as long. The interval has jitter, and drift may begin it anew."""
@@ -32,6 +32,9 @@ NEVER = math.inf
 @dataclass(frozen=True, slots=True)
 class _Entry:
     inputs: bytes
+    artifact: str
+    """Digest of the artifact that was built from, or the last one that would have built the same."""
+    footprint: Footprint
     packed: bytes
     stale_at: float
     """By time.monotonic(); never for what came from the artifact alone."""
@@ -43,23 +46,35 @@ class Memory:
     def __init__(self) -> None:
         self._entries: dict[Owner, _Entry] = {}
 
-    def recall(self, ks: Kustomization, inputs: bytes, *, asked: bool = False) -> Built | None:
-        """What was built of the same inputs; None when they differ.
+    def recall(self, ks: Kustomization, inputs: bytes, artifact: str, *, asked: bool = False) -> Built | None:
+        """What was built of the same inputs and the artifact with this digest; None when they differ.
 
         None also when a part of it came from elsewhere, where it may have changed: by the next interval, and when
         somebody asked for a reconciliation; not when only an applied object moved.
         """
         entry = self._entries.get(owner_of(ks))
-        if entry is None or entry.inputs != inputs:
+        if entry is None or (entry.inputs, entry.artifact) != (inputs, artifact):
             return None
         if entry.stale_at < NEVER and (asked or time.monotonic() >= entry.stale_at):
             return None
-        return Built.unpacked(zlib.decompress(entry.packed))
+        return _built(entry)
 
-    def keep(self, ks: Kustomization, inputs: bytes, built: Built) -> None:
-        """Remember what was built of these inputs, in place of what was before."""
+    def recall_unmoved(self, ks: Kustomization, inputs: bytes, artifact: str, tree: Survey) -> Built | None:
+        """What was built of the same inputs and another artifact, when in `tree`, the files of this one, nothing that
+        the build looked at differs. None when something does, or came from elsewhere. Blocks: it reads files."""
+        owner = owner_of(ks)
+        entry = self._entries.get(owner)
+        if entry is None or entry.inputs != inputs or entry.stale_at < NEVER or not entry.footprint.holds(tree):
+            return None
+        self._entries[owner] = replace(entry, artifact=artifact)
+        return _built(entry)
+
+    def keep(self, ks: Kustomization, inputs: bytes, artifact: str, tree: Trace, built: Built) -> None:
+        """Remember what was built of these inputs, in place of what was before; `tree` was built from. Blocks."""
         self._entries[owner_of(ks)] = _Entry(
             inputs,
+            artifact,
+            tree.footprint(),
             zlib.compress(built.packed, 1),
             time.monotonic() + parse_duration(ks.spec.interval) * FRESH if built.is_remote else NEVER,
         )
@@ -69,8 +84,13 @@ class Memory:
         self._entries.pop(owner_of(ks), None)
 
 
-def inputs(ks: Kustomization, source: Source, variables: Mapping[str, str] | None, keys: str = "") -> bytes:
-    """A digest of everything that a build depends on; `keys` is one of the keys that it decrypts with."""
+def inputs(ks: Kustomization, variables: Mapping[str, str] | None, keys: str = "") -> bytes:
+    """A digest of everything that a build depends on beside the artifact; `keys` is one of the keys that it decrypts
+    with."""
     spec = codec.encode(ks).get("spec")
-    said = [ks.metadata.uid, source.kind, source.artifact.digest, spec, variables, keys]
+    said = [ks.metadata.uid, spec, variables, keys]
     return hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).digest()
+
+
+def _built(entry: _Entry) -> Built:
+    return Built.unpacked(zlib.decompress(entry.packed))

@@ -7,6 +7,7 @@ It reads only through the tree and the ports that the caller gives, and ends in 
 
 from .build import Build, BuildOptions, build
 from .errors import BuildError, NotFound, Problem, Refused, Undecodable
+from .footprint import Footprint, Survey, Trace
 from .generate import generate, scan
 from .helm import ChartRequest, Helm
 from .remote import Remote, Repository
@@ -19,6 +20,7 @@ __all__ = [
     "BuildOptions",
     "ChartRequest",
     "DiskTree",
+    "Footprint",
     "Helm",
     "MemoryTree",
     "NotFound",
@@ -27,6 +29,8 @@ __all__ = [
     "Remote",
     "Repository",
     "Resource",
+    "Survey",
+    "Trace",
     "Tree",
     "Undecodable",
     "build",

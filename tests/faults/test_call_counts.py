@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pytest
 
+from kustomize_controller import build
 from shared.api.kustomize import Kustomization
 from shared.api.source import GitRepository
 from tests.kit.objects import ConfigMap, account, config_map, deployment, files, kustomization, service, source
@@ -176,6 +178,39 @@ async def test_a_revision_that_changes_nothing_costs_the_status_that_names_it(to
     await toolkit.cluster.until(Kustomization, "app", ready=True, revision=commit)
     await toolkit.quiet(KUSTOMIZE)
     assert toolkit.calls(KUSTOMIZE) == Counter({"patch kustomizations/status": 1})
+
+
+async def test_a_commit_to_another_directory_builds_nothing_and_costs_the_status_that_names_it(
+    toolkit: Toolkit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster, built = toolkit.cluster, []
+
+    async def objects(ks: Kustomization, *given: Any, **options: Any) -> build.Built:
+        built.append(ks.metadata.name)
+        return await make(ks, *given, **options)
+
+    make = build.objects
+    monkeypatch.setattr(build, "objects", objects)
+    fleet = [f"app-{number}" for number in range(5)]
+    cluster.repo.commit({f"{name}/a.yaml": files(config_map(name)) for name in fleet})
+    await cluster.have(source("app"), *(kustomization(name, path=f"./{name}") for name in fleet))
+    await toolkit.start()
+    for name in fleet:
+        await cluster.until(Kustomization, name, ready=True)
+    await toolkit.quiet(KUSTOMIZE)
+    toolkit.forget_calls()
+    built.clear()
+    commit = cluster.repo.commit({"app-0/a.yaml": files(config_map("app-0", {"colour": "red"})), "README.md": "new"})
+    await cluster.follow()
+    for name in fleet:
+        await cluster.until(Kustomization, name, ready=True, revision=commit)
+    await toolkit.quiet(KUSTOMIZE)
+    assert built == ["app-0"]
+    calls = toolkit.calls(KUSTOMIZE)
+    assert applies(calls) == 1, calls
+    assert on_itself(calls) == len(fleet), calls
+    assert calls["create events"] == 1, calls
+    assert sum(calls.values()) == 1 + len(fleet) + 1, calls
 
 
 async def test_an_object_that_leaves_git_costs_its_deletion(toolkit: Toolkit) -> None:

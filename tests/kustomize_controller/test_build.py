@@ -10,6 +10,7 @@ import pytest
 from kustomize_controller import build
 from shared.api import codec
 from shared.api.kustomize import Kustomization
+from shared.kustomize import DiskTree
 from shared.loop.verdict import Failed, NotReady, Waiting
 from tests.kit.gitserver import GitServer
 
@@ -37,8 +38,9 @@ def tree(root: Path, files: dict[str, str]) -> Path:
 
 
 async def built(ks: Kustomization, root: Path, given: dict[str, str] | None = None, *, strict: bool = True) -> Any:
-    path = build.require_path(ks, root)
-    return (await build.objects(ks, root, path, given, strict=strict)).manifests
+    artifact = DiskTree(root)
+    path = build.require_path(ks, artifact)
+    return (await build.objects(ks, artifact, path, given, strict=strict)).manifests
 
 
 async def test_the_fields_of_the_spec_are_laid_over_what_is_built(tmp_path):
@@ -107,13 +109,13 @@ def test_a_path_that_is_no_directory_of_the_artifact_waits_for_another_artifact(
     (tmp_path / "outside").mkdir()
     (root / "link").symlink_to(tmp_path / "outside")
     with pytest.raises(Waiting, match="kustomization path not found: ") as waiting:
-        build.require_path(kustomization(path=path), root)
+        build.require_path(kustomization(path=path), DiskTree(root))
     assert waiting.value.reason == "ArtifactFailed"
     assert str(tmp_path) not in waiting.value.message
 
 
 def test_a_path_cannot_leave_the_artifact(tmp_path):
-    assert build.require_path(kustomization(path="../../.."), tmp_path) == "/"
+    assert build.require_path(kustomization(path="../../.."), DiskTree(tmp_path)) == "/"
 
 
 async def test_variables_are_filled_in_and_every_undefined_one_is_named(tmp_path):
@@ -156,7 +158,8 @@ async def test_the_digest_is_that_of_the_content_alone(tmp_path):
     one = tree(tmp_path / "1", {"a.yaml": CONFIG_MAP.format(name="x", colour="blue")})
     two = tree(tmp_path / "2", {"other.yaml": "# a comment\n" + CONFIG_MAP.format(name="x", colour="'blue'")})
     three = tree(tmp_path / "3", {"a.yaml": CONFIG_MAP.format(name="x", colour="green")})
-    digests = [(await build.objects(kustomization(), at, "/", None, strict=True)).digest for at in (one, two, three)]
+    builds = [await build.objects(kustomization(), DiskTree(at), "/", None, strict=True) for at in (one, two, three)]
+    digests = [made.digest for made in builds]
     assert digests[0] == digests[1] != digests[2]
 
 
@@ -164,7 +167,7 @@ async def test_the_digest_is_that_of_the_content_alone(tmp_path):
 async def test_what_lies_elsewhere_is_refused_when_nothing_may_be_fetched(tmp_path, place):
     root = tree(tmp_path, {"kustomization.yaml": f"resources: ['{place}']"})
     with pytest.raises(Failed, match=r"accumulating resources: .*is remote, and remote .* are disabled"):
-        await build.objects(kustomization(), root, "/", None, strict=True)
+        await build.objects(kustomization(), DiskTree(root), "/", None, strict=True)
 
 
 async def test_a_build_tells_whether_a_part_of_it_came_from_elsewhere(tmp_path):
@@ -173,8 +176,8 @@ async def test_a_build_tells_whether_a_part_of_it_came_from_elsewhere(tmp_path):
         base.commit({"kustomization.yaml": "resources: [a.yaml]", "a.yaml": CONFIG_MAP.format(name="a", colour="red")})
         root = tree(tmp_path / "tree", {"far/kustomization.yaml": f"resources: ['{base.url}//?ref=main']"})
         tree(root, {"near/a.yaml": CONFIG_MAP.format(name="b", colour="blue")})
-        far = await build.objects(kustomization(), root, "/far", None, strict=True, remote_seconds=60)
-        near = await build.objects(kustomization(), root, "/near", None, strict=True, remote_seconds=60)
+        far = await build.objects(kustomization(), DiskTree(root), "/far", None, strict=True, remote_seconds=60)
+        near = await build.objects(kustomization(), DiskTree(root), "/near", None, strict=True, remote_seconds=60)
     assert [(made.is_remote, made.manifests[0]["metadata"]["name"]) for made in (far, near)] == [
         (True, "a"),
         (False, "b"),
@@ -184,4 +187,4 @@ async def test_a_build_tells_whether_a_part_of_it_came_from_elsewhere(tmp_path):
 async def test_charts_are_refused_with_a_word_on_what_does_it(tmp_path):
     root = tree(tmp_path, {"kustomization.yaml": "helmCharts: [{name: app, repo: https://charts.example.com}]"})
     with pytest.raises(Failed, match="a Kustomization renders no charts, a HelmRelease does"):
-        await build.objects(kustomization(), root, "/", None, strict=True, remote_seconds=60)
+        await build.objects(kustomization(), DiskTree(root), "/", None, strict=True, remote_seconds=60)

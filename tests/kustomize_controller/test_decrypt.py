@@ -27,6 +27,7 @@ from kustomize_controller.sops import explained
 from shared.api import codec
 from shared.api.kustomize import Kustomization
 from shared.kube.errors import NotFound
+from shared.kustomize import DiskTree
 from shared.loop.verdict import Failed, Stalled
 from shared.processes import Processes, Stopped, TimedOut, TooLarge
 from tests.upstream.controlplane.build import available, bin_dir
@@ -60,9 +61,10 @@ async def built(
     root: Path, entries: Mapping[str, bytes], *, program: str = "sops", given: dict[str, str] | None = None, **spec: Any
 ) -> list[dict[str, Any]]:
     ks = kustomization(**spec)
-    path = build.require_path(ks, root)
+    artifact = DiskTree(root)
+    path = build.require_path(ks, artifact)
     async with decrypt.opened(keys.of("team/keys", entries), program, 60.0) as decryption:
-        made = await build.objects(ks, root, path, given, strict=True, decryption=decryption)
+        made = await build.objects(ks, artifact, path, given, strict=True, decryption=decryption)
     return made.manifests
 
 
@@ -421,7 +423,7 @@ async def test_a_broken_openpgp_key_is_named(tools, pgp, tmp_path, temporary):
 
 
 async def test_an_encrypted_secret_without_decryption_is_refused(tools, tmp_path):
-    root = tree(tmp_path, {"a.yaml": tools.secret()})
+    root = DiskTree(tree(tmp_path, {"a.yaml": tools.secret()}))
     ks = kustomization(decryption=None)
     with pytest.raises(Failed, match="Secret//login is SOPS encrypted") as caught:
         await build.objects(ks, root, build.require_path(ks, root), None, strict=True)
@@ -624,9 +626,8 @@ def test_only_age_keys_come_from_the_secret_that_all_share(tools):
 
 def test_a_changed_key_is_another_build():
     ks: Any = kustomization()
-    source: Any = SimpleNamespace(kind="GitRepository", artifact=SimpleNamespace(digest="sha256:1"))
     digests = [keys.of("team/keys", {"sops.vault-token": token}).digest for token in (b"a", b"b", b"a")]
-    first, second, third = (memory.inputs(ks, source, None, digest) for digest in digests)
+    first, second, third = (memory.inputs(ks, None, digest) for digest in digests)
     assert first == third
     assert first != second
 

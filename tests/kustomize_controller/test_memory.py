@@ -2,55 +2,95 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 
 from kustomize_controller import memory
 from kustomize_controller.build import Built
-from kustomize_controller.sources import Source
-from shared.api.meta import Artifact
-from shared.loop.kinds import Ref
+from shared.api.kustomize import Kustomization
+from shared.kustomize import MemoryTree, Survey, Trace
 from tests.kustomize_controller.test_build import kustomization
 
+OBJECTS = [{"kind": "ConfigMap", "metadata": {"name": "x"}}]
+FILES = {"app/a.yaml": "one", "other/b.yaml": "two"}
 
-def source(digest: str = "sha256:1", revision: str = "main@sha1:1") -> Source:
-    artifact = Artifact(path="", url="", revision=revision, digest=digest, last_update_time="")
-    return Source("GitRepository", Ref("team", "repo"), artifact)
+
+def traced(files: Mapping[str, str] = FILES) -> Trace:
+    """A tree from which a build has read app/a.yaml."""
+    tree = Trace(Survey(MemoryTree(files)))
+    tree.read("/app/a.yaml")
+    return tree
+
+
+def remembering(ks: Kustomization, artifact: str = "sha256:1", **of: Any) -> tuple[memory.Memory, bytes]:
+    """A memory of one build, and the inputs of it."""
+    kept, given = memory.Memory(), memory.inputs(ks, {"a": "1"})
+    kept.keep(ks, given, artifact, traced(), Built.of(OBJECTS, **of))
+    return kept, given
 
 
 def test_the_same_inputs_bring_back_the_same_objects():
-    kept, ks = memory.Memory(), kustomization()
-    given = memory.inputs(ks, source(), {"a": "1"})
-    kept.keep(ks, given, Built.of([{"kind": "ConfigMap", "metadata": {"name": "x"}}]))
-    again = kept.recall(kustomization(), memory.inputs(kustomization(), source(revision="main@sha1:2"), {"a": "1"}))
+    ks = kustomization()
+    kept, given = remembering(ks)
+    again = kept.recall(kustomization(), memory.inputs(kustomization(), {"a": "1"}), "sha256:1")
     assert again is not None
-    assert again.manifests == [{"kind": "ConfigMap", "metadata": {"name": "x"}}]
+    assert again.manifests == OBJECTS
     kept.forget(ks)
-    assert kept.recall(ks, given) is None
+    assert kept.recall(ks, given, "sha256:1") is None
 
 
-def test_another_artifact_spec_or_variable_is_built_anew():
-    base = memory.inputs(kustomization(), source(), {"a": "1"})
+def test_another_artifact_spec_variable_or_key_is_looked_at_anew():
+    base = memory.inputs(kustomization(), {"a": "1"})
     others = [
-        memory.inputs(kustomization(), source("sha256:2"), {"a": "1"}),
-        memory.inputs(kustomization(path="./other"), source(), {"a": "1"}),
-        memory.inputs(kustomization(), source(), {"a": "2"}),
-        memory.inputs(kustomization(), source(), None),
+        memory.inputs(kustomization(path="./other"), {"a": "1"}),
+        memory.inputs(kustomization(), {"a": "2"}),
+        memory.inputs(kustomization(), None),
+        memory.inputs(kustomization(), {"a": "1"}, "a key"),
     ]
     assert base not in others
     assert len(set(others)) == len(others)
+    kept, given = remembering(kustomization())
+    assert kept.recall(kustomization(), given, "sha256:2") is None
+
+
+def test_an_artifact_that_differs_elsewhere_brings_back_the_same_objects():
+    ks = kustomization()
+    kept, given = remembering(ks)
+    moved = Survey(MemoryTree({**FILES, "other/b.yaml": "changed", "new.yaml": "new"}))
+    again = kept.recall_unmoved(ks, given, "sha256:2", moved)
+    assert again is not None
+    assert again.manifests == OBJECTS
+    assert kept.recall(ks, given, "sha256:2") is not None  # from now on without a look at any file
+    assert kept.recall(ks, given, "sha256:1") is None
+
+
+def test_an_artifact_that_differs_in_what_was_read_or_with_other_inputs_is_built():
+    ks = kustomization()
+    kept, given = remembering(ks)
+    changed = Survey(MemoryTree({**FILES, "app/a.yaml": "changed"}))
+    assert kept.recall_unmoved(ks, given, "sha256:2", changed) is None
+    assert kept.recall_unmoved(ks, memory.inputs(ks, {"a": "2"}), "sha256:2", Survey(MemoryTree(FILES))) is None
+    assert kept.recall(ks, given, "sha256:1") is not None
+
+
+def test_what_came_from_elsewhere_is_built_for_every_artifact():
+    ks = kustomization()
+    kept, given = remembering(ks, is_remote=True)
+    assert kept.recall_unmoved(ks, given, "sha256:2", Survey(MemoryTree(FILES))) is None
 
 
 def test_what_came_from_elsewhere_counts_for_half_an_interval_and_until_asked(monkeypatch: pytest.MonkeyPatch):
     now = 1000.0
     monkeypatch.setattr(memory.time, "monotonic", lambda: now)
-    kept, ks = memory.Memory(), kustomization(interval="10m")
-    given = memory.inputs(ks, source(), None)
-    kept.keep(ks, given, Built.of([{"kind": "ConfigMap"}], is_remote=True))
+    ks = kustomization(interval="10m")
+    kept, given = remembering(ks, is_remote=True)
     now += 299
-    assert kept.recall(ks, given) is not None  # a drift wakes it: nothing is fetched
-    assert kept.recall(ks, given, asked=True) is None
+    assert kept.recall(ks, given, "sha256:1") is not None  # a drift wakes it: nothing is fetched
+    assert kept.recall(ks, given, "sha256:1", asked=True) is None
     now += 2
-    assert kept.recall(ks, given) is None
-    kept.keep(ks, given, Built.of([{"kind": "ConfigMap"}]))
+    assert kept.recall(ks, given, "sha256:1") is None
+    kept, given = remembering(ks)
     now += 10_000
-    assert kept.recall(ks, given, asked=True) is not None
+    assert kept.recall(ks, given, "sha256:1", asked=True) is not None
