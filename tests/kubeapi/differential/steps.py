@@ -99,13 +99,17 @@ class Subject:
     """One of the two servers."""
 
     def __init__(self, url: str, token: str, ca: str | bool) -> None:
-        self.url = url
+        self.url, self._credentials = url, (token, ca)
         self.session = requests.Session()
         self.session.trust_env = False
         self.session.verify = ca
         self.session.headers["Authorization"] = f"Bearer {token}"
         self.session.headers["User-Agent"] = "differential/1"
         self._token = ""
+
+    def fresh(self) -> Subject:
+        """The same server, over a connection of its own."""
+        return Subject(self.url, *self._credentials)
 
     def send(
         self,
@@ -141,8 +145,8 @@ class Subject:
             path += f"/{step.subresource}"
         body: Any = manifest if step.body is None and step.verb in ("create", "update", *PATCHES) else step.body
         if callable(body):
-            live = self.send("GET", path.removesuffix(f"/{step.subresource}")).json()
-            body = body(live)
+            live = self.send("GET", path.removesuffix(f"/{step.subresource}"))
+            body = body(live.json() if live.ok else manifest)
         values = {key: value.replace(CONTINUE, self._token) for key, value in step.query.items()}
         query = "&".join(f"{key}={quote(value.replace(NAMESPACE, namespace))}" for key, value in values.items())
         headers = {"Accept": step.accept or "application/json"}
@@ -169,8 +173,8 @@ def placed(manifest: Manifest, namespace: str) -> Manifest:
     """The manifest in the case's namespace; a cluster-wide object gets the namespace into its name."""
     out = copy.deepcopy(manifest)
     metadata = out.setdefault("metadata", {})
-    if not is_namespaced(out) and out.get("kind") != "CustomResourceDefinition":
-        metadata["name"] = f"{namespace}-{metadata.get('name', '')}"
+    if not is_namespaced(out) and out.get("kind") != "CustomResourceDefinition" and metadata.get("name"):
+        metadata["name"] = f"{namespace}-{metadata['name']}"
     return out
 
 

@@ -23,7 +23,9 @@ import yaml
 
 import kubeapi
 from kubeapi import controllers  # noqa: F401 - before workloads: they import each other
+from kubeapi.controllers.definitions import Definitions
 from kubeapi.workloads import accounts, claims
+from kubeapi.workloads.services import Allocator
 from tests.kit import controlplane
 from tests.kit.controlplane import ControlPlane
 from tests.kubeapi.differential.cases import CASES
@@ -64,7 +66,8 @@ def real(directory: Path) -> Iterator[Subject]:
 
 @contextmanager
 def embedded() -> Iterator[Subject]:
-    """The embedded API, on a thread of its own, with the admission of pods and claims but no workload controllers."""
+    """The embedded API, on a thread of its own, with the admission of pods and claims but without the controllers that
+    a controller manager brings."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
@@ -74,6 +77,9 @@ def embedded() -> Iterator[Subject]:
 
     server = call(kubeapi.start(tls=False, workloads=False))
     try:
+        for controller in server.controllers._running:
+            if not isinstance(controller, Definitions | Allocator):
+                loop.call_soon_threadsafe(controller.stop)
         accounts.PodAdmission(server.cluster)
         server.cluster.admission.on_before.append(claims._protect)
         subject = Subject(server.url, server.token, True)
