@@ -67,6 +67,11 @@ class Build(NamedTuple):
     def values(self) -> list[dict[str, Any]]:
         return [resource.value for resource in self.resources]
 
+    @property
+    def places(self) -> list[str]:
+        """Where each object is written, such as `base/web.yaml:3, patched by prod/web.yaml`; "" for what was made."""
+        return [resource.place for resource in self.resources]
+
     def yaml(self) -> str:
         """What `kustomize build` prints."""
         try:

@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
+MOST = 200
+"""Problems that one step of a build collects."""
+
 
 class Problem(NamedTuple):
     """One thing that is wrong. `file` is a path from the root of the tree, `line` counts from 1 (0: not known)."""
@@ -34,10 +37,48 @@ class BuildError(ValueError):
         placed = [
             problem
             if problem.file
-            else problem._replace(file=file, line=problem.line or line, field=problem.field or field)
+            else problem._replace(file=file, line=problem.line or line, field=_joined(field, problem.field))
             for problem in self.problems
         ]
         return type(self)(*placed)
+
+
+def _joined(field: str, inner: str) -> str:
+    return inner if inner.startswith(field) else f"{field}: {inner}" if inner else field
+
+
+class Problems:
+    """What steps that don't need each other say is wrong, so that one build tells all of it.
+
+    problems = Problems()
+    with problems.of(file=…, field=…):
+        …
+    problems.require_none()
+    """
+
+    def __init__(self) -> None:
+        self._found: dict[Problem, None] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
+    @contextmanager
+    def of(self, *, file: str = "", line: int = 0, field: str = "") -> Iterator[None]:
+        """Keep the errors from inside the block, with this place unless they have one. Exhausted is raised at once,
+        and so are all when they are MOST."""
+        try:
+            yield
+        except Exhausted as error:
+            raise error.at(file=file, line=line, field=field) from error
+        except BuildError as error:
+            self._found.update(dict.fromkeys(error.at(file=file, line=line, field=field).problems))
+            if len(self._found) >= MOST:
+                self.require_none()
+
+    def require_none(self) -> None:
+        """BuildError with all of them."""
+        if self._found:
+            raise BuildError(*self._found)
 
 
 class Undecodable(BuildError):

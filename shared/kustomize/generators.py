@@ -7,7 +7,7 @@ import posixpath
 from collections.abc import Mapping
 from typing import Any
 
-from .errors import BuildError, Problem
+from .errors import BuildError, Problem, Problems
 from .loader import Loader
 from .resource import Resource
 from .scalars import copy, text
@@ -19,12 +19,18 @@ _BOM = b"\xef\xbb\xbf"
 
 def _pairs(args: Mapping[str, Any], loader: Loader) -> list[tuple[str, bytes]]:
     pairs: list[tuple[str, bytes]] = []
+    problems = Problems()
     for path in args.get("envs", ()):
-        pairs.extend(_env_file(loader.label(path), loader.read(path)))
-    pairs.extend(_literal(source) for source in args.get("literals", ()))
+        with problems.of():
+            pairs.extend(_env_file(loader.label(path), loader.read(path)))
+    for source in args.get("literals", ()):
+        with problems.of():
+            pairs.append(_literal(source))
     for source in args.get("files", ()):
-        key, path = _file_source(source)
-        pairs.append((key, loader.read(path)))
+        with problems.of():
+            key, path = _file_source(source)
+            pairs.append((key, loader.read(path)))
+    problems.require_none()
     return pairs
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from shared.text import yaml
 
-from .errors import BuildError, Problem
+from .errors import BuildError, Problem, Problems
 from .resource import Resource
 from .scalars import copy, text
 from .schema import Schema
@@ -20,7 +20,7 @@ class Malformed(BuildError):
 
 
 def resources(content: bytes | str, schema: Schema, *, file: str = "") -> list[Resource]:
-    """The objects of a file. BuildError (Malformed when it is not even YAML) with file and line."""
+    """The objects of a file. BuildError, with each that is none (Malformed when it is not even YAML), file and line."""
     documents = _documents(content, file)
     queue: list[tuple[Any, int]] = []
     alone = len(documents) == 1
@@ -32,7 +32,8 @@ def resources(content: bytes | str, schema: Schema, *, file: str = "") -> list[R
         else:
             queue.append((value, document.line))
     found: list[Resource] = []
-    objects = [(value, line) for value, line in queue if _check(value, file, line)]
+    problems = Problems()
+    objects = _objects(queue, file, problems)
     # A list of lists is worked off in the order that upstream uses: what a List holds comes after all else.
     at = 0
     while at < len(objects):
@@ -44,10 +45,21 @@ def resources(content: bytes | str, schema: Schema, *, file: str = "") -> list[R
                 continue
             if not isinstance(items, list):
                 raise BuildError(Problem("items of a List must be a list", file, line, "items"))
-            objects.extend((item, line) for item in items if _check(item, file, line))
+            objects.extend(_objects([(item, line) for item in items], file, problems))
             continue
         found.append(Resource(value, schema, files=(file,) if file else (), line=line))
+    problems.require_none()
     return found
+
+
+def _objects(values: list[tuple[Any, int]], file: str, problems: Problems) -> list[tuple[Any, int]]:
+    """Those that are objects at all."""
+    objects = []
+    for value, line in values:
+        with problems.of():
+            if _check(value, file, line):
+                objects.append((value, line))
+    return objects
 
 
 def _is_list(value: Any) -> bool:

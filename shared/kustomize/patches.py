@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from . import jsonpatch, parse
-from .errors import BuildError
+from .errors import BuildError, Problems
 from .limits import MOST_COPIED, Allowance
 from .loader import Loader
 from .merge import merge
@@ -52,14 +53,14 @@ def _text(content: bytes, path: str) -> str:
 
 def _merges(items: Sequence[Resource], target: Selector | None, path: str) -> Transformer:
     def one_by_one(resources: Resources) -> None:
+        problems = Problems()
         for item in items:
-            try:
+            with problems.of(file=path, line=item.line):
                 found = resources.only_with_id(item.original_id)
                 _lay_over(found, item, copy(item.value))
-            except BuildError as error:
-                raise error.at(file=path, line=item.line) from error
-            if item.allow_name_change or item.allow_kind_change:
-                resources.touch(found)
+                if item.allow_name_change or item.allow_kind_change:
+                    resources.touch(found)
+        problems.require_none()
 
     def selected(resources: Resources) -> None:
         assert target is not None
@@ -73,11 +74,11 @@ def _merges(items: Sequence[Resource], target: Selector | None, path: str) -> Tr
 
 
 def _over_all(resources: Resources, chosen: Sequence[Resource], item: Resource, path: str) -> None:
+    problems = Problems()
     for found in chosen:
-        try:
+        with problems.of(file=path, line=item.line), _about(found):
             _lay_over(found, item, _adapted(item, found))
-        except BuildError as error:
-            raise error.at(file=path, line=item.line) from error
+    problems.require_none()
     if item.allow_name_change or item.allow_kind_change:
         resources.changed()
         seen = set()
@@ -86,6 +87,16 @@ def _over_all(resources: Resources, chosen: Sequence[Resource], item: Resource, 
                 raise BuildError(f"the patch makes a second {other.id}").at(file=path, line=item.line)
             seen.add(other.id)
     resources.drop_empty()
+
+
+@contextmanager
+def _about(found: Resource) -> Iterator[None]:
+    """Let errors say which of the objects that a target selects they are about."""
+    try:
+        yield
+    except BuildError as error:
+        told = [problem._replace(message=f"{found}: {problem.message}") for problem in error.problems]
+        raise type(error)(*told) from error
 
 
 def _adapted(item: Resource, found: Resource) -> dict[str, Any]:
@@ -111,6 +122,7 @@ def _lay_over(found: Resource, item: Resource, value: dict[str, Any]) -> None:
     name, namespace, kind = found.name, found.namespace, found.kind
     if item.allow_name_change or item.allow_kind_change:
         found.remember()
+    found.patched_in(item.file)
     merged = merge(found.value, value, found.schema)
     found.value = merged or {}
     if not merged:
@@ -142,12 +154,11 @@ def strategic_merges(paths: Sequence[str], loader: Loader, schema: Schema, *, in
         raise BuildError(f"the patches are empty: {', '.join(paths)}")
 
     def transform(resources: Resources) -> None:
+        problems = Problems()
         for path, item in loaded:
-            try:
-                found = resources.only_with_id(item.original_id)
-            except BuildError as error:
-                raise error.at(file=path, line=item.line) from error
-            _over_all(resources, [found], item, path)
+            with problems.of(file=path, line=item.line):
+                _over_all(resources, [resources.only_with_id(item.original_id)], item, path)
+        problems.require_none()
 
     return transform
 
@@ -180,6 +191,7 @@ def _json(
             raise BuildError("a JSON patch needs a target").at(file=path)
         chosen = resources.select(target)
         allowance = Allowance(MOST_COPIED, "values by copying")
+        problems = Problems()
         for item in chosen:
             if remember:
                 item.remember()
@@ -188,17 +200,15 @@ def _json(
                 meta = item.metadata()
                 if meta.get("annotations") is None:
                     meta["annotations"] = {}
-            try:
+            item.patched_in(path)
+            with problems.of(file=path), _about(item):
                 value = jsonpatch.apply(item.value, operations, allowance)
-            except BuildError as error:
-                raise error.at(file=path, field=str(item)) from error
-            if value is None:
-                value = {}
-            if not isinstance(value, dict):
-                raise BuildError(f"{item}: the JSON patch leaves no mapping").at(file=path)
-            item.value = value
-            item.shared = []
-            item.set_mapping("annotations", item.annotations)
+                if not isinstance(value, dict | None):
+                    raise BuildError("the JSON patch leaves no mapping")
+                item.value = value or {}
+                item.shared = []
+                item.set_mapping("annotations", item.annotations)
+        problems.require_none()
         if chosen:
             resources.changed()
 

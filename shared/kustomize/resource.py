@@ -18,6 +18,8 @@ INTERNAL = "internal.config.kubernetes.io/"
 ORIGIN = "config.kubernetes.io/origin"
 TRANSFORMATIONS = "alpha.config.kubernetes.io/transformations"
 LOCAL_CONFIG = "config.kubernetes.io/local-config"
+MOST_PATCHES = 3
+"""Files of patches that the place of an object names."""
 _BUILD_ANNOTATIONS = frozenset(
     (
         *(
@@ -140,6 +142,7 @@ class Resource:
         "from_helm",
         "line",
         "needs_hash",
+        "patches",
         "prefixes",
         "schema",
         "shared",
@@ -154,6 +157,8 @@ class Resource:
         self.files = files
         """The files that it came from and those that changed it are in Build.files; these are the former."""
         self.line = line
+        self.patches: tuple[str, ...] = ()
+        """The files of the patches that changed it."""
         self.former: list[Former] = []
         self.prefixes: list[str] = []
         self.suffixes: list[str] = []
@@ -177,6 +182,18 @@ class Resource:
     def file(self) -> str:
         """The file that it came from first; "" when it was made."""
         return self.files[0] if self.files else ""
+
+    @property
+    def place(self) -> str:
+        """Where it is written: file and line, and the files of patches; "" when it was made."""
+        line = f":{self.line}" if self.line and len(self.files) == 1 else ""
+        patched = f", patched by {', '.join(self.patches[:MOST_PATCHES])}" if self.patches else ""
+        return f"{self.file}{line}{patched}" if self.file else ""
+
+    def patched_in(self, file: str) -> None:
+        """Note a patch of that file; "" for one without."""
+        if file and file not in self.patches:
+            self.patches = (*self.patches, file)
 
     @property
     def kind(self) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from . import config, generators, helm, origin, parse, patches, plugins, replacements, transformers, variables
 from .config import EMPTY, Config
-from .errors import BuildError, Exhausted, NotFound, Problem, Refused, located
+from .errors import BuildError, NotFound, Problem, Problems, Refused, located
 from .fieldspec import FieldSpec, merged
 from .kustomization import COMPONENT, FILE_NAMES, Kustomization
 from .kustomization import parse as parse_kustomization
@@ -121,16 +121,19 @@ class Target:
 
     def accumulate(self, onto: Accumulator | None = None) -> Accumulator:
         """All of this kustomization; a component is given what it works on."""
-        gathered = onto if onto is not None else Accumulator()
-        self._resources(gathered, self.data.get("resources", ()), "resources")
+        gathered, problems = onto if onto is not None else Accumulator(), Problems()
+        self._resources(gathered, self.data.get("resources", ()), "resources", problems)
         with located(file=self.label):
             self.loader.steps.take(len(gathered.resources))
-        with located(file=self.label, field="configurations"):
+        with problems.of(file=self.label, field="configurations"):
             own = config.load(self.data.get("configurations", ()), self.loader)
             gathered.config = gathered.config.merge(own)
-        with located(file=self.label, field="crds"):
+        with problems.of(file=self.label, field="crds"):
             gathered.config = gathered.config.merge(config.from_crds(self.data.get("crds", ()), self.loader))
-        self._generate(gathered)
+        self._generate(gathered, problems)
+        if problems:
+            self._builtin_steps(gathered.config, problems)  # for what is wrong with them, too
+        problems.require_none()
         for index, path in enumerate(self.data.get("components", ())):
             with located(file=self.label, field=f"components[{index}]"):
                 gathered = self._directory(gathered, path, self.loader.enter(path), component=True)
@@ -142,17 +145,10 @@ class Target:
 
     # Gathering.
 
-    def _resources(self, gathered: Accumulator, paths: Sequence[str], name: str) -> None:
-        problems: list[Problem] = []
+    def _resources(self, gathered: Accumulator, paths: Sequence[str], name: str, problems: Problems) -> None:
         for index, path in enumerate(paths):
-            try:
+            with problems.of(file=self.label, field=f"{name}[{index}]"):
                 self._entry(gathered, path)
-            except Exhausted as error:
-                raise error.at(file=self.label, field=f"{name}[{index}]") from error
-            except BuildError as error:
-                problems.extend(error.at(file=self.label, field=f"{name}[{index}]").problems)
-        if problems:
-            raise BuildError(*problems)
 
     def _entry(self, gathered: Accumulator, path: str) -> None:
         """A file, or else a directory or repository with a kustomization."""
@@ -210,16 +206,20 @@ class Target:
     def _chart(self, args: Mapping[str, Any]) -> list[Resource]:
         return self.session.charts.objects(args, self.loader, self.session.schema)
 
-    def _generate(self, gathered: Accumulator) -> None:
+    def _generate(self, gathered: Accumulator, problems: Problems) -> None:
+        """What is made is taken in only where all resources could be: it may be laid over them."""
         options, schema = self.data.get("generatorOptions"), self.session.schema
         for name, kind, make in (
             ("configMapGenerator", "ConfigMapGenerator", generators.config_map),
             ("secretGenerator", "SecretGenerator", generators.secret),
         ):
             for index, args in enumerate(self.data.get(name, ())):
-                with located(file=self.label, field=f"{name}[{index}]"):
+                with problems.of(file=self.label, field=f"{name}[{index}]"):
                     item = make(generators.with_global_options(args, options), self.loader, schema)
-                    self._absorb(gathered, [item], self._configured(kind))
+                    if not problems:
+                        self._absorb(gathered, [item], self._configured(kind))
+        if problems:
+            return
         for index, args in enumerate(self.data.get("helmCharts", ())):
             with located(file=self.label, field=f"helmCharts[{index}]"):
                 whole = {**self.data.get("helmGlobals", {}), **args}
@@ -257,7 +257,9 @@ class Target:
                     origin.mark(item, self.place.at(self.file))
             with located(file=self.label, field=name):
                 gathered.resources.append_all(items)
-        self._resources(gathered, paths, name)
+        problems = Problems()
+        self._resources(gathered, paths, name, problems)
+        problems.require_none()
         return gathered.resources
 
     def _of_plugin(self, item: Resource) -> Origin | None:
@@ -272,13 +274,18 @@ class Target:
     # Transformers.
 
     def _transform(self, gathered: Accumulator) -> None:
-        steps = [*self._builtin_steps(gathered.config), *self._plugin_steps("transformers")]
-        for transform, place, name in steps:
-            with located(file=self.label, field=name):
+        problems = Problems()
+        steps = self._builtin_steps(gathered.config, problems)
+        problems.require_none()
+        for transform, place, name in [*steps, *self._plugin_steps("transformers")]:
+            if not name.startswith("patches"):
+                problems.require_none()  # a step may need what the patches before it make
+            with problems.of(file=self.label, field=name):
                 transform(gathered.resources)
             if place is not None:
                 origin.add_change(gathered.resources, place, trace=self.session.traces_changes)
             gathered.resources.drop_empty()
+        problems.require_none()
 
     def _plugin_steps(self, name: str) -> list[Step]:
         context = plugins.Context(self.loader, self.session.schema, self._chart)
@@ -286,17 +293,12 @@ class Target:
             (plugins.transformer(item, context), self._of_plugin(item), name) for item in self._plugin_resources(name)
         ]
 
-    def _builtin_steps(self, specs: Config) -> list[Step]:
+    def _builtin_steps(self, specs: Config, problems: Problems) -> list[Step]:
         """The steps of this kustomization's own fields. All of them are read before the first is done."""
         steps: list[Step] = []
-        problems: list[Problem] = []
         for name, kind, make in self._builtin_makers(specs):
-            try:
+            with problems.of(file=self.label, field=name):
                 steps.append((make(), self._configured(kind), name))
-            except BuildError as error:
-                problems.extend(error.at(file=self.label, field=name).problems)
-        if problems:
-            raise BuildError(*problems)
         return steps
 
     def _builtin_makers(self, specs: Config) -> Iterator[tuple[str, str, Callable[[], Transformer]]]:

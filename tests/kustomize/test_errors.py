@@ -6,6 +6,7 @@ import pytest
 
 from shared import kustomize
 from shared.kustomize import BuildError, BuildOptions, MemoryTree
+from shared.kustomize.errors import MOST
 
 OBJECT = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: c\n"
 
@@ -55,7 +56,7 @@ CASES: dict[str, tuple[str, dict[str, str | bytes], list[str]]] = {
     "a JSON patch that does not fit": (
         "resources: [o.yaml]\npatches: [{path: p.json, target: {kind: ConfigMap}}]",
         {"o.yaml": OBJECT, "p.json": '[{"op": "remove", "path": "/data/none"}]'},
-        ["apps/shop/p.json: operation 0: /data/none"],
+        ["apps/shop/p.json: operation 0: ConfigMap c (v1): /data/none"],
     ),
     "an old patch that names nothing": (
         "resources: [o.yaml]\npatchesStrategicMerge: [p.yaml]",
@@ -122,6 +123,56 @@ CASES: dict[str, tuple[str, dict[str, str | bytes], list[str]]] = {
         {},
         ["apps/shop/kustomization.yaml: helmCharts[0]: helmCharts: Helm is not enabled: build with --enable-helm"],
     ),
+    "several objects of a file": (
+        "resources: [o.yaml]",
+        {"o.yaml": "kind: Service\n---\n" + OBJECT + "---\nmetadata: {name: a}\n---\n- a\n"},
+        [
+            "apps/shop/o.yaml:1: metadata.name: the Service has no name",
+            "apps/shop/o.yaml:8: kind: the object has no kind",
+            "apps/shop/o.yaml:10: expected a Kubernetes object",
+        ],
+    ),
+    "resources, generators and patches": (
+        "resources: [none.yaml, bad.yaml]\npatches: [{path: p.yaml}, {path: o.yaml}]\nnamePrefix: a-\n"
+        "configMapGenerator: [{name: c, files: [lost, gone, o.yaml]}, {name: o, behavior: merge, literals: [a=b]}]\n"
+        "configurations: [conf.yaml]",
+        {"o.yaml": OBJECT, "bad.yaml": "a: [\n", "p.yaml": "b: ]\n", "conf.yaml": "nameRef: []\n"},
+        [
+            "apps/shop/kustomization.yaml: resources[0]: no such file or directory: apps/shop/none.yaml",
+            "apps/shop/bad.yaml:2: ",
+            "apps/shop/conf.yaml: nameRef: unknown field",
+            "apps/shop/kustomization.yaml: configMapGenerator[0]: no such file or directory: apps/shop/lost",
+            "apps/shop/kustomization.yaml: configMapGenerator[0]: no such file or directory: apps/shop/gone",
+            "apps/shop/p.yaml:1: ",
+        ],
+    ),
+    "several patches": (
+        "resources: [o.yaml, other.yaml]\npatches:\n- path: p.yaml\n- path: q.json\n  target: {kind: ConfigMap}\n"
+        "- target: {name: c}\n  patch: '[{\"op\": \"test\", \"path\": \"/data/a\", \"value\": \"c\"}]'\n"
+        "replicas: [{name: absent, count: 1}]",
+        {
+            "o.yaml": OBJECT,
+            "other.yaml": OBJECT.replace("name: c", "name: d"),
+            "p.yaml": OBJECT.replace("name: c", "name: x") + "---\n" + OBJECT.replace("name: c", "name: y"),
+            "q.json": '[{"op": "remove", "path": "/data/none"}]',
+        },
+        [
+            "apps/shop/p.yaml:1: no object ConfigMap x (v1)",
+            "apps/shop/p.yaml:6: no object ConfigMap y (v1)",
+            "apps/shop/q.json: operation 0: ConfigMap c (v1): /data/none",
+            "apps/shop/q.json: operation 0: ConfigMap d (v1): /data/none",
+            "apps/shop/kustomization.yaml: patches[2]: operation 0: ConfigMap c (v1): /data/a",
+        ],
+    ),
+    "the same base twice": (
+        "resources: [a, b]",
+        {
+            **{f"{name}/kustomization.yaml": "resources: [../base]" for name in "ab"},
+            "base/kustomization.yaml": "resources: [o.yaml]",
+            "base/o.yaml": "kind: Service\n",
+        },
+        ["apps/shop/base/o.yaml:1: metadata.name: the Service has no name"],
+    ),
 }  # fmt: skip
 
 
@@ -134,6 +185,33 @@ def test_an_error_names_the_place_and_what_was_expected(name: str) -> None:
     found = str(caught.value).splitlines()
     assert len(found) == len(wanted), found
     assert [(line, start) for line, start in zip(found, wanted, strict=True) if not line.startswith(start)] == []
+
+
+def test_more_problems_than_anybody_reads_end_the_build() -> None:
+    files = {f"{number}.yaml": "a: [\n" for number in range(MOST + 100)}
+    tree = MemoryTree({**files, "kustomization.yaml": f"resources: [{', '.join(files)}]"})
+    with pytest.raises(BuildError) as caught:
+        kustomize.build(tree)
+    assert len(caught.value.problems) == MOST
+
+
+def test_an_object_knows_where_it_is_written() -> None:
+    tree = MemoryTree(
+        {
+            "base/kustomization.yaml": "resources: [o.yaml]\nconfigMapGenerator: [{name: made, literals: [a=b]}]",
+            "base/o.yaml": OBJECT + "---\n" + OBJECT.replace("name: c", "name: d"),
+            "prod/kustomization.yaml": "resources: [../base]\nnamePrefix: prod-\n"
+            "patches: [{path: p.yaml}, {path: q.json, target: {name: d}}, {patch: '[]', target: {name: d}}]",
+            "prod/p.yaml": OBJECT + "data: {a: b}\n",
+            "prod/q.json": '[{"op": "add", "path": "/data", "value": {"a": "b"}}]',
+        }
+    )
+    built = kustomize.build(tree, "prod")
+    assert dict(zip([item.name for item in built.resources], built.places, strict=True)) == {
+        "prod-c": "base/o.yaml:1, patched by prod/p.yaml",
+        "prod-d": "base/o.yaml:6, patched by prod/q.json",
+        built.resources[-1].name: "base/kustomization.yaml",
+    }
 
 
 def test_helm_without_a_renderer_is_an_error_and_no_gap() -> None:
