@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import requests
 
 import kubeapi
 from fluvial.watching import ready, watched
@@ -20,6 +21,20 @@ from tests.kit.gitserver import GitServer, Repo
 
 pytestmark = pytest.mark.timeout(300)  # each starts three programs, on a machine that may be busy
 CONFIG_MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: app, namespace: default}\n"
+RECEIVER = """\
+apiVersion: v1
+kind: Secret
+metadata: {name: hook, namespace: flux-system}
+stringData: {token: not a secret of anybody}
+---
+apiVersion: notification.toolkit.fluxcd.io/v1
+kind: Receiver
+metadata: {name: hook, namespace: flux-system}
+spec:
+  type: generic
+  secretRef: {name: hook}
+  resources: [{kind: GitRepository, name: flux-system}]
+"""
 
 
 @pytest.fixture
@@ -83,6 +98,18 @@ def test_a_wrong_path_is_named_in_the_condition_s_words_and_right_once_it_is_the
         repo.commit({"clusters/prod/app.yaml": CONFIG_MAP})
         up.until("✔ Kustomization flux-system: Applied revision: main@sha1:")
         assert up.end(signal.SIGINT) == 0
+
+
+def test_a_webhook_of_a_receiver_in_the_repository_brings_the_next_commit(tmp_path: Path, repo: Repo):
+    repo.commit({"clusters/dev/hook.yaml": RECEIVER})
+    with Command(tmp_path, "up", "--url", repo.url, "--path", "clusters/dev", "--interval", "1h") as up:
+        address = up.until("webhooks for Receivers: http://127.0.0.1:").split()[-1]
+        path = up.until("✔ Receiver hook: Receiver initialized for path: ").split()[-1]
+        sha = repo.commit({"clusters/dev/more.yaml": CONFIG_MAP.replace("app", "more")})
+        assert requests.post(address + path, timeout=10).status_code == 200
+        up.until(f"✔ Kustomization flux-system: Applied revision: main@sha1:{sha}")
+        assert up.end(signal.SIGINT) == 0
+    assert up.left() == []
 
 
 def test_a_repository_that_is_not_there_is_told_in_the_condition_s_words(tmp_path: Path, git: GitServer):
