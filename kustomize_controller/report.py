@@ -10,9 +10,11 @@ from collections.abc import Iterable, Iterator
 from shared.api.kustomize import Kustomization
 from shared.api.meta import format_duration, parse_duration
 from shared.loop.attempt import LONG, Attempt
+from shared.loop.events import NOTE_LIMIT
 
 CHANGED = "Progressing"
 """The reason of an event that only lists changes."""
+UPDATE = {"commit_status": "update"}
 
 
 class Report:
@@ -54,16 +56,22 @@ class Report:
 
     def succeed(self, reason: str, *, revision_is_new: bool, was_ready: bool) -> None:
         """Tell that all is done. When nothing happened nobody is told; of a new revision without any change only the
-        notification controller is, for the sake of commit statuses."""
+        notification controller is, for the sake of commit statuses.
+
+        The notification controller hears of the changes by themselves, for what updates a commit status is no news for
+        a chat. One Kubernetes Event says it all, unless it would be cut.
+        """
         if not (self.changed or self._lines or revision_is_new or not was_ready):
             return
         ks = self._attempt.obj
         took = format_duration(round(time.monotonic() - self._attempt.started, 3))
-        again = format_duration(parse_duration(ks.spec.interval))
-        lines = [*self._lines, f"Reconciliation finished in {took}, next run in {again}"]
-        self._attempt.event(
-            reason,
-            "\n".join(lines),
-            metadata={"commit_status": "update"},
-            stored=self.changed or not was_ready,
-        )
+        finished = f"Reconciliation finished in {took}, next run in {format_duration(parse_duration(ks.spec.interval))}"
+        together = "\n".join([*self._lines, finished])
+        if len(together.encode()) > NOTE_LIMIT:
+            self.tell()
+            together = finished
+        elif self._lines:
+            self._attempt.event(CHANGED, "\n".join(self._lines), stored=False)
+        self._attempt.event(reason, finished, metadata=UPDATE, stored=False)
+        if self.changed or not was_ready:
+            self._attempt.event(reason, together, metadata=UPDATE, posted=False)

@@ -129,11 +129,12 @@ class Attempt(Generic[R]):
         metadata: dict[str, str] | None = None,
         *,
         stored: bool = True,
+        posted: bool = True,
     ) -> None:
-        """Tell people: a Kubernetes Event, unless not `stored`, and the notification controller, unless `severity` is
-        trace."""
+        """Tell people: a Kubernetes Event, unless not `stored`, and the notification controller, unless not `posted` or
+        `severity` is trace."""
         about = self.about | (metadata or {})
-        self.controller.recorder.record(self.obj, reason, message, severity, about, stored=stored)
+        self.controller.recorder.record(self.obj, reason, message, severity, about, stored=stored, posted=posted)
 
     def mark(self, type_: str, status: bool | str | None, reason: str = "", message: str = "") -> None:
         """Set a condition that the story itself answers for, or remove it with None. Written with the next save."""

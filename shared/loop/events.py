@@ -46,7 +46,7 @@ class Recorder:
         """`address` is where the notification controller listens ("" for Kubernetes Events only)."""
         self._client, self._controller = client, controller
         self._address = _url(address)
-        self._queue: asyncio.Queue[tuple[Manifest, Severity, str, dict[str, str], bool]] = asyncio.Queue()
+        self._queue: asyncio.Queue[tuple[Manifest, Severity, str, dict[str, str], bool, bool]] = asyncio.Queue()
         self._posts: asyncio.Queue[Manifest] = asyncio.Queue()
         self._sent: OrderedDict[str, tuple[str, int, float]] = OrderedDict()
         self._tasks: list[asyncio.Task[None]] = []
@@ -63,9 +63,10 @@ class Recorder:
         *,
         annotations: dict[str, str] | None = None,
         stored: bool = True,
+        posted: bool = True,
     ) -> None:
         """Tell about an object. `metadata` keys are without the object's group, which is put before them;
-        `annotations` stay as they are. An event that isn't `stored` is only posted."""
+        `annotations` stay as they are. An event that isn't `stored` is only posted, and the other way round."""
         resource = type(obj).resource
         involved = {
             "apiVersion": resource.api_version,
@@ -82,7 +83,7 @@ class Recorder:
             dropped, *_ = self._queue.get_nowait()
             self._queue.task_done()
             log.error("too many events wait to be sent, dropped one about %s", _about(dropped))
-        self._queue.put_nowait((event, severity, format_time(time.time()), keys, stored))
+        self._queue.put_nowait((event, severity, format_time(time.time()), keys, stored, posted))
 
     async def start(self) -> None:
         """Begin to send."""
@@ -102,9 +103,9 @@ class Recorder:
 
     async def _send(self) -> None:
         while True:
-            event, severity, stamp, metadata, stored = await self._queue.get()
+            event, severity, stamp, metadata, stored, posted = await self._queue.get()
             try:
-                if self._address and severity != "trace":
+                if posted and self._address and severity != "trace":
                     if self._posts.qsize() >= QUEUE_LIMIT:
                         dropped = self._posts.get_nowait()
                         self._posts.task_done()
