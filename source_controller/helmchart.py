@@ -14,23 +14,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from shared.api import codec
 from shared.api.meta import Artifact, Resource
 from shared.api.source import Bucket, GitRepository, HelmChart, HelmRepository
 from shared.artifact.revision import Revision
-from shared.artifact.store import Owner
 from shared.auth import Clouds
 from shared.loop.attempt import Attempt
 from shared.loop.kinds import ConfigRef, Kind, Ref, Wake
 from shared.loop.verdict import Failed, Ready, Stalled, Waiting
 from shared.oci.registry import Registry
 from source_controller import verify
-from source_controller.charts import dependencies, index, package, repositories
+from source_controller.charts import dependencies, package, repositories
 from source_controller.charts.errors import ChartError, ReferenceFailed, ValuesFailed
-from source_controller.charts.package import Chart
-from source_controller.charts.repositories import Access
-from source_controller.helmrepository import Sizes
-from source_controller.publish import FAILURES, Publisher, stored
+from source_controller.charts.indexes import Indexes
+from source_controller.charts.package import Chart, Sizes
+from source_controller.publish import FAILURES, Publisher, owner_of, stored
 from source_controller.signatures import images
 from source_controller.signatures.images import Signatures
 
@@ -62,8 +59,18 @@ class Built:
         return f"{done} '{self.name}' chart with version '{self.version}'{merged}"
 
 
-def kind(publisher: Publisher, sizes: Sizes, signatures: Signatures, clouds: Clouds) -> Kind[HelmChart]:
-    """The kind, on a store, with the flags' limits, what signatures are checked with and the clouds' logins."""
+@dataclass(frozen=True)
+class Shared:
+    """What all charts share: the flags' limits, the indexes, what signatures are checked with, the clouds' logins."""
+
+    sizes: Sizes
+    indexes: Indexes
+    signatures: Signatures
+    clouds: Clouds
+
+
+def kind(publisher: Publisher, shared: Shared) -> Kind[HelmChart]:
+    """The kind, on a store and on what charts share."""
 
     async def reconcile(chart: HelmChart, attempt: Attempt[HelmChart]) -> Ready:
         status = chart.status
@@ -73,10 +80,10 @@ def kind(publisher: Publisher, sizes: Sizes, signatures: Signatures, clouds: Clo
         with attempt.workdir() as work:
             try:
                 if isinstance(source, HelmRepository):
-                    built = await _Pull(publisher, sizes, clouds, chart, attempt).run(source, signatures)
+                    built = await _Pull(publisher, shared, chart, attempt).run(source)
                 else:
                     attempt.mark(verify.VERIFIED, None)  # the source's own signatures count
-                    built = await _Package(publisher, sizes, clouds, chart, attempt).run(source, work)
+                    built = await _Package(publisher, shared, chart, attempt).run(source, work)
             except ChartError as error:
                 raise _verdict(error) from error
         if built.content is not None:
@@ -108,14 +115,19 @@ def kind(publisher: Publisher, sizes: Sizes, signatures: Signatures, clouds: Clo
 class _Build:
     """One chart being built."""
 
-    def __init__(
-        self, publisher: Publisher, sizes: Sizes, clouds: Clouds, chart: HelmChart, attempt: Attempt[HelmChart]
-    ) -> None:
-        self.publisher, self.sizes, self.clouds = publisher, sizes, clouds
+    def __init__(self, publisher: Publisher, shared: Shared, chart: HelmChart, attempt: Attempt[HelmChart]) -> None:
+        self.publisher, self.shared = publisher, shared
         self.chart, self.attempt = chart, attempt
-        self.limits = package.Sizes(sizes.chart, sizes.file)
         wanted = list(chart.spec.values_files)
         self.values_files = [] if wanted == [package.VALUES] else wanted
+
+    def stored_file(self, source: Resource) -> Path:
+        """The file of a source's artifact. Waits for one that is gone."""
+        artifact: Artifact = source.status.artifact  # type: ignore[attr-defined]
+        file = self.publisher.store.file(owner_of(source), artifact)
+        if file is None:
+            raise _no_artifact(source)
+        return file
 
     def stored_version(self, name: str) -> str:
         """The version that is stored, if nothing in the spec asks for another package of it; else empty."""
@@ -146,12 +158,12 @@ class _Build:
 class _Pull(_Build):
     """From a repository of packages."""
 
-    async def run(self, source: HelmRepository, signatures: Signatures) -> Built:
-        access = await repositories.find_access(source, self.clouds, self.attempt)  # type: ignore[arg-type]
+    async def run(self, source: HelmRepository) -> Built:
+        access = await repositories.find_access(source, self.shared.clouds, self.attempt)  # type: ignore[arg-type]
         name = self.chart.spec.chart
         known = self.stored_version(name)
         suffix = f"+{self.chart.metadata.generation}" if self.values_files else ""
-        proof = await verify.chart_proof(self.chart, signatures, access.is_registry, self.attempt)
+        proof = await verify.chart_proof(self.chart, self.shared.signatures, access.is_registry, self.attempt)
         if access.is_registry:
 
             async def check(remote: Registry, digest: str, version: str) -> None:
@@ -163,19 +175,20 @@ class _Pull(_Build):
                 access,
                 name,
                 self.chart.spec.version,
-                self.sizes.chart,
+                self.shared.sizes.chart,
                 known.removesuffix(suffix),
                 check if proof else None,
             )
         else:
-            entry = (await self._index(source)).find(name, self.chart.spec.version)
+            index = await self.shared.indexes.stored(source, self.stored_file(source), self.attempt)
+            entry = index.find(name, self.chart.spec.version)
             version = entry.version
             if known and known == _with_metadata(version, suffix):
                 return self.unchanged(name, known)
-            data = await repositories.fetch_package(access, entry, self.sizes.chart)
+            data = await repositories.fetch_package(access, entry, self.shared.sizes.chart)
         if not data:
             return self.unchanged(name, known)
-        chart = await asyncio.to_thread(package.from_package, data, self.limits)
+        chart = await asyncio.to_thread(package.from_package, data, self.shared.sizes)
         if not self.values_files:
             return Built(chart.name, chart.version, data, False)
         values, merged = self.merged((each, chart.files.get(_clean(each))) for each in self.values_files)
@@ -184,15 +197,6 @@ class _Pull(_Build):
         content = await asyncio.to_thread(package.pack, chart)
         return Built(chart.name, chart.version, content, True, merged)
 
-    async def _index(self, source: HelmRepository) -> index.Index:
-        artifact = source.status.artifact
-        assert artifact is not None
-        owner = Owner("HelmRepository", source.metadata.namespace or "", source.metadata.name)
-        file = self.publisher.store.file(owner, artifact)
-        if file is None:
-            raise _no_artifact(source)
-        return await asyncio.to_thread(lambda: index.read(file.read_bytes()))
-
 
 class _Package(_Build):
     """From files in another source's artifact."""
@@ -200,11 +204,7 @@ class _Package(_Build):
     async def run(self, source: Resource, work: Path) -> Built:
         root = work / "source"
         artifact: Artifact = source.status.artifact  # type: ignore[attr-defined]
-        owner = Owner(type(source).resource.kind, source.metadata.namespace or "", source.metadata.name)
-        file = self.publisher.store.file(owner, artifact)
-        if file is None:
-            raise _no_artifact(source)
-        await asyncio.to_thread(_extract, file, root)
+        await asyncio.to_thread(_extract, self.stored_file(source), root)
         at = package.inside(root, self.chart.spec.chart)
         chart = await self._loaded(at, root)
         version = self._version(chart, artifact)
@@ -217,22 +217,23 @@ class _Package(_Build):
         if version != chart.version:
             chart.set_version(version)
         if at.is_dir():
-            count = await dependencies.build(chart, at, root, self._access, self.limits, self.sizes.index)
+            known = dependencies.Repositories(self.publisher, self.shared.indexes, self.shared.clouds, self.attempt)
+            count = await dependencies.build(chart, at, root, known, self.shared.sizes)
             if count:
                 self.attempt.event("ResolvedDependencies", f"resolved {count} chart dependencies", "trace")
         content = await asyncio.to_thread(package.pack, chart)
-        if len(content) > self.sizes.chart:
-            raise ReferenceFailed(f"the chart has {len(content)} bytes, more than {self.sizes.chart}")
+        if len(content) > self.shared.sizes.chart:
+            raise ReferenceFailed(f"the chart has {len(content)} bytes, more than {self.shared.sizes.chart}")
         return Built(chart.name, version, content, True, merged)
 
     async def _loaded(self, at: Path, root: Path) -> Chart:
         shown = self.chart.spec.chart
         try:
             if await asyncio.to_thread(at.is_dir):
-                return await asyncio.to_thread(package.from_folder, at, root, self.limits)
+                return await asyncio.to_thread(package.from_folder, at, root, self.shared.sizes)
             if await asyncio.to_thread(at.is_file):
                 data = await asyncio.to_thread(at.read_bytes)
-                return await asyncio.to_thread(package.from_package, data, self.limits)
+                return await asyncio.to_thread(package.from_package, data, self.shared.sizes)
         except ReferenceFailed as error:
             raise ReferenceFailed(f"failed to load chart from '{shown}': {error}") from error
         raise ReferenceFailed(f"no chart found at '{shown}' in the artifact of the source")
@@ -244,16 +245,6 @@ class _Package(_Build):
         if self.values_files:
             parts.append(str(self.chart.metadata.generation))
         return _with_metadata(chart.version, "+" + ".".join(parts) if parts else "")
-
-    async def _access(self, url: str) -> Access:
-        """How to reach a dependency's repository: as a HelmRepository of the namespace with its address does."""
-        resource = HelmRepository.resource
-        listed = await self.attempt.kube.list(resource.api_version, resource.kind, self.chart.metadata.namespace or "")
-        for manifest in listed:
-            known = codec.decode(HelmRepository, manifest)
-            if known.spec.url.rstrip("/") == url.rstrip("/"):
-                return await repositories.find_access(known, self.clouds, self.attempt)  # type: ignore[arg-type]
-        return Access(url, is_registry=url.startswith("oci://"))
 
 
 async def find_source(chart: HelmChart, attempt: Attempt[HelmChart]) -> Resource:

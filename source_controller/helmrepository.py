@@ -6,86 +6,100 @@ Secrets → index.yaml → index → artifact
 from __future__ import annotations
 
 import asyncio
-import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+import contextlib
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
 from typing import BinaryIO
 
 from shared.api.meta import Artifact
 from shared.api.source import HelmRepository
+from shared.artifact import digest
 from shared.auth import Clouds
 from shared.http import HttpError
 from shared.loop.attempt import Attempt
 from shared.loop.kinds import ConfigRef, Kind
 from shared.loop.verdict import Failed, Ready
-from source_controller.charts import index, repositories
+from source_controller.charts import repositories
 from source_controller.charts.errors import IndexFailed
+from source_controller.charts.index import Index
+from source_controller.charts.indexes import Indexes
 from source_controller.publish import FAILURES, Publisher, stored
 
 LATEST = "index.yaml"
 FETCH_FAILED = "FetchFailed"
 
 
-@dataclass(frozen=True)
-class Sizes:
-    """The largest that is accepted, in bytes."""
-
-    index: int = 50 << 20
-    chart: int = 10 << 20
-    file: int = 5 << 20
-
-
-def kind(publisher: Publisher, sizes: Sizes, clouds: Clouds) -> Kind[HelmRepository]:
-    """The kind, on a store, with the flags' limits and the clouds' logins."""
+def kind(publisher: Publisher, indexes: Indexes, clouds: Clouds) -> Kind[HelmRepository]:
+    """The kind, on a store, with what reads and keeps indexes and the clouds' logins."""
 
     async def reconcile(repository: HelmRepository, attempt: Attempt[HelmRepository]) -> Ready:
         status = repository.status
         before = status.artifact
         await publisher.require_stored(repository, attempt)  # one that is gone is fetched again
         access = await repositories.find_access(repository, clouds, attempt)  # URLInvalid stalls, AuthenticationFailed
-        text = await fetch(access, sizes.index)  # Failed
-        revision = f"sha256:{hashlib.sha256(text).hexdigest()}"
-        if status.artifact is not None and status.artifact.revision == revision:
-            message = f"artifact up-to-date with remote revision: '{revision}'"
-            attempt.event("ArtifactUpToDate", message, "trace", stored=attempt.requested)
-            return _stored(repository, attempt, before)
-        outdated = f"new index revision '{revision}'"
-        attempt.mark("ArtifactOutdated", True, "NewRevision", outdated)
-        await attempt.progress(f"building artifact: {outdated}")
-        try:
-            content = await asyncio.to_thread(lambda: index.parse(text, limit=sizes.index).json())
-        except IndexFailed as error:
-            message = f"failed to load Helm repository from index YAML: {error}"
-            raise Failed("IndexationFailed", message, condition=FETCH_FAILED) from error
-
-        def write(out: BinaryIO) -> None:
-            out.write(content)
-
-        name = f"index-{revision.partition(':')[2]}.yaml"
-        status.artifact = await publisher.file(repository, name, revision, write)  # ArchiveOperationFailed
+        with attempt.workdir() as work:
+            file = work / LATEST
+            await fetch(access, file, indexes.limit)  # Failed
+            revision = await asyncio.to_thread(digest.of_file, file)
+            if status.artifact is not None and status.artifact.revision == revision:
+                indexes.extend(repository)
+                message = f"artifact up-to-date with remote revision: '{revision}'"
+                attempt.event("ArtifactUpToDate", message, "trace", stored=attempt.requested)
+                return _stored(repository, attempt, before)
+            outdated = f"new index revision '{revision}'"
+            attempt.mark("ArtifactOutdated", True, "NewRevision", outdated)
+            await attempt.progress(f"building artifact: {outdated}")
+            async with parsed(indexes, file) as read:  # IndexationFailed
+                status.artifact = await publish(publisher, repository, read, revision)  # ArchiveOperationFailed
+                indexes.keep(repository, read, attempt)
         await publisher.link(repository, LATEST, attempt)
         return _stored(repository, attempt, before)
+
+    async def finalize(repository: HelmRepository, attempt: Attempt[HelmRepository]) -> None:
+        await publisher.remove(repository, attempt)
+        indexes.forget(repository)
 
     return Kind(
         type=HelmRepository,
         reconcile=reconcile,
-        finalize=publisher.remove,
+        finalize=finalize,
         abnormal=FAILURES,
         configs=configs,
         passive=lambda repository: repository.spec.type == "oci",  # a registry has no index to store
     )
 
 
-async def fetch(access: repositories.Access, limit: int) -> bytes:
-    """The index' text. Fails with the server's answer."""
+async def fetch(access: repositories.Access, file: Path, limit: int) -> None:
+    """Brings the index' text into a file. Fails with the server's answer."""
     try:
-        return await repositories.fetch_index(access, limit)
+        await repositories.fetch_index(access, file, limit)
     except HttpError as error:
         message = f"failed to fetch Helm repository index: {error}"
         raise Failed("Failed", message, condition=FETCH_FAILED) from error
     except TimeoutError as error:
         message = f"failed to fetch Helm repository index: timed out after {access.seconds:g} seconds"
         raise Failed("Failed", message, condition=FETCH_FAILED) from error
+
+
+@contextlib.asynccontextmanager
+async def parsed(indexes: Indexes, file: Path) -> AsyncIterator[Index]:
+    """The index that a file holds, for the time of the block."""
+    try:
+        async with indexes.parsed(file) as read:
+            yield read
+    except IndexFailed as error:
+        message = f"failed to load Helm repository from index YAML: {error}"
+        raise Failed("IndexationFailed", message, condition=FETCH_FAILED) from error
+
+
+async def publish(publisher: Publisher, repository: HelmRepository, read: Index, revision: str) -> Artifact:
+    """The index as an artifact, as JSON."""
+
+    def write(out: BinaryIO) -> None:
+        for piece in read.json():
+            out.write(piece)
+
+    return await publisher.file(repository, f"index-{revision.partition(':')[2]}.yaml", revision, write)
 
 
 def configs(repository: HelmRepository) -> Iterable[ConfigRef]:

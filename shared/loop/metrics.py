@@ -22,6 +22,11 @@ duration = Histogram(
     buckets=BUCKETS,
 )
 attempts = prometheus_client.Counter("fluvial_attempts_total", "Attempts to reconcile, by kind.", ["kind"])
+cache_events = prometheus_client.Counter(
+    "gotk_cache_events_total",
+    "Indexes of Helm repositories that were kept, or not.",
+    ["event_type", "name", "namespace"],
+)
 notifications = prometheus_client.Counter(
     "fluvial_notifications_total",
     "Notifications by how they ended: delivered, refused, given_up, crowded_out, dropped.",
@@ -115,6 +120,13 @@ def forget(kind: str, name: str, namespace: str) -> None:
     """Drop the series of an object that is gone."""
     with contextlib.suppress(KeyError):
         duration.remove(kind, name, namespace)
+
+
+def forget_cache(name: str, namespace: str) -> None:
+    """Drop the series of a Helm repository that is gone."""
+    for what in ("cache_hit", "cache_miss"):
+        with contextlib.suppress(KeyError):
+            cache_events.remove(what, name, namespace)
 
 
 def expose() -> bytes:

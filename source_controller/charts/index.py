@@ -1,18 +1,24 @@
 """The index of a chart repository: which charts there are, in which versions, and where. Pure.
 
-index.yaml → Index → JSON → Index → the version that a range selects
+    index.yaml → Index → JSON → Index → the version that a range selects
+
+A large index never stands in memory as objects: that would take several times the memory of its text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import orjson
 
 from shared.text import semver, yaml
 from source_controller.charts.errors import IndexFailed, ReferenceFailed
+
+JSON = bytes | msgspec.Raw
+"""Text that was read once and found to be good."""
 
 
 @dataclass(frozen=True)
@@ -27,16 +33,26 @@ class Entry:
     """SHA-256 of the package; empty when the index doesn't say."""
 
 
-class Index:
-    """What a repository lists; versions from the highest down."""
+class _Version(msgspec.Struct):
+    """What is needed of an entry of the index."""
 
-    def __init__(self, document: Mapping[str, Any]) -> None:
-        self._document = document
-        self._entries: Mapping[str, list[dict[str, Any]]] = document["entries"]
+    version: str
+    name: Any = None
+    urls: Any = None
+    digest: Any = None
+
+
+class Index:
+    """What a repository lists. The versions of a chart, from the highest down, stay JSON until they are asked for."""
+
+    def __init__(self, head: Mapping[str, JSON], entries: Mapping[str, JSON]) -> None:
+        """`head` is what else stands in the index."""
+        self._head = head
+        self._entries = entries
 
     def find(self, name: str, wanted: str) -> Entry:
         """The highest version of a chart in a range, or exactly the one that is written."""
-        versions = self._entries.get(name)
+        versions = self._versions(name)
         if not versions:
             raise ReferenceFailed("failed to get chart version for remote reference: no chart name found")
         try:
@@ -44,19 +60,36 @@ class Index:
         except semver.VersionError as error:
             raise ReferenceFailed(f"failed to get chart version for remote reference: {error}") from error
         for entry in versions:
-            if entry["version"] == wanted:
+            if entry.version == wanted:
                 return _entry(entry)
         for entry in versions:
-            if semver.parse(entry["version"]) in range_:
+            if semver.parse(entry.version) in range_:
                 return _entry(entry)
         raise ReferenceFailed(
             f"failed to get chart version for remote reference: no '{name}' chart with version matching "
             f"'{wanted}' found"
         )
 
-    def json(self) -> bytes:
-        """The whole index as JSON."""
-        return orjson.dumps(self._document)
+    def json(self) -> Iterator[JSON]:
+        """The whole index as JSON, piece by piece."""
+        yield b"{"
+        for key, value in self._head.items():
+            yield orjson.dumps(key) + b":"
+            yield value
+            yield b","
+        yield b'"entries":{'
+        for place, (name, versions) in enumerate(self._entries.items()):
+            yield (b"," if place else b"") + orjson.dumps(name) + b":"
+            yield versions
+        yield b"}}"
+
+    def brief(self) -> Index:
+        """The same with only what `find` needs, to be kept."""
+        return Index({}, {name: _ENCODER.encode(self._versions(name)) for name in self._entries})
+
+    def _versions(self, name: str) -> list[_Version]:
+        versions = self._entries.get(name)
+        return _VERSIONS.decode(versions) if versions is not None else []
 
 
 def parse(text: bytes, *, limit: int) -> Index:
@@ -65,34 +98,58 @@ def parse(text: bytes, *, limit: int) -> Index:
         raise IndexFailed(f"it has {len(text)} bytes, more than {limit}")
     try:
         document = _loaded(text, limit)
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, orjson.JSONEncodeError, RecursionError) as error:
         raise IndexFailed(str(error)) from error
     if not isinstance(document, dict) or not document:
         raise IndexFailed("empty index.yaml file")
     if not document.get("apiVersion"):
         raise IndexFailed("no API version specified")
-    entries = document.get("entries") or {}
+    entries = document.pop("entries", None) or {}
     if not isinstance(entries, dict):
         raise IndexFailed("'entries' is no map of charts")
-    kept = {str(name): _sorted(str(name), versions) for name, versions in entries.items()}
-    return Index({**document, "entries": {name: versions for name, versions in sorted(kept.items()) if versions}})
+    for name, versions in entries.items():
+        if not isinstance(versions, bytes):
+            entries[name] = _sorted(name, versions)
+    return Index(
+        {name: orjson.dumps(value) for name, value in document.items()},
+        {name: entries[name] for name in sorted(entries) if entries[name]},
+    )
 
 
 def read(text: bytes) -> Index:
     """Reads an index that was stored."""
-    return Index(orjson.loads(text))
+    document = _MEMBERS.decode(text)
+    entries = _MEMBERS.decode(document.pop("entries"))
+    return Index(document, entries)
+
+
+_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_VERSIONS = msgspec.json.Decoder(list[_Version])
+_ENCODER = msgspec.json.Encoder()
 
 
 def _loaded(text: bytes, limit: int) -> Any:
+    """The document; the versions of each chart are JSON already, but for what YAML merges there."""
     if text.lstrip()[:1] == b"{":
         try:
-            return orjson.loads(text)
-        except orjson.JSONDecodeError:
+            return _loaded_json(text)
+        except (msgspec.DecodeError, orjson.JSONDecodeError):
             pass  # YAML can begin like this too
-    return yaml.load(text, source="index.yaml", limits=yaml.Limits(size=limit))
+    return yaml.load_parts(text, "entries", _sorted, source="index.yaml", limits=yaml.Limits(size=limit))
 
 
-def _sorted(name: str, versions: Any) -> list[dict[str, Any]]:
+def _loaded_json(text: bytes) -> Any:
+    members: dict[str, Any] = dict(_MEMBERS.decode(text))
+    for key, value in members.items():
+        if key == "entries" and bytes(value[:1]) == b"{":
+            members[key] = {name: _sorted(name, orjson.loads(each)) for name, each in _MEMBERS.decode(value).items()}
+        else:
+            members[key] = orjson.loads(value)
+    return members
+
+
+def _sorted(name: str, versions: Any) -> bytes:
+    """The versions of a chart that are some, from the highest down, as JSON; empty when there are none."""
     found: list[tuple[semver.Version, str, dict[str, Any]]] = []
     for entry in versions if isinstance(versions, list) else ():
         if not isinstance(entry, dict) or not isinstance(entry.get("version"), str):
@@ -102,14 +159,14 @@ def _sorted(name: str, versions: Any) -> list[dict[str, Any]]:
         except semver.VersionError:
             continue
         found.append((version, str(entry.get("created") or ""), {"name": name, **entry}))
-    return [entry for _, _, entry in sorted(found, key=lambda item: (item[0].key, item[1]), reverse=True)]
+    found.sort(key=lambda item: (item[0].key, item[1]), reverse=True)
+    return orjson.dumps([entry for _, _, entry in found]) if found else b""
 
 
-def _entry(entry: Mapping[str, Any]) -> Entry:
-    urls = entry.get("urls")
+def _entry(entry: _Version) -> Entry:
     return Entry(
-        str(entry["name"]),
-        str(entry["version"]),
-        tuple(str(url) for url in urls) if isinstance(urls, list) else (),
-        str(entry.get("digest") or "").removeprefix("sha256:"),
+        str(entry.name),
+        entry.version,
+        tuple(str(url) for url in entry.urls) if isinstance(entry.urls, list) else (),
+        str(entry.digest or "").removeprefix("sha256:"),
     )

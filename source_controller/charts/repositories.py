@@ -13,6 +13,7 @@ import io
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
 from shared import http
@@ -110,19 +111,19 @@ async def find_access(repository: HelmRepository, clouds: Clouds, attempt: Attem
     )
 
 
-async def fetch_index(access: Access, limit: int) -> bytes:
-    """The index as the repository serves it. HttpError says why it can't be had."""
+async def fetch_index(access: Access, file: Path, limit: int) -> None:
+    """Brings the index as the repository serves it into a file. HttpError says why it can't be had."""
     parts = urlsplit(access.url)
     url = parts._replace(path=parts.path.rstrip("/") + "/index.yaml").geturl()
     async with asyncio.timeout(access.seconds), http.open_(tls=access.tls, seconds=access.seconds) as connection:
-        answer = await connection.get(url, headers=access.headers(url), limit=limit)
+        with await asyncio.to_thread(file.open, "wb") as out:
+            answer = await connection.download(url, out, headers=access.headers(url), limit=limit)
     if not answer.is_good:
         hint = ""
         if answer.status in (401, 403):
             hint = "; check the credentials in spec.secretRef" if access.basic else "; credentials go to spec.secretRef"
         shown = parts._replace(query="", netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")
         raise HttpError(f"failed to fetch {shown}/index.yaml : {answer.status} {answer.reason}{hint}")
-    return answer.body
 
 
 async def fetch_package(access: Access, entry: Entry, limit: int) -> bytes:

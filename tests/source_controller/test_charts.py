@@ -54,7 +54,7 @@ def test_entries_that_are_none_are_left_out():
     entries = {"demo": [None, {}, {"version": "nonsense"}, {"version": "1.0.0"}, 7], "none": None, "text": "x"}
     found = index.parse(json.dumps({"apiVersion": "v1", "entries": entries}).encode(), limit=1000)
     assert found.find("demo", "*").version == "1.0.0"
-    assert json.loads(found.json())["entries"] == {"demo": [{"name": "demo", "version": "1.0.0"}]}
+    assert json.loads(b"".join(found.json()))["entries"] == {"demo": [{"name": "demo", "version": "1.0.0"}]}
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_entries_that_are_none_are_left_out():
 )
 def test_an_index_that_is_none_says_why(text, problem):
     if not problem:
-        assert json.loads(index.parse(text, limit=1000).json())["entries"] == {}
+        assert json.loads(b"".join(index.parse(text, limit=1000).json()))["entries"] == {}
         return
     with pytest.raises(IndexFailed, match=problem):
         index.parse(text, limit=1000)
@@ -169,3 +169,29 @@ def test_another_version_and_other_values_are_written(tmp_path):
 @pytest.mark.parametrize(("size", "shown"), [(17, "17B"), (1234, "1.234kB"), (12345678, "12.35MB"), (1e10, "10GB")])
 def test_sizes_are_shown_as_people_write_them(size, shown):
     assert human(size) == shown
+
+
+def test_an_index_may_repeat_itself_by_anchors():
+    text = (
+        "apiVersion: v1\nbase: &base\n  a:\n  - version: 1.0.0\nentries:\n  <<: *base\n"
+        "  b: &b\n  - version: 1.0.0\n  - version: 2.0.0\n  c: *b\n"
+    )
+    found = index.parse(text.encode(), limit=1000)
+    assert [found.find(name, "*").version for name in "abc"] == ["1.0.0", "2.0.0", "2.0.0"]
+    assert [found.find(name, "*").name for name in "abc"] == ["a", "b", "c"]
+
+
+def test_a_stored_index_has_all_that_was_served():
+    entry = {"name": "demo", "version": "1.0.0", "urls": ["x"], "annotations": {"a": [1, 2.5, None, True]}}
+    served = {"apiVersion": "v1", "generated": "2026-01-01", "entries": {"demo": [entry]}}
+    for text in (json.dumps(served), yaml.dump(served)):
+        stored = b"".join(index.parse(text.encode(), limit=1000).json())
+        assert json.loads(stored) == served
+        assert index.read(stored).find("demo", "1.x") == index.read(stored).brief().find("demo", "1.x")
+
+
+def test_an_index_that_is_nested_too_deeply_is_refused():
+    deep = "[" * 300 + "]" * 300
+    text = '{"apiVersion": "v1", "entries": {"demo": [{"version": "1.0.0", "x": %s}]}}' % deep  # noqa: UP031
+    with pytest.raises(IndexFailed):
+        index.parse(text.encode(), limit=10_000)

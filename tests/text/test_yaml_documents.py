@@ -155,3 +155,44 @@ def test_any_text_gives_values_or_a_yaml_error(text: str):
     except YAMLError as error:
         found = [error.problem]
     assert all(isinstance(value, dict | list | str | int | float | bool | None) for value in found)
+
+
+def test_a_large_document_is_read_in_parts():
+    text = "apiVersion: v1\nentries:\n  a: [1, {x: z}]\n  b: {entries: {c: d}}\nother:\n  e: f\n"
+    seen = []
+
+    def part(key, value):
+        seen.append((key, value))
+        return key.upper()
+
+    whole = yaml.load_parts(text, "entries", part)
+    assert seen == [("a", [1, {"x": "z"}]), ("b", {"entries": {"c": "d"}})]
+    assert whole == {"apiVersion": "v1", "entries": {"a": "A", "b": "B"}, "other": {"e": "f"}}
+
+
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        ("entries:\n  a: &a [1]\n  b: *a\n", {"entries": {"a": "part", "b": "part"}}),
+        ("base: &b {a: [1]}\nentries:\n  <<: *b\n  c: 2\n", {"base": {"a": [1]}, "entries": {"a": [1], "c": "part"}}),
+        ("entries: [1]\n", {"entries": [1]}),
+        ("- entries: {a: 1}\n- entries: {a: 1}\n", [{"entries": {"a": 1}}, {"entries": {"a": 1}}]),
+        ("entries\n", "entries"),
+        ("", None),
+    ],
+)
+def test_parts_are_what_stands_in_the_mapping_that_is_named(text, whole):
+    assert yaml.load_parts(text, "entries", lambda key, value: "part") == whole
+
+
+def test_a_problem_with_a_part_has_its_line():
+    with pytest.raises(yaml.YAMLError, match=r"^index\.yaml:3: .*mapping values are not allowed"):
+        yaml.load_parts("entries:\n  a: 1\n  b: c: d\n", "entries", lambda key, value: value, source="index.yaml")
+
+
+@pytest.mark.parametrize("before", [0, (1 << 20) - 8, (1 << 20) - 7, 3 << 20])
+def test_bytes_that_are_no_utf8_are_found_wherever_they_stand(before):
+    good = b"a: " + b"x" * before + "–\n".encode()
+    assert yaml.load(good) == {"a": "x" * before + "–"}
+    with pytest.raises(yaml.YAMLError, match=r"^file:2: this is not UTF-8 text$"):
+        yaml.load(good + b"b: \xe2\x80\n", source="file")

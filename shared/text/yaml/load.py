@@ -2,13 +2,15 @@
 
 What passes through: the text of a file, a ConfigMap's value, an API body. What always holds: the result consists of
 dict (text keys), list, str, int (64 bits), float (finite), bool and None only, as if Go's YAML-to-JSON conversion had
-made it; nothing is shared between two places of it; any other input ends in a YAMLError that names the line.
+made it; nothing is shared between two places of it; any other input ends in a YAMLError that names the line. A large
+document need not stand in memory as a whole: see `load_parts`.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import codecs
 import math
 import re
 from collections.abc import Callable, Iterator
@@ -39,6 +41,11 @@ _RESOLVED = frozenset(_TAG + name for name in ("bool", "int", "float", "null", "
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _REMEMBERED = 4096
+_BLOCK = 1 << 20
+
+
+Part = Callable[[str, Any], Any]
+"""Key and value of a part of a document, to what takes its place."""
 
 
 class Document(NamedTuple):
@@ -135,20 +142,31 @@ class _Anchor:
 class _Constructor:
     """Builds the documents of one text from the events of libyaml."""
 
-    def __init__(self, text: str | bytes, source: str, rules: Rules, limits: Limits) -> None:
+    def __init__(
+        self,
+        text: str | bytes,
+        source: str,
+        rules: Rules,
+        limits: Limits,
+        below: str = "",
+        part: Part | None = None,
+    ) -> None:
         self.source = source
         self.rules = rules
         self.limits = limits
-        if isinstance(text, bytes | bytearray | memoryview):
-            text = _decoded(bytes(text), source)
-        if len(text) > limits.size or (not text.isascii() and len(text.encode("utf-8", "surrogatepass")) > limits.size):
+        self.below = below
+        self.part = part
+        if not isinstance(text, str):
+            text = _checked(bytes(text), source)
+        if len(text) > limits.size or (not text.isascii() and len(_encoded(text, "surrogatepass")) > limits.size):
             raise YAMLError(f"the text is larger than {limits.size} bytes", source=source)
-        if text.startswith("\ufeff"):
-            text = text[1:]
-        self.text = text
-        self.slashes = "\\/" in text
+        self.slashes = (b"\\/" if isinstance(text, bytes) else "\\/") in text  # type: ignore[operator]
+        if self.slashes and isinstance(text, bytes):
+            text = text.decode()  # libyaml counts characters, by which they are found again
+        bom = codecs.BOM_UTF8 if isinstance(text, bytes) else "\ufeff"
+        self.text: str | bytes = text.removeprefix(bom)  # type: ignore[arg-type]
         try:
-            self.parser = CParser(text)
+            self.parser = CParser(self.text)
         except UnicodeEncodeError:
             raise YAMLError("half a surrogate pair is no character", source=source) from None
         self.values = _Values(rules)
@@ -189,6 +207,7 @@ class _Constructor:
         values, keys, hints = self.values, self.keys, self.rules.hints
         deepest = self.limits.depth
         odd_keys = self.rules.newer or self.slashes
+        part = self.part
         stack: list[tuple[Any, str, _Anchor | None]] = []
         node: Any = None
         key = ""
@@ -259,6 +278,8 @@ class _Constructor:
                 else:
                     if key is _MERGE:
                         self.merge(node, value, kind)
+                    elif part is not None and len(stack) == 2 and stack[1][1] == self.below:
+                        node[key] = part(key, value)
                     else:
                         node[key] = value
                     event = get()
@@ -388,7 +409,7 @@ class _Constructor:
     def check_escapes(self, event: Any) -> None:
         """Refuse an escaped slash, as Go does; libyaml would take it."""
         if event.style == '"':
-            quoted = self.text[event.start_mark.index : event.end_mark.index]
+            quoted = str(self.text)[event.start_mark.index : event.end_mark.index]
             if "/" in _ESCAPE.findall(quoted):
                 raise self.error(event, "\\/ is not an escape of YAML 1.1; write /")
 
@@ -405,7 +426,7 @@ class _Constructor:
         return YAMLError(problem, source=self.source, line=mark.line + 1 if mark is not None else 0)
 
     def unreadable(self, error: ReaderError) -> YAMLError:
-        before = self.text.encode("utf-8", "replace")[: error.position].decode("utf-8", "ignore")
+        before = _encoded(self.text, "replace")[: error.position].decode("utf-8", "ignore")
         line = len(_LINE_END.findall(before)) + 1
         return YAMLError(f"{error.reason} (U+{error.character:04X})", source=self.source, line=line)
 
@@ -425,14 +446,35 @@ def _copy(value: Any, levels: int, deepest: int) -> Any:
     return [_copy(item, levels - 1, deepest) for item in value]
 
 
-def _decoded(data: bytes, source: str) -> str:
-    """The text of a file: UTF-8, or UTF-16 with a byte order mark."""
+def _checked(data: bytes, source: str) -> str | bytes:
+    """The text of a file: UTF-8, which stays bytes, or UTF-16 with a byte order mark."""
     encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
     try:
-        return data.decode(encoding)
+        if encoding == "utf-16":
+            return data.decode(encoding)
+        if not data.isascii():
+            _require_utf8(data)
+        return data
     except UnicodeDecodeError as error:
         line = len(_LINE_END.findall(data[: error.start].decode(encoding, "ignore"))) + 1
         raise YAMLError(f"this is not {encoding.upper()} text", source=source, line=line) from None
+
+
+def _require_utf8(data: bytes) -> None:
+    """UnicodeDecodeError unless it is UTF-8. In blocks: the characters of a large text may take four times its size."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    view = memoryview(data)
+    for start in range(0, len(data), _BLOCK):
+        try:
+            decoder.decode(view[start : start + _BLOCK])
+        except UnicodeDecodeError:
+            data.decode()  # says where in the whole
+            raise
+    decoder.decode(b"", final=True)
+
+
+def _encoded(text: str | bytes, errors: str) -> bytes:
+    return text if isinstance(text, bytes) else text.encode("utf-8", errors)
 
 
 def load_documents(
@@ -452,5 +494,21 @@ def load_all(
 def load(text: str | bytes, *, source: str = "", rules: Rules = YAML_1_1, limits: Limits = DEFAULT_LIMITS) -> Any:
     """The value of a text's first document, None when it has none. What follows it is not looked at."""
     for document in load_documents(text, source, rules=rules, limits=limits):
+        return document.value
+    return None
+
+
+def load_parts(
+    text: str | bytes,
+    below: str,
+    part: Part,
+    *,
+    source: str = "",
+    rules: Rules = YAML_1_1,
+    limits: Limits = DEFAULT_LIMITS,
+) -> Any:
+    """As `load`, of a large document that should not stand in memory as a whole: in the mapping under the top-level key
+    `below` each value gives way to `part(key, value)` as soon as it is read. What `<<` merges there stays as it is."""
+    for document in _Constructor(text, source, rules, limits, below, part).documents():
         return document.value
     return None
