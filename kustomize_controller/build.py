@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import PurePosixPath
 
 import orjson
@@ -21,8 +21,10 @@ from shared import kustomize
 from shared.api.codec import encode
 from shared.api.kustomize import Kustomization, KustomizationSpec
 from shared.api.meta import Manifest
+from shared.apply import ObjectId
 from shared.git.bases import Bases
 from shared.loop.verdict import Failed, Waiting
+from shared.text import listed
 
 
 @dataclass(frozen=True)
@@ -31,24 +33,33 @@ class Built:
 
     manifests: list[Manifest]
     packed: bytes = field(repr=False)
-    """The same as JSON, equal for equal content."""
+    """The same as compressed JSON."""
+    digest: str
+    """Of the content of all objects, as sha256:…"""
+    written: bytes = field(repr=False)
+    """`places`, compressed: what is looked at only when something fails."""
     is_remote: bool = False
     """Whether a part of it came from elsewhere than the artifact."""
 
     @classmethod
-    def of(cls, manifests: list[Manifest], *, is_remote: bool = False) -> Built:
-        """What was just built."""
-        return cls(manifests, orjson.dumps(manifests, option=orjson.OPT_SORT_KEYS), is_remote)
+    def of(cls, manifests: list[Manifest], places: list[str], *, is_remote: bool = False) -> Built:
+        """What was just built; `places` says of each object where it is written, "" where that isn't known."""
+        packed = orjson.dumps(manifests, option=orjson.OPT_SORT_KEYS)
+        digest = f"sha256:{hashlib.sha256(packed).hexdigest()}"
+        return cls(
+            manifests, zlib.compress(packed, 1), digest, zlib.compress(orjson.dumps(places), 1), is_remote=is_remote
+        )
 
     @classmethod
-    def unpacked(cls, packed: bytes) -> Built:
-        """What was built before, from its `packed`."""
-        return cls(orjson.loads(packed), packed)
+    def unpacked(cls, packed: bytes, digest: str, written: bytes) -> Built:
+        """What was built before, from these of its fields."""
+        return cls(orjson.loads(zlib.decompress(packed)), packed, digest, written)
 
-    @cached_property
-    def digest(self) -> str:
-        """Of the content of all objects, as sha256:…"""
-        return f"sha256:{hashlib.sha256(self.packed).hexdigest()}"
+    @property
+    def places(self) -> dict[ObjectId, str]:
+        """Where objects are written: the file in the artifact with the line, such as `apps/web.yaml:3`."""
+        places: list[str] = orjson.loads(zlib.decompress(self.written))
+        return {ObjectId.of(manifest): place for manifest, place in zip(self.manifests, places, strict=True) if place}
 
 
 def require_path(ks: Kustomization, tree: kustomize.Tree) -> str:
@@ -113,10 +124,10 @@ def _build(
             build_metadata=spec.build_metadata,
         )
     except kustomize.Undecodable as error:
-        problems = "\n".join(f"failed to decode Kubernetes YAML from {problem}" for problem in error.problems)
-        raise Failed("BuildFailed", problems) from error
+        problems = [f"failed to decode Kubernetes YAML from {problem}" for problem in error.problems]
+        raise Failed("BuildFailed", listed.lines(problems)) from error
     except kustomize.BuildError as error:
-        raise Failed("BuildFailed", f"failed to generate kustomization.yaml: {error}") from error
+        raise Failed("BuildFailed", f"failed to generate kustomization.yaml: {listed.lines(error.problems)}") from error
     if decryption is not None:
         tree = decryption.overlay(tree, path, kustomization)
     try:
@@ -131,13 +142,13 @@ def _build(
         for manifest in manifests:
             _add_common(manifest, spec.common_metadata.labels, spec.common_metadata.annotations)
     _refuse_encrypted(manifests)
-    return Built.of(manifests, is_remote=bases.is_used)
+    return Built.of(manifests, built.places, is_remote=bases.is_used)
 
 
 def _explained(error: kustomize.BuildError) -> str:
     """The problems of a build, with the step that upstream names for what can't be loaded."""
     loading = any(problem.field.startswith(("resources", "components", "bases")) for problem in error.problems)
-    return f"accumulating resources: {error}" if loading else str(error)
+    return ("accumulating resources: " if loading else "") + listed.lines(error.problems)
 
 
 def _add_common(manifest: Manifest, labels: Mapping[str, str], annotations: Mapping[str, str]) -> None:
@@ -160,8 +171,10 @@ def _refuse_encrypted(manifests: list[Manifest]) -> None:
     if encrypted:
         raise Failed(
             "ReconciliationFailed",
-            "\n".join(
-                f"{name} is SOPS encrypted, configuring decryption is required for this secret to be reconciled"
-                for name in encrypted
+            listed.lines(
+                [
+                    f"{name} is SOPS encrypted, configuring decryption is required for this secret to be reconciled"
+                    for name in encrypted
+                ]
             ),
         )

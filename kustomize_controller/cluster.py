@@ -16,6 +16,7 @@ from shared.apply import ChangeSet, Inventory, Ledger, ObjectId, Owner
 from shared.health.expressions import HealthChecks
 from shared.kube.client import Client
 from shared.loop.verdict import Failed
+from shared.text import listed
 
 MOST_NAMES = 10
 """Parked objects of a kind that the message names; the others are counted."""
@@ -42,8 +43,7 @@ def _parked(changes: ChangeSet) -> str:
         parked.setdefault((change.api_version, change.id.kind), []).append(str(change.id))
     lines = []
     for (api_version, kind), names in parked.items():
-        more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-        lines.append(f'{", ".join(names[:MOST_NAMES])}{more}: no matches for kind "{kind}" in version "{api_version}"')
+        lines.append(f'{listed.names(names, MOST_NAMES)}: no matches for kind "{kind}" in version "{api_version}"')
     return "\n".join(lines)
 
 
@@ -78,7 +78,7 @@ class Cluster:
         except apply.ApplyError as error:
             report.add(error.changes.made)
             parked = _parked(error.changes)
-            raise Failed("ReconciliationFailed", "\n".join(filter(None, [str(error), parked]))) from error
+            raise Failed("ReconciliationFailed", "\n".join(filter(None, [error.told(built.places), parked]))) from error
         report.add(changes.made)
         return changes
 
@@ -102,7 +102,7 @@ class Cluster:
         except apply.TerminationError as error:
             raise Failed("PruneFailed", str(error)) from error
 
-    async def wait_healthy(self, changes: ChangeSet, checks: HealthChecks, within: float) -> None:
+    async def wait_healthy(self, changes: ChangeSet, built: Built, checks: HealthChecks, within: float) -> None:
         """Wait until all applied objects, or those of spec.healthChecks, are healthy. HealthCheckFailed."""
         try:
             await apply.wait_healthy(
@@ -115,7 +115,7 @@ class Cluster:
                 listed=None if self.ks.spec.wait else self.ks.spec.health_checks,
             )
         except apply.HealthCheckError as error:
-            raise Failed("HealthCheckFailed", str(error)) from error
+            raise Failed("HealthCheckFailed", error.told(built.places)) from error
 
     async def _delete(self, ids: Inventory, report: Report, *, enabled: bool) -> ChangeSet:
         try:

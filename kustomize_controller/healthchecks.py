@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from kustomize_controller.build import Built
 from kustomize_controller.cluster import Cluster
 from kustomize_controller.report import Report
 from shared.api.kustomize import Kustomization
@@ -31,6 +32,7 @@ async def wait(
     attempt: Attempt[Kustomization],
     cluster: Cluster,
     changes: ChangeSet,
+    built: Built,
     checks: HealthChecks,
     report: Report,
     within: float,
@@ -46,7 +48,7 @@ async def wait(
     await attempt.progress(message)
     try:
         async with attempt.resting():
-            await cluster.wait_healthy(changes, checks, within)
+            await cluster.wait_healthy(changes, built, checks, within)
     except Failed as error:
         attempt.mark(HEALTHY, False, error.reason, error.message)
         raise

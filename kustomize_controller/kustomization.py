@@ -85,7 +85,9 @@ class Kustomizations:
         report = Report(attempt)
         with history.kept(ks, attempt, built.digest), report.in_time():
             changes = await self._apply(ks, attempt, cluster, built, report)  # ReconciliationFailed, PruneFailed
-            await healthchecks.wait(ks, attempt, cluster, changes, checks, report, timeout(ks))  # HealthCheckFailed
+            await healthchecks.wait(  # HealthCheckFailed
+                ks, attempt, cluster, changes, built, checks, report, timeout(ks)
+            )
         is_news = ks.status.last_applied_revision != revision
         was_ready = any(one.type == "Ready" and one.status == "True" for one in ks.status.conditions)
         ks.status.last_applied_revision = revision

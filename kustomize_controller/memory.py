@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -36,6 +35,9 @@ class _Entry:
     """Digest of the artifact that was built from, or the last one that would have built the same."""
     footprint: Footprint
     packed: bytes
+    digest: str
+    written: bytes
+    """As in Built, all three."""
     stale_at: float
     """By time.monotonic(); never for what came from the artifact alone."""
 
@@ -75,7 +77,9 @@ class Memory:
             inputs,
             artifact,
             tree.footprint(),
-            zlib.compress(built.packed, 1),
+            built.packed,
+            built.digest,
+            built.written,
             time.monotonic() + parse_duration(ks.spec.interval) * FRESH if built.is_remote else NEVER,
         )
 
@@ -93,4 +97,4 @@ def inputs(ks: Kustomization, variables: Mapping[str, str] | None, keys: str = "
 
 
 def _built(entry: _Entry) -> Built:
-    return Built.unpacked(zlib.decompress(entry.packed))
+    return Built.unpacked(entry.packed, entry.digest, entry.written)

@@ -13,7 +13,7 @@ from shared.kube.errors import NotFound
 from shared.loop.attempt import Attempt
 from shared.loop.kinds import ConfigRef
 from shared.loop.verdict import Failed
-from shared.text import yaml
+from shared.text import listed, yaml
 from shared.text.substitute import SubstitutionError, require_names, substitute
 
 SUBSTITUTE = "kustomize.toolkit.fluxcd.io/substitute"
@@ -78,7 +78,7 @@ def filled_in(manifests: list[Manifest], variables: Mapping[str, str] | None, *,
             problem = error.problem if isinstance(error, yaml.YAMLError) else str(error)
             problems.append(f"var substitution failed for '{name}': {problem}")
     if problems:
-        raise Failed("BuildFailed", "\n".join(problems))
+        raise Failed("BuildFailed", listed.lines(problems))
     return results
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -17,10 +17,9 @@ from shared.apply.changes import ChangeSet
 from shared.apply.identity import ObjectId
 from shared.health import Health
 from shared.kube.errors import ApiError, Conflict, Invalid, NoMatch, NotFound
+from shared.text import listed
 
 MASK = "*****"
-MOST = 20
-"""Objects that a message names; the others are counted."""
 LONGEST = 1500
 """Characters of the line of one object."""
 SHORTEST_MASKED = 4
@@ -60,11 +59,11 @@ class ObjectErrors(Exception):
     def told(self, places: Mapping[ObjectId, str]) -> str:
         """The message; `places` says of objects where they are written, such as `apps/web.yaml:3`."""
         lines = []
-        for error in self.errors[:MOST]:
+        for error in self.errors:
             line = " ".join(str(error).split())
             line = line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
             lines.append(line + (f" (in {places[error.id]})" if error.id in places else ""))
-        return self.headline + limited(lines, len(self.errors) - len(lines))
+        return self.headline + listed.lines(lines)
 
     def __str__(self) -> str:
         return self.told({})
@@ -91,7 +90,9 @@ class TerminationError(Exception):
     """Deleted objects were still there when the time was over."""
 
     def __init__(self, ids: Sequence[ObjectId], seconds: str) -> None:
-        super().__init__(f"{_names(ids)} termination timeout: still there after {seconds}, look at their finalizers")
+        super().__init__(
+            f"{listed.names(ids)} termination timeout: still there after {seconds}, look at their finalizers"
+        )
         self.ids = list(ids)
 
 
@@ -101,21 +102,10 @@ class HealthCheckError(ObjectErrors):
     def __init__(self, unhealthy: Mapping[ObjectId, Health], took: str) -> None:
         is_failed = any(state.status == "Failed" for state in unhealthy.values())
         what = "failed early due to stalled resources" if is_failed else "timeout waiting for"
-        names = _names([f"{id} status: '{state.status}'" for id, state in unhealthy.items()])
+        names = listed.names([f"{id} status: '{state.status}'" for id, state in unhealthy.items()])
         errors = [ObjectError(id, f"{id}: {state.message}") for id, state in unhealthy.items() if state.message]
         super().__init__(errors, f"health check failed after {took}: {what}: [{names}]" + ("\n" if errors else ""))
         self.unhealthy = dict(unhealthy)
-
-
-def limited(lines: Sequence[str], more: int) -> str:
-    """Lines, and how many `more` there are."""
-    return "\n".join([*lines, *([f"… and {more} more"] if more > 0 else [])])
-
-
-def _names(named: Iterable[object]) -> str:
-    names = [str(one) for one in named]
-    more = [f"… and {len(names) - MOST} more"] if len(names) > MOST else []
-    return ", ".join([*names[:MOST], *more])
 
 
 def of_apply(manifest: Manifest, error: ApiError) -> ObjectError:

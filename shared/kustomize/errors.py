@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
+_USER = re.compile(r"(?<=://)[^/@\s]*@")
 MOST = 200
 """Problems that one step of a build collects."""
 
@@ -22,7 +24,12 @@ class Problem(NamedTuple):
         place = self.file
         if self.line:
             place += f":{self.line}" if place else f"line {self.line}"
-        return ": ".join(part for part in (place, self.field, self.message) if part)
+        return without_passwords(": ".join(part for part in (place, self.field, self.message) if part))
+
+
+def without_passwords(text: str) -> str:
+    """The text with the users of its URLs left out: a password may be with them."""
+    return _USER.sub("", text)
 
 
 class BuildError(ValueError):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from shared.apply import ApplyError, ChangeSet, HealthCheckError, ObjectError, ObjectId, PruneError
-from shared.apply.errors import LONGEST, MOST
+from shared.apply.errors import LONGEST
 from shared.health import Health
+from shared.text.listed import MOST
 
 
 def named(name: str, kind: str = "Service") -> ObjectId:
@@ -71,6 +72,6 @@ def test_a_health_check_of_many_objects_counts_the_rest() -> None:
     many = {named(f"web-{number}"): Health("InProgress", "not yet") for number in range(MOST + 5)}
     headline, *lines = str(HealthCheckError(many, "30s")).splitlines()
     assert headline.count("status: ") == MOST
-    assert headline.endswith(", … and 5 more]")
+    assert headline.endswith(" and 5 more]")
     assert len(lines) == MOST + 1
     assert lines[-1] == "… and 5 more"

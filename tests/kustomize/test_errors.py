@@ -214,6 +214,13 @@ def test_an_object_knows_where_it_is_written() -> None:
     }
 
 
+def test_a_password_in_a_url_is_not_told() -> None:
+    tree = MemoryTree({"kustomization.yaml": "resources: ['https://me:hunter2@git.example.org/org/repo//base']"})
+    with pytest.raises(BuildError, match=r"https://git[.]example[.]org/org/repo//base is remote") as caught:
+        kustomize.build(tree)
+    assert "hunter2" not in str(caught.value)
+
+
 def test_helm_without_a_renderer_is_an_error_and_no_gap() -> None:
     tree = MemoryTree({"kustomization.yaml": "helmCharts: [{name: chart}]"})
     with pytest.raises(BuildError, match="this build has no Helm"):

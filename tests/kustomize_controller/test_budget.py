@@ -12,8 +12,8 @@ from shared.apply import ObjectId
 from shared.loop.verdict import Failed
 from tests.kustomize_controller.test_build import kustomization
 
-BUILT = Built.of([{"kind": "ConfigMap", "metadata": {"name": "x"}}])
-EMPTY = Built.of([])
+BUILT = Built.of([{"kind": "ConfigMap", "metadata": {"name": "x"}}], ["x.yaml:1"])
+EMPTY = Built.of([], [])
 
 
 def ids(count: int) -> list[ObjectId]:

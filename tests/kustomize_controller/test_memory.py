@@ -15,6 +15,7 @@ from tests.kustomize_controller.test_build import kustomization
 
 OBJECTS = [{"kind": "ConfigMap", "metadata": {"name": "x"}}]
 FILES = {"app/a.yaml": "one", "other/b.yaml": "two"}
+PLACES = [f"app/{number}.yaml:1" for number in range(len(OBJECTS))]
 
 
 def traced(files: Mapping[str, str] = FILES) -> Trace:
@@ -27,7 +28,7 @@ def traced(files: Mapping[str, str] = FILES) -> Trace:
 def remembering(ks: Kustomization, artifact: str = "sha256:1", **of: Any) -> tuple[memory.Memory, bytes]:
     """A memory of one build, and the inputs of it."""
     kept, given = memory.Memory(), memory.inputs(ks, {"a": "1"})
-    kept.keep(ks, given, artifact, traced(), Built.of(OBJECTS, **of))
+    kept.keep(ks, given, artifact, traced(), Built.of(OBJECTS, PLACES, **of))
     return kept, given
 
 

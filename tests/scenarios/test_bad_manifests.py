@@ -76,6 +76,34 @@ async def test_a_patch_without_a_target_is_named(cluster: Cluster, repo: Repo) -
     assert "patch" in app.ready.message
 
 
+PATCHES = "patches: [{path: one.yaml}, {path: two.yaml}]\n"
+
+
+def green(name: str) -> str:
+    """A patch of a ConfigMap."""
+    return f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{colour: green}}\n"
+
+
+async def test_each_patch_that_fails_is_named(cluster: Cluster, repo: Repo) -> None:
+    await applied(cluster, repo)
+    built = {"kustomization.yaml": f"resources: [good.yaml]\n{PATCHES}", "one.yaml": green("a"), "two.yaml": green("b")}
+    app = await refused(cluster, repo, "BuildFailed", {f"app/{name}": text for name, text in built.items()})
+    first, second = app.ready.message.splitlines()
+    assert "app/one.yaml:1: no object ConfigMap a" in first
+    assert "app/two.yaml:1: no object ConfigMap b" in second
+
+
+async def test_all_files_that_are_missing_or_broken_are_named(cluster: Cluster, repo: Repo) -> None:
+    await applied(cluster, repo)
+    lost = "resources: [good.yaml, lost.yaml]\nconfigMapGenerator: [{name: made, files: [absent.txt]}]\n"
+    built = {"kustomization.yaml": lost + PATCHES, "one.yaml": "a: [\n", "two.yaml": green("b")}
+    app = await refused(cluster, repo, "BuildFailed", {f"app/{name}": text for name, text in built.items()})
+    first, second, third = app.ready.message.splitlines()
+    assert "resources[1]: no such file or directory: app/lost.yaml" in first
+    assert "configMapGenerator[0]: no such file or directory: app/absent.txt" in second
+    assert "app/one.yaml:2: " in third
+
+
 async def test_a_missing_file_of_a_kustomization_is_named(cluster: Cluster, repo: Repo) -> None:
     await applied(cluster, repo)
     app = await refused(cluster, repo, "BuildFailed", {"app/kustomization.yaml": "resources: [good.yaml, gone.yaml]\n"})
@@ -97,6 +125,9 @@ async def test_every_rejected_object_is_named(cluster: Cluster, repo: Repo) -> N
     for name in ("one", "two"):
         assert f"Service/{cluster.namespace}/{name}" in app.ready.message
     assert "spec.ports[0].port" in app.ready.message
+    first, second = app.ready.message.splitlines()
+    assert first.endswith("(in app/bad.yaml:1)")
+    assert second.endswith("(in app/bad.yaml:12)")
     assert await cluster.names(Service) == set()
     fixed = repo.commit({"app/bad.yaml": files(service("one", 80), service("two", 81))})
     await cluster.follow()

@@ -56,9 +56,27 @@ async def test_a_failed_job_is_named_at_once(cluster: Cluster, repo: Repo) -> No
     repo.commit({"a.yaml": files(job("migrate", stay="fail"), config_map())})
     await cluster.have(source("app"), kustomization("app", wait=True, timeout="10m"))
     app = await cluster.until(Kustomization, "app", reason="HealthCheckFailed", ready=False)
-    assert f"Job/{cluster.namespace}/migrate" in app.ready.message
+    headline, line = app.ready.message.splitlines()
+    migrate = f"Job/{cluster.namespace}/migrate"
+    assert headline.endswith(f"failed early due to stalled resources: [{migrate} status: 'Failed']")
+    assert line.startswith(f"{migrate}: Job Failed")
+    assert "(pod migrate-" in line
+    assert line.endswith("(in a.yaml:1)")
     assert app.condition("Healthy").status == "False"
     assert await cluster.names(ConfigMap) == {"settings"}
+
+
+async def test_a_deployment_that_finds_no_node_says_so(cluster: Cluster, repo: Repo) -> None:
+    lost = deployment("web")
+    lost["spec"] |= {"progressDeadlineSeconds": 1}
+    lost["spec"]["template"]["spec"]["nodeSelector"] = {"nowhere": "none"}
+    repo.commit({"apps/web.yaml": files(config_map(), lost)})
+    await cluster.have(source("app"), kustomization("app", wait=True, timeout="10m"))
+    app = await cluster.until(Kustomization, "app", reason="HealthCheckFailed", ready=False)
+    line = app.ready.message.splitlines()[1]
+    assert line.startswith(f"Deployment/{cluster.namespace}/web: Progress deadline exceeded")
+    assert ": Unschedulable: 0/" in line
+    assert line.endswith("(in apps/web.yaml:8)")
 
 
 async def test_a_new_commit_ends_the_wait_for_health(cluster: Cluster, repo: Repo) -> None:
