@@ -15,7 +15,6 @@ import random
 import shutil
 import tempfile
 import time
-import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -28,6 +27,7 @@ from shared.api.meta import Artifact
 from shared.artifact import digest
 from shared.artifact.tar import ArchiveError
 from shared.artifact.unpack import MEBIBYTE, Limits, unpack
+from shared.http.proxy import of_environment
 
 _BLOCK = 1 << 17
 _GRACE = 300.0
@@ -200,7 +200,7 @@ class Fetcher:
         address = overridden(artifact.url)
         size = 0
         try:
-            async with self._http().get(address, proxy=_proxy(address)) as response:
+            async with self._http().get(address, proxy=of_environment(str(address))) as response:
                 if response.status == 404:
                     raise ArtifactNotFound(f"artifact {artifact.path} is not found at {address}")
                 if response.status != 200:
@@ -244,14 +244,6 @@ def overridden(address: str) -> URL:
         host, colon, port = other.rpartition(":")
         url = url.with_host(host if colon else other).with_port(int(port) if colon else None)
     return url
-
-
-def _proxy(url: URL) -> str | None:
-    """The proxy that the environment sets for an address; never one for this machine, as Go has it."""
-    host = url.host or ""
-    if host == "localhost" or host.startswith("127.") or host == "::1" or urllib.request.proxy_bypass(host):
-        return None
-    return urllib.request.getproxies().get(url.scheme)
 
 
 def _parsed(artifact: Artifact) -> tuple[str, str]:

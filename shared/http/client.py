@@ -9,9 +9,10 @@ http; an HttpError's message names the host and carries no secret.
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -22,6 +23,7 @@ from aiohttp_socks import ProxyConnectionError, ProxyConnector, ProxyError, Prox
 from yarl import URL
 
 from shared.http.errors import HttpError
+from shared.http.proxy import of_environment
 
 _BLOCK = 1 << 18
 _REDIRECTS = 5
@@ -67,8 +69,8 @@ class Answer:
 class Http:
     """Connections with the same TLS settings and proxy; made by `open_`."""
 
-    def __init__(self, session: aiohttp.ClientSession, proxy: str) -> None:
-        self._session, self._proxy = session, proxy or None
+    def __init__(self, session: aiohttp.ClientSession, way: Callable[[str], str | None]) -> None:
+        self._session, self._way = session, way
 
     async def get(self, url: str, *, headers: Mapping[str, str] | None = None, limit: int = 1 << 26) -> Answer:
         """The answer, whatever its status. HttpError when its body is larger than `limit` bytes."""
@@ -105,7 +107,7 @@ class Http:
                 data=body or None,
                 headers=dict(headers or {}),
                 allow_redirects=False,
-                proxy=self._proxy,
+                proxy=self._way(url),
             )
         except _PROBLEMS as error:
             raise _failed(error, url) from error
@@ -144,7 +146,7 @@ class Http:
                     data=body or None,
                     headers=sent,
                     allow_redirects=False,
-                    proxy=self._proxy,
+                    proxy=self._way(url),
                 )
             except _PROBLEMS as error:
                 raise _failed(error, url) from error
@@ -160,15 +162,23 @@ class Http:
 
 @asynccontextmanager
 async def open_(*, tls: ssl.SSLContext | None = None, proxy: str = "", seconds: float = 60.0) -> AsyncIterator[Http]:
-    """Connections for the time of the block; `proxy` is a URL of http, https or socks5. A silence of `seconds` ends a
-    request; bound the whole by a timeout."""
+    """Connections for the time of the block; `proxy` is a URL of http, https or socks5, without which the environment's
+    counts. A silence of `seconds` ends a request; bound the whole by a timeout."""
     timeout = aiohttp.ClientTimeout(total=None, connect=seconds, sock_read=seconds)
     socks = proxy.startswith(_SOCKS)
     made: dict[str, Any] = {"ssl": tls or True, "limit": 16}
     # The proxy looks names up, for it may be the only one that knows them.
     connector = ProxyConnector.from_url(proxy, rdns=True, **made) if socks else aiohttp.TCPConnector(**made)
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=not proxy) as session:
-        yield Http(session, "" if socks else proxy)
+    # Not trust_env, which looks for a .netrc at each request, too: nobody's login goes where a Secret doesn't send it.
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+        yield Http(session, _way(proxy))
+
+
+def _way(proxy: str) -> Callable[[str], str | None]:
+    """The proxy that a request is sent to; SOCKS is the connector's."""
+    if proxy:
+        return lambda url: None if proxy.startswith(_SOCKS) else proxy
+    return functools.lru_cache(64)(of_environment)
 
 
 def redirected(url: str, location: str, headers: dict[str, str]) -> str:

@@ -1,7 +1,8 @@
-"""Proxy: through whom to connect, from a Secret's `address`, `username` and `password`."""
+"""Proxy: through whom to connect, from a Secret's `address`, `username` and `password`, or from the environment."""
 
 from __future__ import annotations
 
+import urllib.request
 from collections.abc import Mapping
 from urllib.parse import quote, urlsplit
 
@@ -21,6 +22,16 @@ def url(data: Mapping[str, bytes]) -> str:
         return text
     host = text.partition("://")[2].rpartition("@")[2]
     return f"{parts.scheme}://{quote(username, safe='')}:{quote(password, safe='')}@{host}"
+
+
+def of_environment(address: str) -> str | None:
+    """The proxy that the environment's variables (HTTPS_PROXY, NO_PROXY, …) set for a URL; never one for this machine,
+    as Go has it."""
+    parts = urlsplit(address)
+    host = parts.hostname or ""
+    if host in ("localhost", "::1") or host.startswith("127.") or urllib.request.proxy_bypass(host):
+        return None
+    return urllib.request.getproxies().get(parts.scheme)
 
 
 def _text(data: Mapping[str, bytes], key: str) -> str:

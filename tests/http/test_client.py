@@ -79,6 +79,27 @@ async def test_what_is_no_address_never_will_be(url):
     assert failed.value.is_final
 
 
+async def test_the_environments_proxy_leads_to_others_and_not_to_this_machine(server, other, monkeypatch):
+    monkeypatch.setenv("http_proxy", f"http://ada:s3cret@{server.host}")
+    monkeypatch.setenv("no_proxy", "inside.example.com")
+    await sent("http://hooks.example.com/x")
+    await sent(other.url)
+    assert [it.target for it in server.requests] == ["http://hooks.example.com/x"]
+    assert server.requests[0].headers["proxy-authorization"] == "Basic YWRhOnMzY3JldA=="
+    assert [it.target for it in other.requests] == ["/"]
+    with pytest.raises(HttpError, match="no such host"):
+        await sent("http://inside.example.com/x")
+
+
+async def test_no_login_of_this_machine_is_sent_to_a_server(server, tmp_path, monkeypatch):
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login ada password s3cret\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    async with open_(seconds=5) as http:
+        await http.get(server.url)
+    assert "authorization" not in server.requests[0].headers
+
+
 async def test_a_socks_proxy_leads_to_names_that_only_it_knows(server):
     seen = []
 
