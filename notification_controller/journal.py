@@ -28,6 +28,8 @@ from notification_controller.noise import Held, Told
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
+SOON = 0.05
+"""Seconds for which a change that nobody waits for may wait for others."""
 FILE = "notifications.sqlite"
 _VERSION = 1
 _SCHEMA = """
@@ -121,8 +123,9 @@ class Journal:
         self._database: sqlite3.Connection
         self._lock = -1
         self._next_id = 1
-        self._asked: list[tuple[list[Change], asyncio.Future[None]]] = []
+        self._asked: list[tuple[list[Change], asyncio.Future[None] | None]] = []
         self._writer: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     async def open(self) -> Contents:
         """What is there. JournalError when the directory can't be used, or another process uses it."""
@@ -130,6 +133,7 @@ class Journal:
 
     async def close(self) -> None:
         """Write what waits, and give the directory to others."""
+        self._begin()
         if self._writer is not None:
             await asyncio.gather(self._writer, return_exceptions=True)
         await self._do(self._close)
@@ -147,9 +151,24 @@ class Journal:
         """Make changes, all or none of them, together with what else waits. JournalError when that can't be done."""
         future = asyncio.get_running_loop().create_future()
         self._asked.append((list(changes), future))
-        if self._writer is None or self._writer.done():
-            self._writer = asyncio.create_task(self._write())
+        self._begin()
         await future
+
+    def write_soon(self, changes: Sequence[Change]) -> None:
+        """Make changes within `SOON` seconds, together with what others write until then. Nobody learns if that fails."""
+        self._asked.append((list(changes), None))
+        if self._timer is None and not self._is_writing():
+            self._timer = asyncio.get_running_loop().call_later(SOON, self._begin)
+
+    def _is_writing(self) -> bool:
+        return self._writer is not None and not self._writer.done()
+
+    def _begin(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if not self._is_writing():
+            self._writer = asyncio.create_task(self._write())
 
     async def first(self, line: Line, count: int) -> list[Delivery]:
         """The deliveries that have stood in a line the longest."""
@@ -169,8 +188,8 @@ class Journal:
             except JournalError as error:
                 problem = error
             for _, future in asked:
-                if future.done():
-                    continue  # nobody waits any more
+                if future is None or future.done():
+                    continue  # nobody waits, or no more
                 if problem is None:
                     future.set_result(None)
                 else:

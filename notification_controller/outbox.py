@@ -6,7 +6,8 @@ A delivery is over when it was delivered, when the service refuses it, when it i
 when its Provider is suspended or gone. While a service can't be reached its line waits, and begins again as soon as the
 Provider is edited. One delivery that a service never takes doesn't keep the others: after a few tries those behind it
 are tried, and when they get through it is given up. What always holds: a delivery leaves the journal only when it is
-over; one that was under way when the process ended is posted again.
+over; one that was under way when the process ended, or over for so short a time that the disk didn't know, is posted
+again.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from notification_controller import journal, provider, providers
+from notification_controller import journal
 from notification_controller.journal import Delivery, Journal, JournalError, Line
 from notification_controller.provider import Secrets
-from notification_controller.providers import Connection, DeliveryFailed, InvalidProvider, Notification
+from notification_controller.providers import DeliveryFailed, InvalidProvider, Notification
+from notification_controller.session import Session
 from shared.api.meta import format_duration
 from shared.api.notification import Provider
 from shared.kube.errors import ApiError
@@ -38,8 +40,6 @@ FIRST_WAIT, LONGEST_WAIT = 2.0, 30.0
 """Seconds between tries: doubled each time."""
 TRIES_ALONE = 5
 """Tries of a delivery after which those behind it have a turn."""
-SECRETS_FRESH = 1.0
-"""Seconds for which Secrets that were read are used: a changed one is used after that time at the latest."""
 LINGER = 30.0
 """Seconds for which the connections of an empty line are kept."""
 
@@ -118,13 +118,10 @@ class Outbox:
         if (worker := self._lines.get(line)) is not None:
             worker.crowded.set()
 
-    async def over(self, delivery: Delivery, result: str) -> None:
-        """A delivery is over. What isn't written because the disk fails is posted again after a restart."""
+    def over(self, delivery: Delivery, result: str) -> None:
+        """A delivery is over: it leaves the journal in a moment."""
         metrics.notifications.labels(result).inc()
-        try:
-            await self.journal.write(journal.drop([delivery.id]))
-        except JournalError as error:
-            log.error("%s", error)
+        self.journal.write_soon(journal.drop([delivery.id]))
         self._waiting[delivery.line] -= 1
         self._count()
 
@@ -157,7 +154,9 @@ class _Worker:
     def __init__(self, outbox: Outbox, line: Line) -> None:
         self._outbox, self._line = outbox, line
         self.more, self.news, self.crowded = asyncio.Event(), asyncio.Event(), asyncio.Event()
-        self._session = _Session()
+        self._session = Session()
+        self._over: list[int] = []
+        """Ids of what is over and may still be in the journal: the disk is slower than many a service."""
         self.task = asyncio.create_task(self._run(), name=f"deliver {line}")
 
     async def _run(self) -> None:
@@ -166,6 +165,7 @@ class _Worker:
                 self.more.clear()
                 self.crowded.clear()
                 try:
+                    await self._leave()
                     first = await self._outbox.journal.first(self._line, BATCH)
                 except JournalError as error:
                     log.error("%s", error)
@@ -182,6 +182,16 @@ class _Worker:
         finally:
             await self._session.close()
 
+    async def _leave(self) -> None:
+        """Make sure that what is over has left the journal. JournalError when it can't: nothing of it is posted."""
+        if self._over:
+            await self._outbox.journal.write(journal.drop(self._over))
+            self._over = []
+
+    def _end(self, delivery: Delivery, result: str) -> None:
+        self._over.append(delivery.id)
+        self._outbox.over(delivery, result)
+
     async def _work(self, first: list[Delivery]) -> None:
         """Deliver these, in order, unless they are crowded out meanwhile."""
         trouble = _Trouble()
@@ -189,12 +199,12 @@ class _Worker:
             head = first[0]
             self.news.clear()
             try:
-                await self._outbox.over(head, await self._end(head))
+                self._end(head, await self._try(head))
             except _Again as problem:
                 trouble.tries += 1
                 if trouble.tries > TRIES_ALONE and await self._gets_through(first[1:2]):
                     self._outbox.world.failed(head, f"{problem}, given up because others get through")
-                    await self._outbox.over(head, "given_up")
+                    self._end(head, "given_up")
                     first, trouble = first[2:], _Trouble()
                 else:
                     await self._rest(head, problem, trouble)
@@ -205,7 +215,7 @@ class _Worker:
         """Whether the service takes the delivery behind, which is over then."""
         for delivery in following:
             try:
-                await self._outbox.over(delivery, result := await self._end(delivery))
+                self._end(delivery, result := await self._try(delivery))
             except _Again:
                 return False
             return result == "delivered"
@@ -225,7 +235,7 @@ class _Worker:
             async with asyncio.timeout(wait):
                 await self.news.wait()
 
-    async def _end(self, delivery: Delivery) -> str:
+    async def _try(self, delivery: Delivery) -> str:
         """Try a delivery once: how it ended. _Again when it didn't."""
         target = self._outbox.world.provider(self._line)
         if target is None or target.spec.suspend:
@@ -237,7 +247,7 @@ class _Worker:
             self._outbox.world.failed(delivery, message)
             return "given_up"
         try:
-            poster = await self._session.poster(self._outbox.world, target)
+            poster = await self._session.poster(self._outbox.world.secrets, target)
             await poster.post(self._outbox.world.notification(target, delivery))
         except (InvalidProvider, ApiError) as error:
             message = f"failed to dispatch notification for {about}: {error}"
@@ -263,46 +273,3 @@ class _Trouble:
     tries: int = 0
     began: float = field(default_factory=time.monotonic)
     told: bool = False
-
-
-class _Session:
-    """Open connections to a Provider's service; made anew when the Provider or what its Secrets hold changed."""
-
-    def __init__(self) -> None:
-        self._stack = contextlib.AsyncExitStack()
-        self._poster: providers.Provider | None = None
-        self._made_of: tuple[object, ...] = ()
-        self._read = -SECRETS_FRESH
-        self.timeout = 0.0
-        """Seconds that one post may take, once that is known."""
-
-    async def poster(self, world: World, target: Provider) -> providers.Provider:
-        """What posts. InvalidProvider says what is wrong, an ApiError that Secrets can't be read at the moment."""
-        version, now = (target.metadata.uid, target.metadata.generation), time.monotonic()
-        if self._poster is not None and self._made_of[0] == version and now - self._read < SECRETS_FRESH:
-            return self._poster
-        self.timeout = provider.timeout(target)
-        try:
-            made_of = (version, await world.secrets(target))
-            if self._poster is None or self._made_of != made_of:
-                await self.close()
-                connection = provider.connected(target, made_of[1])
-                self._poster = await self._connect(connection)
-                self._made_of = made_of
-        except InvalidProvider as error:
-            await self.close()
-            name = target.metadata.name
-            raise InvalidProvider(f"failed to initialize notifier for provider '{name}': {error}") from error
-        self._read = now
-        return self._poster
-
-    async def _connect(self, connection: Connection) -> providers.Provider:
-        try:
-            return await self._stack.enter_async_context(providers.connect(connection))
-        except InvalidProvider as error:
-            raise InvalidProvider(f"failed to initialize notifier: {error}") from error
-
-    async def close(self) -> None:
-        """Close the connections."""
-        stack, self._stack, self._poster = self._stack, contextlib.AsyncExitStack(), None
-        await stack.aclose()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from notification_controller import event as events
 from notification_controller import outbox as outbox_
 from notification_controller.event import Event, InvolvedObject
-from notification_controller.journal import Delivery, Journal, Line
+from notification_controller.journal import Change, Delivery, Journal, Line
 from notification_controller.outbox import Outbox
 from notification_controller.provider import Secrets
 from notification_controller.providers import AlertName, InvalidProvider, Notification
@@ -121,6 +122,31 @@ async def test_what_was_delivered_leaves_the_journal(
     around.have(CHAT, hooks.url)
     await outbox.add([delivery("one"), delivery("two")])
     await until(lambda: len(hooks.requests) == 2)
+    async with asyncio.timeout(10):
+        while await journal.first(CHAT, 1):
+            await asyncio.sleep(0.01)
+
+
+async def test_what_cannot_leave_the_journal_is_not_posted_again(
+    outbox: Outbox, journal: Journal, around: Around, hooks: Hooks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit, refused = journal._commit, []
+
+    def full(changes: list[Change]) -> None:
+        if any(statement.startswith("DELETE") for statement, _ in changes):
+            refused.append(changes)
+            raise sqlite3.OperationalError("database or disk is full")
+        commit(changes)
+
+    around.have(CHAT, hooks.url)
+    monkeypatch.setattr(journal, "_commit", full)
+    await outbox.add([delivery("one"), delivery("two")])
+    await until(lambda: len(refused) > 5)
+    assert messages(hooks) == ["one", "two"]
+    monkeypatch.setattr(journal, "_commit", commit)
+    await outbox.add([delivery("three")])
+    await until(lambda: len(hooks.requests) == 3)
+    assert messages(hooks) == ["one", "two", "three"]
     async with asyncio.timeout(10):
         while await journal.first(CHAT, 1):
             await asyncio.sleep(0.01)
