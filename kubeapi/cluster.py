@@ -10,25 +10,38 @@ from kubeapi.clock import Clock
 from kubeapi.errors import StatusError
 from kubeapi.resources import Registry, Resource, built_in
 from kubeapi.store import Entry, Journal, Store
-from kubeapi.writes import Options
+from kubeapi.writes import DeleteOptions, Options
 
 Manifest = dict[str, Any]
 Before = Callable[[Resource, Manifest, Manifest | None, Options], None]
 Created = Callable[[Resource, str, Manifest, Options], None]
 Updated = Callable[[Resource, Manifest, Manifest, Options], None]
-Deleting = Callable[[Resource, Manifest], None]
+Deleting = Callable[[Resource, Manifest, DeleteOptions], None]
 
 
 class Admission:
     """Functions that see each write before it is stored and may refuse it (StatusError) or change the new object."""
 
     def __init__(self) -> None:
+        self.on_admitting: list[Before] = []
+        """First, as the client sent it: (resource, new, old or None, options); may change the new object in place. Its
+        name may not be generated yet."""
         self.on_before: list[Before] = []
-        """Before defaulting and validation: (resource, new, old or None, options); may change the new object."""
+        """Before defaulting and validation, as it is to be stored; may change the new object."""
+        self.on_judging: list[Before] = []
+        """After validation: may refuse, and change nothing."""
         self.on_created: list[Created] = []
         self.on_updated: list[Updated] = []
         self.on_deleting: list[Deleting] = []
-        """Before a deletion: (resource, the live object)."""
+        """Before a deletion: (resource, the live object, options)."""
+
+    def admitting(self, resource: Resource, manifest: Manifest, old: Manifest | None, options: Options) -> None:
+        for function in self.on_admitting:
+            function(resource, manifest, old, options)
+
+    def judging(self, resource: Resource, manifest: Manifest, old: Manifest | None, options: Options) -> None:
+        for function in self.on_judging:
+            function(resource, manifest, old, options)
 
     def before(self, resource: Resource, manifest: Manifest, old: Manifest | None, options: Options) -> None:
         for function in self.on_before:
@@ -42,9 +55,9 @@ class Admission:
         for function in self.on_updated:
             function(resource, manifest, old, options)
 
-    def deleting(self, resource: Resource, live: Manifest) -> None:
+    def deleting(self, resource: Resource, live: Manifest, options: DeleteOptions) -> None:
         for function in self.on_deleting:
-            function(resource, live)
+            function(resource, live, options)
 
 
 class Cluster:

@@ -6,7 +6,7 @@ fields. Messages and reasons are those of a real API server, because clients mat
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,6 +96,11 @@ class StatusError(Exception):
 def group_resource(group: str, plural: str) -> str:
     """`deployments.apps`; `pods` in the core group: how messages name a resource."""
     return f"{plural}.{group}" if group else plural
+
+
+def shown_name(metadata: Mapping[str, Any]) -> str:
+    """How a refusal names an object, whose name may not be generated yet."""
+    return str(metadata.get("name") or metadata.get("generateName") or "Unknown")
 
 
 def not_found(group: str, plural: str, name: str) -> StatusError:

@@ -258,8 +258,11 @@ class Handlers:
         form = present.negotiate(call.accept)
         options = delete_options(call)
         namespace = call.info.namespace if resource.namespaced else ""
-        manifest, gone = writes.delete(self.cluster, resource, namespace, call.info.name, options)
-        warnings = [_JOB_WARNING] if resource.storage == ("batch", "jobs") and not options.propagation else []
+        with _telling(options):
+            manifest, gone = writes.delete(self.cluster, resource, namespace, call.info.name, options)
+        warnings = options.warnings
+        if resource.storage == ("batch", "jobs") and not options.propagation:
+            warnings = [*warnings, _JOB_WARNING]
         if not gone or resource.storage in RETURNS_DELETED:
             return self._object(resource, manifest, form, 200, warnings)
         return Answer(body=orjson.dumps(_deleted(resource, manifest)), warnings=warnings)
@@ -271,12 +274,13 @@ class Handlers:
         page = reads.list_page(self.cluster, resource, namespace, call.query)
         for entry in page.entries:
             try:
-                writes.delete(self.cluster, resource, entry.namespace, entry.name, options)
+                with _telling(options):
+                    writes.delete(self.cluster, resource, entry.namespace, entry.name, options)
             except StatusError as error:
                 if error.code != 404:
                     raise
         body = present.list_bytes(self.cluster, resource, page.entries, form, page.metadata)
-        return Answer(body=body)
+        return Answer(body=body, warnings=options.warnings)
 
     # -- subresources
 
@@ -350,7 +354,7 @@ class Handlers:
 
 
 @contextmanager
-def _telling(options: writes.Options) -> Iterator[None]:
+def _telling(options: writes.Options | writes.DeleteOptions) -> Iterator[None]:
     """A write that is refused warns as one that isn't."""
     try:
         yield
@@ -417,6 +421,8 @@ def delete_options(call: Call) -> writes.DeleteOptions:
         grace_period=grace,
         propagation=propagation,
         dry_run=_dry_run(dry_run, call),
+        user=call.user,
+        collection=call.info.verb == "deletecollection",
     )
 
 

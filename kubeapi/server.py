@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from aiohttp import web
 
 from kubeapi import authentication, certificates, identity, request
+from kubeapi.admission import memory
 from kubeapi.authentication import Authenticator, TokenIssuer
 from kubeapi.authorization import Attributes, Authorizer
 from kubeapi.cluster import Cluster
@@ -307,7 +308,7 @@ class Server:
             ",".join(headers.getall("Accept", ())),
             headers.get("User-Agent", ""),
         )
-        answer = self._handlers.answer(call)
+        answer = await memory.answered(lambda: self._handlers.answer(call))
         if answer is None:
             return missing()
         if answer.watch is not None:

@@ -206,6 +206,7 @@ class Subresources:
             uid=(asked.get("preconditions") or {}).get("uid") or "",
             grace_period=asked.get("gracePeriodSeconds"),
             dry_run=bool(asked.get("dryRun") or call.query.get("dryRun")),
+            user=call.user,
         )
         writes.delete(self.cluster, resource, call.info.namespace, call.info.name, options)
         status = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}

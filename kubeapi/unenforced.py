@@ -18,7 +18,6 @@ _WITHOUT_EFFECT = {
     ("admissionregistration.k8s.io", "mutatingwebhookconfigurations"): _WEBHOOKS,
     ("admissionregistration.k8s.io", "validatingwebhookconfigurations"): _WEBHOOKS,
     ("admissionregistration.k8s.io", "mutatingadmissionpolicybindings"): _POLICIES,
-    ("admissionregistration.k8s.io", "validatingadmissionpolicybindings"): _POLICIES,
     ("", "resourcequotas"): "the embedded Kubernetes API enforces no quotas",
     ("", "limitranges"): "the embedded Kubernetes API applies no limit ranges",
 }

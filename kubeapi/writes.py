@@ -1,13 +1,13 @@
 """What a write does to the stored objects, whoever asks and however: HTTP handlers and the built-in controllers both
 come through here. Nothing in this module waits, so each write sees and leaves one consistent state.
 
-    decoded body → names agree → field owners → defaults and validation → admission → stored
+    decoded body → names agree → field owners → admission changes → prepared, validated → admission judges → stored
+
+A write that must ask a webhook first ends with a question and runs again: see kubeapi.admission.memory.
 """
 
 from __future__ import annotations
 
-import secrets
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from kubeapi import strategies
+from kubeapi.admission import memory
 from kubeapi.clock import stamp
 from kubeapi.errors import (
     Cause,
@@ -39,7 +40,6 @@ FOREGROUND = "foregroundDeletion"
 ORPHAN = "orphan"
 _DEFINITIONS = ("apiextensions.k8s.io", "customresourcedefinitions")
 _CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
-_SUFFIX = "bcdfghjklmnpqrstvwxz2456789"
 _CONTENT_TYPES = {
     "json": "application/json-patch+json",
     "merge": "application/merge-patch+json",
@@ -72,6 +72,11 @@ class DeleteOptions:
     propagation: str = ""
     """Foreground, Background, Orphan, or "" for the kind's default."""
     dry_run: bool = False
+    user: User = CONTROLLER
+    collection: bool = False
+    """Whether the client named no object: it deletes all that it selects."""
+    warnings: list[str] = field(default_factory=list)
+    """What the client is told."""
 
 
 def create(
@@ -83,7 +88,6 @@ def create(
     _require_namespace(resource, metadata, namespace)
     if metadata.get("resourceVersion"):
         raise StatusError(500, "", "resourceVersion should not be set on objects to be created")
-    _name(metadata)
     if not applied:
         metadata.pop("managedFields", None)
     for key in (
@@ -95,15 +99,17 @@ def create(
         "uid",
     ):
         metadata.pop(key, None)
-    now = cluster.clock.now()
+    now = memory.moment(cluster.clock.now())
     if not applied:
         manifest = fields.updated(
             None, manifest, options.field_manager, schema=resource.schema, now=now, subresource=options.subresource
         )
-        metadata = manifest["metadata"]
     # Nobody owns what the server itself sets from here on.
+    cluster.admission.admitting(resource, manifest, None, options)
+    metadata = manifest["metadata"]
+    _name(metadata)
     strategies.prepare_create(resource, manifest)
-    metadata["uid"] = str(uuid.uuid4())
+    metadata["uid"] = memory.new_uid()
     metadata["creationTimestamp"] = stamp(now)
     if strategies.has_generation(resource):
         metadata["generation"] = 1
@@ -115,6 +121,7 @@ def create(
     if existing is not None:
         raise already_exists(resource.group, resource.plural, name)
     cluster.admission.created(resource, namespace, manifest, options)
+    memory.done()
     if options.dry_run:
         return manifest
     return cluster.put(resource, manifest)
@@ -123,8 +130,7 @@ def create(
 def _name(metadata: Manifest) -> None:
     """Make a name from generateName when there is none."""
     if not metadata.get("name") and metadata.get("generateName"):
-        suffix = "".join(secrets.choice(_SUFFIX) for _ in range(5))
-        metadata["name"] = str(metadata["generateName"])[:58] + suffix
+        metadata["name"] = str(metadata["generateName"])[:58] + memory.new_suffix()
 
 
 def update(
@@ -273,11 +279,12 @@ def replace_live(
     if uid and uid != old.get("uid"):
         problem = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {old.get('uid')}"
         raise conflict(resource.group, resource.plural, name, problem)
-    now = cluster.clock.now()
+    now = memory.moment(cluster.clock.now())
     if not applied:
         manifest = fields.updated(
             live, manifest, options.field_manager, schema=resource.schema, now=now, subresource=options.subresource
         )
+    cluster.admission.admitting(resource, manifest, live, options)
     manifest = strategies.prepare_update(resource, manifest, live, options.subresource)
     metadata = manifest["metadata"] = dict(manifest["metadata"])
     for key in ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"):
@@ -298,6 +305,7 @@ def replace_live(
     metadata = manifest["metadata"]
     if options.subresource != "status" and strategies.changes_generation(resource, manifest, live):
         metadata["generation"] = old.get("generation", 0) + 1
+    memory.done()
     if same(manifest, live):
         return live
     cluster.admission.updated(resource, manifest, live, options)
@@ -374,6 +382,7 @@ def _read(resource: Resource, manifest: Manifest, options: Options, patch: Any) 
 def _admit(cluster: Cluster, resource: Resource, manifest: Manifest, old: Manifest | None, options: Options) -> None:
     cluster.admission.before(resource, manifest, old, options)
     options.warnings.extend(validation.check(resource, manifest, old, subresource=options.subresource))
+    cluster.admission.judging(resource, manifest, old, options)
 
 
 def _require_metadata(manifest: Manifest) -> Manifest:
@@ -408,7 +417,8 @@ def delete(
     live = cluster.manifest(resource, entry)
     metadata = live["metadata"]
     _require_preconditions(resource, metadata, options)
-    cluster.admission.deleting(resource, live)
+    cluster.admission.deleting(resource, live, options)
+    memory.done()
     grace = _grace(resource, live, options)
     finalizers = _finalizers_of_deletion(resource, metadata, options)
     namespace_held = resource.storage == ("", "namespaces") and bool((live.get("spec") or {}).get("finalizers"))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from kubeapi import bootstrap, unenforced
 from kubeapi import workloads as standins
+from kubeapi.admission.chain import Chain
 from kubeapi.controllers.accounts import Accounts
 from kubeapi.controllers.aggregation import Aggregation
 from kubeapi.controllers.definitions import Definitions
@@ -46,6 +47,7 @@ class Controllers:
         self.namespaces = Namespaces(cluster)
         self.garbage = GarbageCollector(cluster)
         Escalation(cluster, authorizer)
+        Chain(cluster, authorizer)
         unenforced.warn(cluster)
         self._running: list[Controller[Any]] = [
             self.definitions,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from kubeapi import writes
 from kubeapi.controllers.queue import Controller
-from kubeapi.errors import Cause, forbidden, not_found
+from kubeapi.errors import Cause, forbidden, not_found, shown_name
 from kubeapi.resources import Resource
 from kubeapi.store import Change
 from kubeapi.writes import DeleteOptions, Options
@@ -29,15 +29,13 @@ class Namespaces(Controller[str]):
     def __init__(self, cluster: Cluster):
         super().__init__(cluster)
         self._waits: dict[str, None] = {}
-        cluster.admission.on_before.append(self._before)
+        cluster.admission.on_admitting.append(self._require_living)
+        cluster.admission.on_before.append(_label)
         cluster.admission.on_deleting.append(_require_mortal)
 
-    def _before(self, resource: Resource, manifest: Manifest, old: Manifest | None, options: Options) -> None:
+    def _require_living(self, resource: Resource, manifest: Manifest, old: Manifest | None, options: Options) -> None:
+        """Nothing is made in a namespace that isn't there or that is going."""
         metadata = manifest["metadata"]
-        if resource.storage == STORAGE:
-            if metadata.get("name"):
-                metadata["labels"] = {**(metadata.get("labels") or {}), LABEL: metadata["name"]}
-            return
         if old is not None or not resource.namespaced or "create" not in resource.verbs:
             return
         name = metadata.get("namespace", "")
@@ -47,7 +45,7 @@ class Namespaces(Controller[str]):
         if entry.deleting:
             problem = f"unable to create new content in namespace {name} because it is being terminated"
             cause = Cause("NamespaceTerminating", f"namespace {name} is being terminated", "metadata.namespace")
-            raise forbidden(resource.group, resource.plural, metadata.get("name", ""), problem, [cause])
+            raise forbidden(resource.group, resource.plural, shown_name(metadata), problem, [cause])
 
     def keys(self, change: Change) -> list[str]:
         if change.storage == STORAGE:
@@ -151,7 +149,14 @@ class Namespaces(Controller[str]):
         return live
 
 
-def _require_mortal(resource: Resource, live: Manifest) -> None:
+def _label(resource: Resource, manifest: Manifest, old: Manifest | None, options: Options) -> None:
+    """A namespace has its name as a label."""
+    metadata = manifest["metadata"]
+    if resource.storage == STORAGE and metadata.get("name"):
+        metadata["labels"] = {**(metadata.get("labels") or {}), LABEL: metadata["name"]}
+
+
+def _require_mortal(resource: Resource, live: Manifest, options: DeleteOptions) -> None:
     name = live["metadata"]["name"]
     if resource.storage == STORAGE and name in IMMORTAL:
         raise forbidden(resource.group, resource.plural, name, "this namespace may not be deleted")

@@ -15,6 +15,7 @@ from kubeapi.crd import correlate
 from kubeapi.crd.correlate import Correlation
 from kubeapi.crd.structural import Node
 from kubeapi.errors import Cause
+from kubeapi.expressions import LIBRARY
 from kubeapi.validation import causes
 from shared.text import cel
 
@@ -57,7 +58,7 @@ class Rule:
     def compile(self, expression: str) -> cel.Program:
         """The program of one of the rule's expressions. CELError when it can't be read."""
         typed = with_types(expression, self._node)
-        return cel.compile(_with_optional(typed) if self.optional else typed)
+        return cel.compile(_with_optional(typed) if self.optional else typed, functions=LIBRARY)
 
     def holds(self, bindings: Mapping[str, Any]) -> bool:
         """Whether the rule holds. CELError when it can't be said."""

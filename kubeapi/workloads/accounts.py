@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any
 
-from kubeapi.errors import forbidden
+from kubeapi.errors import forbidden, shown_name
 from kubeapi.resources import Resource
 from kubeapi.workloads.base import PODS
 from kubeapi.writes import Options
@@ -27,9 +27,9 @@ class PodAdmission:
 
     def __init__(self, cluster: Cluster):
         self.cluster = cluster
-        cluster.admission.on_before.append(self._before)
+        cluster.admission.on_admitting.append(self._admit)
 
-    def _before(self, resource: Resource, pod: Manifest, old: Manifest | None, options: Options) -> None:
+    def _admit(self, resource: Resource, pod: Manifest, old: Manifest | None, options: Options) -> None:
         if resource.storage != PODS or old is not None or options.subresource:
             return
         spec = pod.get("spec")
@@ -47,7 +47,7 @@ class PodAdmission:
             # The one of a new namespace comes in a moment; real clients of this server needn't wait for it.
             if name != "default":
                 problem = f'error looking up service account {namespace}/{name}: serviceaccount "{name}" not found'
-                raise forbidden("", "pods", str(pod["metadata"].get("name") or ""), problem)
+                raise forbidden("", "pods", shown_name(pod["metadata"]), problem)
             account: Manifest = {}
         else:
             account = entry.manifest()
@@ -69,7 +69,7 @@ class PodAdmission:
                 found = manifest
         if name and not found and not str(name).startswith("system-"):
             problem = f"no PriorityClass with name {name} was found"
-            raise forbidden("", "pods", str(pod["metadata"].get("name") or ""), problem)
+            raise forbidden("", "pods", shown_name(pod["metadata"]), problem)
         if found and not name:
             spec["priorityClassName"] = found["metadata"]["name"]
         spec["priority"] = found.get("value", 0)

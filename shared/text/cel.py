@@ -16,7 +16,8 @@ compile() either checks types, when variables are declared, or only the syntax; 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -38,6 +39,47 @@ _SMALL = 4 * 1024 * 1024
 
 class CELError(ValueError):
     """An expression that can't be read, has the wrong type, fails on its bindings or asks for too much."""
+
+    report = ""
+    """What can't be read with its line and a mark under the place, as a compiler prints it; "" for other problems."""
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function that an application adds to the language."""
+
+    name: str
+    takes: tuple[str, ...]
+    """The types of its arguments: dyn, string, bool, int, double, list."""
+    result: str
+    call: Callable[..., Any]
+    """Gets and gives JSON values; a ValueError is the expression's error."""
+    member: bool = True
+    """Whether the first argument stands before the name: `a.f(b)`; else `f(a, b)`."""
+
+
+class Library:
+    """Functions that an application adds. Made once: programs are kept by the library that they were compiled with."""
+
+    def __init__(self, functions: Iterable[Function]) -> None:
+        overloads: dict[str, list[library.Overload]] = {}
+        for index, one in enumerate(functions):
+            takes = [_TYPES[name] for name in one.takes]
+            made = library.Overload(f"{one.name}_{index}", _TYPES[one.result], takes, one.member, one.call)
+            overloads.setdefault(one.name, []).append(made)
+        self.extension = library.CelExtension(
+            "application", [library.FunctionDecl(name, made) for name, made in overloads.items()]
+        )
+
+
+_TYPES = {
+    "dyn": library.Type.DYN,
+    "string": library.Type.STRING,
+    "bool": library.Type.BOOL,
+    "int": library.Type.INT,
+    "double": library.Type.DOUBLE,
+    "list": library.Type.List(library.Type.DYN),
+}
 
 
 class Program:
@@ -83,12 +125,19 @@ class Program:
         return ""
 
 
-def compile(expression: str, *, variables: Iterable[str] | None = None, result: str | None = None) -> Program:
+def compile(
+    expression: str,
+    *,
+    variables: Iterable[str] | None = None,
+    result: str | None = None,
+    functions: Library | None = None,
+) -> Program:
     """The program of an expression. CELError when it can't be read.
 
     variables: the names that are bound at evaluation; types are checked then, with these as objects of any fields.
     None: any name may be bound, and only the syntax is checked. result: the type that it must statically have, such as
     "bool" or "string"; needs variables. A bare field has none: `dep.ready == true` is a bool, `dep.ready` is not.
+    functions: what the application adds to the language; with them variables may hold any value, not only objects.
     """
     if len(expression) > LENGTH:
         raise CELError(f"the expression has {len(expression)} characters, at most {LENGTH} are taken")
@@ -96,18 +145,23 @@ def compile(expression: str, *, variables: Iterable[str] | None = None, result: 
         raise CELError("the expression holds half of a character pair, which no text can")
     if variables is None and result is not None:
         raise TypeError("a result type can be checked only when the variables are declared")
-    return _compile(expression, None if variables is None else tuple(sorted(variables)), result)
+    return _compile(expression, None if variables is None else tuple(sorted(variables)), result, functions)
 
 
 @lru_cache(maxsize=1024)
-def _compile(expression: str, variables: tuple[str, ...] | None, result: str | None) -> Program:
+def _compile(
+    expression: str, variables: tuple[str, ...] | None, result: str | None, functions: Library | None
+) -> Program:
     try:
-        compiled = _environment(variables or ()).compile(expression, disable_check=variables is None)
+        environment = _environment(variables or (), functions)
+        compiled = environment.compile(expression, disable_check=variables is None)
         program = Program(
             expression, compiled, "dyn" if variables is None else _type_name(repr(compiled.return_type()))
         )
     except RuntimeError as error:
-        raise CELError(_compile_problem(str(error))) from error
+        problem = CELError(_compile_problem(str(error)))
+        problem.report = _CODE.sub("", str(error)) if _ERROR.search(str(error)) else ""
+        raise problem from error
     except cel_size.NestingError as error:
         raise CELError(str(error)) from error
     if result is not None and program.result != result:
@@ -116,10 +170,10 @@ def _compile(expression: str, variables: tuple[str, ...] | None, result: str | N
 
 
 @lru_cache(maxsize=32)
-def _environment(variables: tuple[str, ...]) -> library.Env:
-    struct = library.Type("google.protobuf.Struct")
+def _environment(variables: tuple[str, ...], functions: Library | None) -> library.Env:
+    kind = library.Type("google.protobuf.Struct") if functions is None else library.Type.DYN
     return library.NewEnv(
-        variables=dict.fromkeys(variables, struct),
+        variables=dict.fromkeys(variables, kind),
         extensions=[
             ext_strings.ExtStrings(),
             ext_optional.ExtOptional(),
@@ -127,6 +181,7 @@ def _environment(variables: tuple[str, ...]) -> library.Env:
             ext_bindings.ExtBindings(),
             ext_math.ExtMath(),
             library.CelExtension("fluvial", cel_functions.DECLARATIONS),
+            *([functions.extension] if functions is not None else ()),
         ],
     )
 

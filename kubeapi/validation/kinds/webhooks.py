@@ -33,8 +33,8 @@ def check(manifest: Struct, old: Struct | None) -> list[Cause]:
 
 def _hook(one: Struct, path: str) -> list[Cause]:
     found = _name(one.get("name") or "", f"{path}.name")
-    for index, rule in enumerate(one.get("rules") or ()):
-        found += _rule(rule, f"{path}.rules[{index}]")
+    for index, one_rule in enumerate(one.get("rules") or ()):
+        found += rule(one_rule, f"{path}.rules[{index}]")
     for key, known in (("failurePolicy", ("Fail", "Ignore")), ("matchPolicy", ("Equivalent", "Exact"))):
         if one.get(key) is not None and one[key] not in known:
             found.append(causes.unsupported(f"{path}.{key}", one[key], known))
@@ -80,7 +80,8 @@ def _reviews(versions: Any, path: str) -> list[Cause]:
     return found
 
 
-def _rule(one: Struct, path: str) -> list[Cause]:
+def rule(one: Struct, path: str) -> list[Cause]:
+    """What a webhook or an admission policy is asked about."""
     found: list[Cause] = []
     for key, words in (("operations", "operations"), ("apiGroups", "API groups"), ("apiVersions", "API versions")):
         values = one.get(key) or []
