@@ -13,7 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from shared.api.source import ArtifactGenerator
 from shared.artifact import digest
+from shared.artifact.fetch import Fetcher
 from shared.artifact.server import FileServer
 from shared.artifact.store import Store, advertised
 from shared.git import remote
@@ -21,14 +23,16 @@ from shared.git.mirrors import Mirrors
 from shared.loop import flags, logins, process
 from shared.loop.flags import Flag
 from shared.loop.kinds import Kind
-from source_controller import bucket, gitrepository, helmchart, helmrepository, ocirepository
+from source_controller import artifactgenerator, bucket, gitrepository, helmchart, helmrepository, ocirepository
 from source_controller.charts.indexes import Indexes
 from source_controller.charts.package import Sizes
+from source_controller.generated.output import Outputs
 from source_controller.publish import Publisher
 from source_controller.signatures.images import Signatures
 
 NAME = "source-controller"
 _DEFAULT = "default-service-account"
+_GENERATORS = "ArtifactGenerator"
 FLAGS = (
     Flag("concurrent", "int", 2, "How many objects of a kind are worked on at the same time."),
     Flag("storage-path", "string", "/data", "The directory to keep artifacts in.", environment="STORAGE_PATH"),
@@ -49,6 +53,7 @@ FLAGS = (
     Flag("artifact-retention-ttl", "duration", "60s", "How long an artifact stays that is no longer current."),
     Flag("artifact-retention-records", "int", 2, "How many artifacts of an object stay, the current one included."),
     Flag("artifact-digest-algo", "string", "sha256", "The algorithm of artifact digests.", choices=digest.ALGORITHMS),
+    Flag("no-cross-namespace-refs", "bool", False, "Refuse references to sources in other namespaces."),
     Flag("ssh-hostkey-algos", "strings", [], "Host key algorithms to accept over SSH, the most preferred first."),
     Flag("ssh-kex-algos", "strings", [], "Key exchange algorithms to use over SSH, the most preferred first."),
     *logins.FLAGS,
@@ -95,16 +100,23 @@ async def build(runtime: process.Runtime) -> Sequence[Kind[Any]]:
     purging = asyncio.create_task(indexes.purge(options.helm_cache_purge_interval))
     runtime.services.callback(purging.cancel)
     sizes = Sizes(options.helm_chart_max_size, options.helm_chart_file_max_size)
-    return [
+    kinds: list[Kind[Any]] = [
         gitrepository.kind(publisher, git),
         ocirepository.kind(publisher, signatures, clouds),
         bucket.kind(publisher, clouds),
         helmrepository.kind(publisher, indexes, clouds),
         helmchart.kind(publisher, helmchart.Shared(sizes, indexes, signatures, clouds)),
     ]
+    if options.feature_gates[_GENERATORS] and await runtime.serves(ArtifactGenerator):
+        files = runtime.services.enter_context(tempfile.TemporaryDirectory(prefix="sources-"))
+        fetcher = Fetcher(Path(files))
+        runtime.services.push_async_callback(fetcher.close)
+        kinds.append(artifactgenerator.kind(Outputs(store), fetcher))
+    return kinds
 
 
 GATES = (
+    flags.Gate(_GENERATORS, True, "Make what ArtifactGenerators ask for, where their CRD is installed at the start."),
     flags.Gate("CacheSecretsAndConfigMaps", False, "Keep Secrets and ConfigMaps in memory.", built=False),
     *logins.GATES,
 )

@@ -59,7 +59,11 @@ class Runtime:
 
     async def serves(self, type_: type[Resource]) -> bool:
         """Does the API have a kind that needn't be there? Asks until there is an answer."""
-        return not await _unserved(self.client, [type_.resource])
+        if not await _unserved(self.client, [type_.resource]):
+            return True
+        name = type_.resource.crd_name
+        log.info("the CustomResourceDefinition %s is not there: its objects are left alone until a restart", name)
+        return False
 
     def record(
         self, obj: Resource, reason: str, message: str, severity: Severity, *, annotations: dict[str, str] | None = None
