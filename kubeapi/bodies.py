@@ -7,8 +7,8 @@ from typing import Any
 import orjson
 
 from kubeapi import protobuf
-from kubeapi.errors import StatusError, bad_request, unsupported_media_type
-from kubeapi.validation import wire
+from kubeapi.errors import StatusError, bad_request, invalid, unsupported_media_type
+from kubeapi.validation import causes, wire
 from kubeapi.validation.defaults import DEFAULTS
 from shared.schema import Schema
 from shared.text import yaml
@@ -72,7 +72,18 @@ def typed(manifest: dict[str, Any], described: Schema) -> dict[str, Any]:
         return wire.read(manifest, described, DEFAULTS)[0]
     except wire.DecodeProblem as problem:
         kind = described.name.rpartition(".")[2]
-        raise bad_request(f"the body of the request cannot be handled as a {kind}: {problem}") from None
+        version = str(manifest.get("apiVersion") or "").rpartition("/")[2]
+        said = manifest.get("kind") or kind
+        raise bad_request(f'{said} in version "{version}" cannot be handled as a {kind}: {problem}') from None
+
+
+def patched(manifest: dict[str, Any], described: Schema, shown: str) -> dict[str, Any]:
+    """What a patch made of an object of a built-in kind that isn't stored; 422, with what is shown of it, when that
+    can't be."""
+    try:
+        return wire.read(manifest, described, DEFAULTS)[0]
+    except wire.DecodeProblem as problem:
+        raise invalid("", "", "", [causes.invalid("patch", shown, str(problem))]) from None
 
 
 def _parse(data: bytes, *, is_yaml: bool) -> Any:

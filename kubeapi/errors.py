@@ -108,8 +108,11 @@ def not_found(group: str, plural: str, name: str) -> StatusError:
     return StatusError(404, "NotFound", message, name=name, group=group, kind=plural)
 
 
-def already_exists(group: str, plural: str, name: str) -> StatusError:
+def already_exists(group: str, plural: str, name: str, *, deleting: bool = False) -> StatusError:
+    """409: `deleting` when what is there is on its way out."""
     message = f'{group_resource(group, plural)} "{name}" already exists'
+    if deleting:
+        message = f"object is being deleted: {message}"
     return StatusError(409, "AlreadyExists", message, name=name, group=group, kind=plural)
 
 

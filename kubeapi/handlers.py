@@ -35,7 +35,11 @@ Manifest = dict[str, Any]
 
 _VALIDATIONS = ("Strict", "Warn", "Ignore")
 _DELETE_OPTIONS = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"
-_JOB_WARNING = "a Job's pods stay unless propagationPolicy is Background or Foreground; Orphan says that this is meant"
+_JOBS = ("batch", "jobs")
+_JOB_WARNING = (
+    "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set "
+    "propagationPolicy=Orphan to suppress this warning"
+)
 _PROPAGATIONS = ("Foreground", "Background", "Orphan")
 
 
@@ -225,7 +229,7 @@ class Handlers:
         manifest = bodies.decode(call.body, call.content_type)
         bodies.require_kind(manifest, resource.api_version, resource.kind, built_in=not resource.custom)
         options = self.options(call)
-        virtual = self.subresources.virtual(resource, call, manifest)
+        virtual = self.subresources.virtual(resource, call, manifest, options)
         if virtual is not None:
             return Answer(201, orjson.dumps(virtual))
         namespace = info.namespace if resource.namespaced else ""
@@ -261,7 +265,7 @@ class Handlers:
         with _telling(options):
             manifest, gone = writes.delete(self.cluster, resource, namespace, call.info.name, options)
         warnings = options.warnings
-        if resource.storage == ("batch", "jobs") and not options.propagation:
+        if resource.storage == _JOBS and not options.propagation:
             warnings = [*warnings, _JOB_WARNING]
         if not gone or resource.storage in RETURNS_DELETED:
             return self._object(resource, manifest, form, 200, warnings)
@@ -280,7 +284,8 @@ class Handlers:
                 if error.code != 404:
                     raise
         body = present.list_bytes(self.cluster, resource, page.entries, form, page.metadata)
-        return Answer(body=body, warnings=options.warnings)
+        keeps_pods = resource.storage == _JOBS and not options.propagation and bool(page.entries)
+        return Answer(body=body, warnings=[*options.warnings, *([_JOB_WARNING] if keeps_pods else [])])
 
     # -- subresources
 
@@ -316,21 +321,17 @@ class Handlers:
         if live is None:
             raise not_found(resource.group, resource.plural, call.info.name)
         verb = call.info.verb
-        current = scale.of(resource, live)
         if verb == "get":
-            return Answer(body=orjson.dumps(current))
+            return Answer(body=orjson.dumps(scale.of(resource, live)))
+        body: Any
         if verb == "update":
-            described = schema.lookup("autoscaling/v1", "Scale")
-            assert described is not None
-            wanted = bodies.typed(bodies.decode(call.body, call.content_type), described)
-            options = self.options(call, "scale")
+            kind, body = "update", bodies.decode(call.body, call.content_type)
         elif verb == "patch":
-            kind, patch = bodies.decode_patch(call.body, call.content_type)
-            options = self.options(call, "scale", apply=kind == "apply")
-            wanted = scale.patched(current, kind, patch)
+            kind, body = bodies.decode_patch(call.body, call.content_type)
         else:
             raise method_not_allowed()
-        stored = scale.write(self.cluster, resource, live, current, wanted, options)
+        options = self.options(call, "scale", apply=kind == "apply")
+        stored = scale.written(self.cluster, resource, live, kind, body, options)
         return Answer(body=orjson.dumps(scale.of(resource, stored)), warnings=options.warnings)
 
     # -- answers
@@ -397,21 +398,16 @@ def delete_options(call: Call) -> writes.DeleteOptions:
     orphan = body.get("orphanDependents")
     if orphan is None and query.get("orphanDependents"):
         orphan = query["orphanDependents"].lower() in ("true", "1")
+    problems: list[Cause] = []
+    if propagation and orphan is not None:
+        told = f'Invalid value: "{propagation}": orphanDependents and deletionPropagation cannot be both set'
+        problems.append(Cause("FieldValueInvalid", told, "propagationPolicy"))
     if propagation and propagation not in _PROPAGATIONS:
         supported = '"Foreground", "Background", "Orphan", "nil"'
-        cause = Cause(
-            "FieldValueNotSupported",
-            f'Unsupported value: "{propagation}": supported values: {supported}',
-            "propagationPolicy",
-        )
-        raise invalid("meta.k8s.io", "DeleteOptions", "", [cause])
-    if propagation and orphan is not None:
-        cause = Cause(
-            "FieldValueInvalid",
-            f'Invalid value: "{propagation}": orphanDependents and deletionPropagation cannot be both set',
-            "propagationPolicy",
-        )
-        raise invalid("meta.k8s.io", "DeleteOptions", "", [cause])
+        told = f'Unsupported value: "{propagation}": supported values: {supported}'
+        problems.append(Cause("FieldValueNotSupported", told, "propagationPolicy"))
+    if problems:
+        raise invalid("meta.k8s.io", "DeleteOptions", "", problems)
     if orphan is not None:
         propagation = "Orphan" if orphan else "Background"
     dry_run = ",".join(body.get("dryRun") or ()) or query.get("dryRun", "")

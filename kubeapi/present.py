@@ -98,7 +98,11 @@ def list_bytes(cluster: Cluster, resource: Resource, entries: Iterable[Entry], f
         kind, api_version = "PartialObjectMetadataList", "meta.k8s.io/v1"
     else:
         kind, api_version = resource.list_name, resource.api_version
+        if resource.custom:
+            metadata = {"continue": "", **metadata}
     head = orjson.dumps({"kind": kind, "apiVersion": api_version, "metadata": metadata})
+    if not items and form.kind == PARTIAL:
+        return head[:-1] + b',"items":null}'
     return head[:-1] + b',"items":[' + items + b"]}"
 
 

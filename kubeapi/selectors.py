@@ -115,6 +115,8 @@ def _comparison(key: str, operator: str, take: Callable[[], str], peek: Callable
         values: list[str] = []
         while True:
             token = take()
+            if not token:
+                raise _Problem("found '', expected: ',', ')' or identifier")
             if token in (",", ")"):
                 values.append("")
             else:

@@ -81,7 +81,7 @@ GENERATIONS: frozenset[Storage] = frozenset(
 
 # Kinds whose generation looks at more than spec.
 _WHOLE: dict[Storage, tuple[str, ...]] = {
-    ("scheduling.k8s.io", "priorityclasses"): ("value", "globalDefault", "description", "preemptionPolicy"),
+    ("scheduling.k8s.io", "priorityclasses"): (),
     ("discovery.k8s.io", "endpointslices"): ("endpoints", "ports", "addressType"),
     ("admissionregistration.k8s.io", "mutatingwebhookconfigurations"): ("webhooks",),
     ("admissionregistration.k8s.io", "validatingwebhookconfigurations"): ("webhooks",),
@@ -127,10 +127,30 @@ RETURNS_DELETED: frozenset[Storage] = frozenset(
         ("", "serviceaccounts"),
         ("", "resourcequotas"),
         ("", "podtemplates"),
-        ("policy", "podsecuritypolicies"),
+        ("storage.k8s.io", "csinodes"),
+        ("storage.k8s.io", "csistoragecapacities"),
+        ("storage.k8s.io", "storageclasses"),
+        ("storage.k8s.io", "volumeattachments"),
     }
 )
 """Kinds whose deletion answers with the object instead of a Status."""
+
+_PREFIXES: dict[Storage, str] = {
+    ("", "endpoints"): "services/endpoints",
+    ("", "nodes"): "minions",
+    ("", "replicationcontrollers"): "controllers",
+    ("", "services"): "services/specs",
+    ("networking.k8s.io", "ingresses"): "ingress",
+}
+
+
+def storage_prefix(resource: Resource) -> str:
+    """Where a real server keeps a kind's objects in etcd, as its messages show."""
+    group, plural = resource.storage
+    if resource.custom or group in ("apiextensions.k8s.io", "apiregistration.k8s.io"):
+        return f"{group}/{plural}"
+    return _PREFIXES.get(resource.storage, plural)
+
 
 ORPHANS_BY_DEFAULT: frozenset[Storage] = frozenset({("batch", "jobs"), ("", "replicationcontrollers")})
 

@@ -16,6 +16,7 @@ from kubeapi.errors import Cause, StatusError, bad_request, invalid, method_not_
 from kubeapi.handlers import Answer
 from kubeapi.identity import User
 from kubeapi.resources import Resource
+from kubeapi.seam import fields
 from kubeapi.selectors import all_match, of_label_selector
 from shared import schema
 
@@ -44,10 +45,13 @@ class Subresources:
 
     # -- kinds that are only created
 
-    def virtual(self, resource: Resource, call: Call, manifest: Manifest) -> Manifest | None:
+    def virtual(self, resource: Resource, call: Call, manifest: Manifest, options: writes.Options) -> Manifest | None:
         """The answer to the creation of a kind that isn't stored; None for the kinds that are."""
         if resource.group in _REVIEWS or resource.storage == ("", "bindings"):
             manifest = bodies.typed(manifest, resource.schema)
+        if resource.group in _REVIEWS:
+            now = self.cluster.clock.now()
+            manifest = fields.updated(None, manifest, options.field_manager, schema=resource.schema, now=now)
         if resource.group == "authorization.k8s.io":
             return self._access(resource, call, manifest)
         if resource.group == "authentication.k8s.io":

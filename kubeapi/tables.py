@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from kubeapi import jsonpath
 from kubeapi.ages import since
 from kubeapi.resources import Resource
 from kubeapi.tables_built_in import BUILT_IN
+from shared.schema import description
 
 Manifest = Mapping[str, Any]
 Cell = Callable[[Manifest, datetime], Any]
+
+TEXTS = Path(__file__).with_name("columns.json.gz")
+"""What the columns of built-in kinds mean, as a real API server says it; tests.kubeapi.record_columns writes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +55,7 @@ class Layout:
         return [column.cell(manifest, now) for column in self.columns]
 
 
+_OBJECT_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 _NAME = Column("Name", lambda manifest, now: manifest["metadata"]["name"], format="name")
 
 
@@ -71,23 +80,33 @@ def layout(resource: Resource) -> Layout:
     known = _LAYOUTS.get(resource.storage)
     if known is None:
         rows = BUILT_IN.get(resource.storage)
-        known = _GENERIC if rows is None else Layout(tuple(_built_in(*row) for row in rows))
+        columns = _GENERIC.columns if rows is None else tuple(_built_in(*row) for row in rows)
+        texts = _texts().get("/".join(resource.storage), {})
+        known = Layout(tuple(replace(column, description=texts.get(column.name, "")) for column in columns))
         _LAYOUTS[resource.storage] = known
     return known
+
+
+@cache
+def _texts() -> dict[str, dict[str, str]]:
+    """Descriptions of columns by kind ("apps/deployments") and name."""
+    found: dict[str, dict[str, str]] = json.loads(gzip.decompress(TEXTS.read_bytes()))
+    return found
 
 
 def _built_in(name: str, cell: Cell | str, priority: int = 0, type_: str = "string") -> Column:
     """A column of a row in the tables of built-in kinds."""
     if not isinstance(cell, str):
-        return Column(name, cell, priority=priority, type=type_)
+        return Column(name, cell, priority=priority, type=type_, format="name" if name == "Name" else "")
     known = {"name": _NAME, "age": _AGE, "created": _CREATED}[cell]
     return replace(known, priority=priority) if priority else known
 
 
 def _custom(resource: Resource) -> Layout:
-    columns = [_NAME]
+    columns = [replace(_NAME, description=description(_OBJECT_META, "name"))]
     if not resource.columns:
-        columns.append(Column("Age", age, type="date"))
+        text = "Custom resource definition column (in JSONPath format): .metadata.creationTimestamp"
+        columns.append(Column("Age", age, type="date", description=text))
     columns.extend(
         Column(
             str(column["name"]),
@@ -95,7 +114,10 @@ def _custom(resource: Resource) -> Layout:
             type=str(column.get("type", "string")),
             format=str(column.get("format") or ""),
             priority=int(column.get("priority") or 0),
-            description=str(column.get("description") or ""),
+            description=str(
+                column.get("description")
+                or f"Custom resource definition column (in JSONPath format): {column['jsonPath']}"
+            ),
         )
         for column in resource.columns
     )

@@ -39,6 +39,7 @@ Manifest = dict[str, Any]
 FOREGROUND = "foregroundDeletion"
 ORPHAN = "orphan"
 _DEFINITIONS = ("apiextensions.k8s.io", "customresourcedefinitions")
+_PODS = ("", "pods")
 _CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
 _CONTENT_TYPES = {
     "json": "application/json-patch+json",
@@ -119,7 +120,7 @@ def create(
     name = metadata["name"]
     existing = cluster.store.get(resource.storage, namespace, name)
     if existing is not None:
-        raise already_exists(resource.group, resource.plural, name)
+        raise already_exists(resource.group, resource.plural, name, deleting=existing.deleting)
     cluster.admission.created(resource, namespace, manifest, options)
     memory.done()
     if options.dry_run:
@@ -146,7 +147,7 @@ def update(
         metadata["name"] = name
     live = cluster.live(resource, namespace, name)
     if live is None:
-        if resource.storage in strategies.CREATE_ON_UPDATE and not options.subresource:
+        if resource.storage in strategies.CREATE_ON_UPDATE and options.subresource in ("", "status"):
             metadata.pop("resourceVersion", None)
             return create(cluster, resource, namespace, manifest, options), True
         raise not_found(resource.group, resource.plural, name)
@@ -192,12 +193,28 @@ def patch(
         changed = fields.merge_patch(live, body)
     else:
         changed = fields.strategic_patch(live, body, resource.schema)
-    if not isinstance(changed, dict) or not isinstance(changed.get("metadata"), dict):
-        raise bad_request("the patch leaves no object: metadata is gone")
+    if not isinstance(changed, dict) or not isinstance(changed.get("metadata") or {}, dict):
+        raise bad_request("the patch leaves no object")
+    if not (changed.get("metadata") or {}).get("name"):
+        raise _nameless(name)
     _require_same(resource, live, changed)
+    _require_uid(resource, live, changed["metadata"])
     shown = fields.shown(body) if kind == "strategic" else orjson.dumps(changed).decode()
     changed = _read(resource, changed, options, lambda: shown)
     return replace_live(cluster, resource, live, changed, options), False
+
+
+def _nameless(name: str) -> StatusError:
+    """400: a body doesn't say what the object that the URL names is called."""
+    return bad_request(f"the name of the object ({name} based on URL) was undeterminable: name must be provided")
+
+
+def _require_uid(resource: Resource, live: Manifest, metadata: Manifest) -> None:
+    """422 when a patch makes an object another one."""
+    uid = metadata.get("uid")
+    if uid and uid != live["metadata"].get("uid"):
+        cause = Cause("FieldValueInvalid", f'Invalid value: "{uid}": field is immutable', "metadata.uid")
+        raise invalid(resource.group, resource.kind, live["metadata"]["name"], [cause, cause])
 
 
 def _require_same(resource: Resource, live: Manifest, changed: Manifest) -> None:
@@ -229,14 +246,18 @@ def _apply(
         raise bad_request(f"the name of the object ({given}) does not match the name on the URL ({name})")
     if metadata.get("namespace"):
         _require_namespace(resource, metadata, namespace)
-    if live is None and options.subresource:
+    creates = not options.subresource or (
+        options.subresource == "status" and resource.storage in strategies.CREATE_ON_UPDATE
+    )
+    if live is None and not creates:
         raise not_found(resource.group, resource.plural, name)
     wanted = metadata.get("resourceVersion")
     if live is None and wanted:  # a real server lets an object be made whatever version was asked for
         applied = {**applied, "metadata": {k: v for k, v in metadata.items() if k != "resourceVersion"}}
         wanted = None
     if live is None and metadata.get("uid"):
-        problem = f"Precondition failed: UID in precondition: {metadata['uid']}, UID in object meta: "
+        uid = metadata["uid"]
+        problem = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
         raise conflict(resource.group, resource.plural, name, problem)
     merged = fields.apply(
         live,
@@ -250,11 +271,11 @@ def _apply(
     )
     if live is None:
         if not given:
-            problem = "name must be provided"
-            raise bad_request(f"the name of the object ({name} based on URL) was undeterminable: {problem}")
+            raise _nameless(name)
         return create(cluster, resource, namespace, merged, options, applied=True), True
     if wanted:
         merged["metadata"]["resourceVersion"] = wanted
+    _require_uid(resource, live, metadata)
     merged = _read(resource, merged, options, validation.Merged(applied))
     return replace_live(cluster, resource, live, merged, options, applied=True), False
 
@@ -273,12 +294,13 @@ def replace_live(
     name = live["metadata"]["name"]
     old = live["metadata"]
     version = manifest["metadata"].get("resourceVersion")
+    if version and not str(version).isdecimal():
+        raise StatusError(500, "", f'strconv.ParseUint: parsing "{version}": invalid syntax')
     if version and version != old["resourceVersion"]:
         raise conflict(resource.group, resource.plural, name)
     uid = manifest["metadata"].get("uid")
     if uid and uid != old.get("uid"):
-        problem = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {old.get('uid')}"
-        raise conflict(resource.group, resource.plural, name, problem)
+        raise conflict(resource.group, resource.plural, name, _another(resource, old, uid))
     now = memory.moment(cluster.clock.now())
     if not applied:
         manifest = fields.updated(
@@ -314,6 +336,15 @@ def replace_live(
     if _may_go(resource, manifest):
         return _last_write(cluster, resource, manifest)
     return cluster.put(resource, manifest)
+
+
+def _another(resource: Resource, live: Manifest, uid: str) -> str:
+    """What a real server's storage says of an update that means an object which isn't there any more."""
+    key = "/".join(filter(None, (strategies.storage_prefix(resource), live.get("namespace"), live["name"])))
+    return (
+        f"StorageError: invalid object, Code: 4, Key: /registry/{key}, ResourceVersion: 0, AdditionalErrorMsg: "
+        f"Precondition failed: UID in precondition: {uid}, UID in object meta: {live.get('uid')}"
+    )
 
 
 def _may_go(resource: Resource, manifest: Manifest) -> bool:
@@ -382,6 +413,8 @@ def _read(resource: Resource, manifest: Manifest, options: Options, patch: Any) 
 def _admit(cluster: Cluster, resource: Resource, manifest: Manifest, old: Manifest | None, options: Options) -> None:
     cluster.admission.before(resource, manifest, old, options)
     options.warnings.extend(validation.check(resource, manifest, old, subresource=options.subresource))
+    if not resource.custom:
+        validation.hollow(manifest, resource.schema)
     cluster.admission.judging(resource, manifest, old, options)
 
 
@@ -424,11 +457,9 @@ def delete(
     namespace_held = resource.storage == ("", "namespaces") and bool((live.get("spec") or {}).get("finalizers"))
     if "deletionTimestamp" in metadata:
         return _delete_again(cluster, resource, live, finalizers, grace, options)
-    if options.dry_run:
-        return live, not (finalizers or grace or namespace_held)
-    if not finalizers and not grace and not namespace_held:
-        last = cluster.remove(resource, namespace, name)
-        return last, True
+    graceful = resource.storage == _PODS
+    if not finalizers and not graceful and not namespace_held:
+        return (live if options.dry_run else cluster.remove(resource, namespace, name)), True
     metadata["deletionTimestamp"] = stamp(cluster.clock.now() + timedelta(seconds=grace))
     metadata["deletionGracePeriodSeconds"] = grace
     if metadata.get("generation"):
@@ -438,7 +469,11 @@ def delete(
     if namespace_held:
         metadata.pop("deletionGracePeriodSeconds")
         live["status"] = {**(live.get("status") or {}), "phase": "Terminating"}
-    return cluster.put(resource, live), False
+    held = bool(finalizers or grace or namespace_held)
+    if options.dry_run:
+        return live, not held
+    marked = cluster.put(resource, live)
+    return (marked, False) if held else (cluster.remove(resource, namespace, name), True)
 
 
 def _delete_again(
@@ -479,7 +514,7 @@ def _require_preconditions(resource: Resource, metadata: Mapping[str, Any], opti
 
 def _grace(resource: Resource, live: Mapping[str, Any], options: DeleteOptions) -> int:
     """Seconds a pod may take to end; everything else is deleted at once."""
-    if resource.storage != ("", "pods"):
+    if resource.storage != _PODS:
         return 0
     spec = live.get("spec") or {}
     grace = options.grace_period

@@ -137,7 +137,8 @@ def _check_built_in(resource: Resource, manifest: Manifest, old: Manifest | None
         found = metadata.new(meta, registry.NAMES.get(key, names.subdomain), resource.namespaced)
     else:
         found = metadata.changed(meta, old["metadata"])
-    found += metadata.standard_finalizers(meta.get("finalizers"), "metadata.finalizers")
+    if key not in registry.ANY_FINALIZER and resource.group not in registry.ANY_FINALIZER_IN:
+        found += metadata.standard_finalizers(meta.get("finalizers"), "metadata.finalizers")
     if subresource:
         return found + _check_status(manifest, old) if subresource == "status" else found
     rule: Callable[[Mapping[str, Any], Mapping[str, Any] | None], list[Cause]] | None

@@ -65,12 +65,6 @@ def _volume(manifest: Manifest, old: Manifest | None, now: str) -> None:
         manifest["status"] = {**(manifest.get("status") or {}), "lastPhaseTransitionTime": now}
 
 
-def _rules(manifest: Manifest, old: Manifest | None, now: str) -> None:
-    """An empty list of rules is stored as none."""
-    if not manifest.get("rules"):
-        manifest["rules"] = None
-
-
 def _pod(manifest: Manifest, old: Manifest | None, now: str) -> None:
     if old is None:
         manifest["status"] = {**(manifest.get("status") or {}), "qosClass": _quality(manifest.get("spec") or {})}
@@ -145,6 +139,4 @@ _KINDS: dict[tuple[str, str], Prepare] = {
     ("apps", "DaemonSet"): _daemon_set,
     ("apiextensions.k8s.io", "CustomResourceDefinition"): _definition,
     ("", "PersistentVolume"): _volume,
-    ("rbac.authorization.k8s.io", "Role"): _rules,
-    ("rbac.authorization.k8s.io", "ClusterRole"): _rules,
 }

@@ -358,6 +358,6 @@ async def test_deleting_a_job_without_saying_how_warns_that_its_pods_stay(api: A
     await api.post(f"{BATCH}/jobs", job("once"))
     await api.until(f"{BATCH}/jobs/once", lambda found: condition(found, "Complete").get("status") == "True")
     async with api.raw("DELETE", f"{BATCH}/jobs/once") as response:
-        assert "pods stay unless" in response.headers["Warning"]
+        assert "child pods are preserved by default" in response.headers["Warning"]
     await api.until(f"{BATCH}/jobs/once", lambda found: found is None)
     assert len(await pods_of(api, "once")) == 1

@@ -153,8 +153,11 @@ def _limits(one: Struct, path: str) -> list[Cause]:
     for key, given in amounts.items():
         for name in given:
             where = f"{path}.{key}[{name}]"
-            known = containers.RESOURCES if kind in ("Pod", "Container") else _QUOTA
-            found += containers.resource_name(name, where, known)
+            found += (
+                containers.resource_name(name, where, containers.RESOURCES)
+                if kind in ("Pod", "Container")
+                else _standard_resource(name, where)
+            )
     if kind == "PersistentVolumeClaim" and "storage" not in {**amounts["min"], **amounts["max"]}:
         detail = "either minimum or maximum storage value is required, but neither was provided"
         found.append(causes.required(f"{path}.limits", detail))
@@ -165,6 +168,14 @@ def _limits(one: Struct, path: str) -> list[Cause]:
                 field, shown = at
                 value = limit if shown == "high" else text
                 found.append(causes.invalid(f"{path}.{field}[{name}]", value, words.format(text, limit)))
+    return found
+
+
+def _standard_resource(name: str, path: str) -> list[Cause]:
+    """The name of what is not a container's."""
+    found = [causes.invalid(path, name, problem) for problem in names.qualified(name)]
+    if not found and "/" not in name and name not in _QUOTA and name != "storage" and not name.startswith("hugepages-"):
+        found = [causes.invalid(path, name, "must be a standard resource type or fully qualified")]
     return found
 
 

@@ -28,7 +28,10 @@ def cluster_role(manifest: Struct, old: Struct | None) -> list[Cause]:
                 causes.required(path, "at least one clusterRoleSelector required if aggregationRule is non-nil")
             )
         for index, one in enumerate(selectors):
-            found += fields.selector(one, f"{path}[{index}]")
+            problems = fields.selector(one, f"{path}[{index}]")
+            if problems:
+                problems.append(causes.invalid(f"{path}[{index}]", None, "invalid label selector."))
+            found += problems
     return found
 
 

@@ -78,6 +78,18 @@ NAMES: dict[Key, names.Rule] = {
 }
 """How objects of a kind are named; all others have RFC 1123 subdomains."""
 
+ANY_FINALIZER: frozenset[Key] = frozenset(
+    {
+        ("", "Event"),
+        ("coordination.k8s.io", "Lease"),
+        ("node.k8s.io", "RuntimeClass"),
+        ("policy", "PodDisruptionBudget"),
+    }
+)
+"""Kinds whose finalizers need no domain."""
+ANY_FINALIZER_IN = frozenset({"admissionregistration.k8s.io", "apiextensions.k8s.io", "apiregistration.k8s.io"})
+"""Groups with such kinds only."""
+
 # Where a kind keeps the pods that it makes: what they are warned of.
 TEMPLATES: dict[Key, tuple[str, ...]] = {
     ("", "Pod"): ("spec",),
