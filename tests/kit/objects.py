@@ -79,6 +79,23 @@ def kustomization(
     }
 
 
+def generator(name: str, copies: Mapping[str, str], *, source: str = "app", **spec: Any) -> Manifest:
+    """An ArtifactGenerator of a GitRepository: the ExternalArtifacts to make, by name, each of what fits a pattern."""
+    fields = {
+        "sources": [{"alias": "repo", "kind": "GitRepository", "name": source}],
+        "artifacts": [
+            {"name": made, "originRevision": "@repo", "copy": [{"from": f"@repo/{pattern}", "to": "@artifact/"}]}
+            for made, pattern in copies.items()
+        ],
+    }
+    return {
+        "apiVersion": "source.extensions.fluxcd.io/v1beta1",
+        "kind": "ArtifactGenerator",
+        "metadata": {"name": name},
+        "spec": fields | _spec(spec),
+    }
+
+
 def _spec(fields: Mapping[str, Any]) -> Manifest:
     return {camel(name): value for name, value in fields.items()}
 

@@ -26,7 +26,7 @@ FLAGS = {
     "kustomize-controller": [
         "--min-retry-delay=200ms",
         "--requeue-dependency=2s",
-        "--feature-gates=ObjectLevelWorkloadIdentity=true",
+        "--feature-gates=ObjectLevelWorkloadIdentity=true,ExternalArtifact=true",
     ],
 }
 
