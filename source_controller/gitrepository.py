@@ -1,16 +1,18 @@
 """GitRepository: the chosen commit of a repository becomes an artifact.
 
-    Secrets → remote → head → checkout → verify → includes → artifact
+    Secrets → remote → head → commit → verify → files → includes → artifact
 
 Asking the remote for its head costs one request; files travel only when the head, or what is to be made of it, changed.
-Objects that reach a repository with the same credentials share what was asked and fetched.
+Objects that reach a repository with the same credentials share what was asked and fetched, and those that want the same
+of it share the artifact's bytes.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from shared.api.meta import Artifact, parse_duration
 from shared.api.source import GitRepository, GitRepositoryRef
@@ -24,7 +26,8 @@ from shared.loop.attempt import Attempt
 from shared.loop.kinds import ConfigRef, Kind, Wake
 from shared.loop.verdict import Ready
 from source_controller import access, include, verify
-from source_controller.publish import FAILURES, Publisher, stored
+from source_controller.publish import FAILURES, Publisher, owner_of, stored
+from source_controller.twins import Twins
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class Git:
     options: remote.Options
     mirrors: Mirrors
     clouds: Clouds
+    twins: Twins = field(default_factory=Twins)
 
 
 def kind(publisher: Publisher, git: Git) -> Kind[GitRepository]:
@@ -48,12 +52,13 @@ def kind(publisher: Publisher, git: Git) -> Kind[GitRepository]:
         included = await include.find(repository, attempt)  # IncludeUnavailable waits
         verify.forget(repository, attempt)
 
+        shared = f"{at.url} {credentials.digest}"  # who reaches it alike
         seconds = parse_duration(spec.timeout)
         with attempt.workdir() as work:
             root = work / "files"
             with _explained(repository):  # GitOperationFailed
                 async with (
-                    git.mirrors.held(f"{at.url} {credentials.digest}", repository.metadata.uid) as mirror,
+                    git.mirrors.held(shared, repository.metadata.uid) as mirror,
                     remote.session(at, credentials, seconds=seconds, options=git.options) as session,
                 ):
                     head = await session.resolve(reference(spec.ref), mirror=mirror, since=attempt.since)
@@ -65,14 +70,19 @@ def kind(publisher: Publisher, git: Git) -> Kind[GitRepository]:
                         return _stored(repository, attempt, before, revision)
                     attempt.mark("ArtifactOutdated", True, *reason)
                     await attempt.progress(f"building artifact: {reason[1]}")
-                    commit = await session.checkout(
-                        head, root, sparse=spec.sparse_checkout, submodules=spec.recurse_submodules, mirror=mirror
-                    )
-            await verify.require_signed(repository, commit, attempt)  # SourceVerified=False
-            await include.copy(publisher.store, included, root)  # CopyFailure
-            status.artifact = await publisher.tree(
-                repository, root, f"{commit.hash}.tar.gz", commit.revision, ignored=spec.ignore
-            )  # ArchiveOperationFailed
+                    commit = await session.fetch(head, submodules=spec.recurse_submodules, mirror=mirror)
+                    await verify.require_signed(repository, commit, attempt)  # SourceVerified=False
+                    file = f"{commit.hash}.tar.gz"
+                    async with git.twins.turn((shared, commit.hash, *wanted(repository, included))) as twin:
+                        artifact = await publisher.twin(repository, file, commit.revision, twin.made)
+                        if artifact is None:  # nobody made the same before
+                            await checkout(repository, session, commit, root)
+                            await include.copy(publisher.store, included, root)  # CopyFailure
+                            artifact = await publisher.tree(
+                                repository, root, file, commit.revision, ignored=spec.ignore
+                            )  # ArchiveOperationFailed
+                        twin.made = owner_of(repository), artifact
+            status.artifact = artifact
         status.included_artifacts = [each.artifact for each in included]
         status.observed_include = spec.include
         status.observed_ignore = spec.ignore
@@ -126,6 +136,19 @@ def outdated(repository: GitRepository, revision: str, included: list[include.In
         and not verify.is_due(repository)
     )
     return None if same else ("NewRevision", f"new upstream revision '{revision}'")
+
+
+async def checkout(repository: GitRepository, session: remote.Session, commit: remote.Commit, root: Path) -> None:
+    """The files of the commit that the spec asks for."""
+    spec = repository.spec
+    await session.checkout(commit, root, sparse=spec.sparse_checkout, submodules=spec.recurse_submodules)
+
+
+def wanted(repository: GitRepository, included: list[include.Included]) -> tuple[Hashable, ...]:
+    """What is to be made of a commit: all that the artifact's bytes depend on besides."""
+    spec = repository.spec
+    others = tuple((each.artifact.digest, each.wanted.from_path, each.wanted.to_path, each.name) for each in included)
+    return tuple(spec.sparse_checkout), spec.recurse_submodules, spec.ignore, others
 
 
 def configs(repository: GitRepository) -> Iterable[ConfigRef]:

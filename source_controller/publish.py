@@ -112,6 +112,12 @@ class Publisher:
                 "ArchiveOperationFailed", f"unable to archive artifact to storage: {error}", condition=STORAGE_FAILED
             ) from error
 
+    async def twin(
+        self, obj: Resource, file: str, revision: str, made: tuple[Owner, Artifact] | None
+    ) -> Artifact | None:
+        """Stores as `file` what another object made before; None when that isn't there (any more)."""
+        return None if made is None else await self.store.twin(owner_of(obj), file, revision, *made)
+
     async def link(self, obj: Resource, name: str, attempt: Attempt[Any]) -> None:
         """Makes `name`, and status.url, lead to the current artifact. Where that fails it is told, and does no harm."""
         status: Any = obj.status  # type: ignore[attr-defined]

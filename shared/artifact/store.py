@@ -28,6 +28,7 @@ import shutil
 import socket
 import tempfile
 import time
+import uuid
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -154,13 +155,42 @@ class Store:
             raise _explained(error, f"can't store {path}") from error
         finally:
             Path(part.name).unlink(missing_ok=True)
+        return self._artifact(path, revision, value, pinned, counted.size, metadata)
+
+    async def twin(self, owner: Owner, file: str, revision: str, other: Owner, artifact: Artifact) -> Artifact | None:
+        """Stores the bytes of another object's artifact as the owner's `file`, as one file on disk with two names.
+
+        None when they are gone or damaged, or the file system has no hard links: then they must be written anew.
+        """
+        return await self.run(self._twin, owner, file, revision, other, artifact)
+
+    def _twin(self, owner: Owner, file: str, revision: str, other: Owner, artifact: Artifact) -> Artifact | None:
+        path, folder = self._path_of(owner, file), self.root / owner.directory
+        part = folder / f"{PART}{uuid.uuid4().hex}"
+        try:
+            source = self.file(other, artifact)
+            if source is None or self._check(other, artifact) != "stored":
+                return None
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            part.hardlink_to(source)
+            pinned = self._place(part, path, artifact.digest)
+        except (OSError, StorageError):
+            return None
+        finally:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+        return self._artifact(path, revision, artifact.digest, pinned, artifact.size, None)
+
+    def _artifact(
+        self, path: str, revision: str, value: str, pinned: bool, size: int | None, metadata: Mapping[str, str] | None
+    ) -> Artifact:
         return Artifact(
             path=path,
             url=self.url(path, pinned=value if pinned else ""),
             revision=revision,
             digest=value,
             last_update_time=format_time(datetime.now(UTC)),
-            size=counted.size,
+            size=size,
             metadata=dict(metadata or {}),
         )
 

@@ -78,7 +78,8 @@ class Bases:
         credentials = Credentials(username=at.username or ("git" if at.scheme == "ssh" else ""), password=at.password)
         async with session(at, credentials, seconds=self._left()) as remote:
             head = await _resolved(remote, repository.ref)
-            await remote.checkout(head, dest, submodules=repository.submodules)
+            commit = await remote.fetch(head, submodules=repository.submodules)
+            await remote.checkout(commit, dest, submodules=repository.submodules)
 
     def _left(self) -> float:
         """Seconds that the next may take."""

@@ -1,6 +1,6 @@
 """A remote: ask what it has, and bring one commit's files here.
 
-    Session(address, credentials) → resolve → Head → checkout → files and Commit
+    Session(address, credentials) → resolve → Head → fetch → Commit → checkout → files
 
 Asking costs one request and no clone; fetching takes one commit without history; a mirror saves both where somebody
 has asked or fetched before. A session's private files (identity, known hosts, certificates, the helper that answers
@@ -14,18 +14,16 @@ import hashlib
 import math
 import os
 import posixpath
-import shlex
 import shutil
 import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from ssl import get_default_verify_paths
 
 from shared.artifact.revision import of_commit
-from shared.git import command, refs
+from shared.git import command, private, refs
 from shared.git.credentials import Address, Credentials
 from shared.git.errors import GitError, MissingDirectory, RefNotFound, TimedOut, TooLarge
 from shared.git.mirrors import Mirror
@@ -34,16 +32,6 @@ from shared.git.refs import Head, Reference
 _MEBIBYTE = 1 << 20
 _HERE = "refs/fluvial/head"
 
-# Answers git's and ssh's prompts, but only for the host that the credentials are for: a submodule or redirect that
-# leads elsewhere gets nothing.
-_ASKPASS = """#!/bin/sh
-case "$1" in
-"Username for '$FLUVIAL_ORIGIN': ") printf '%s\\n' "$FLUVIAL_USERNAME" ;;
-"Password for '"*"@$FLUVIAL_HOST': ") printf '%s\\n' "$FLUVIAL_PASSWORD" ;;
-*passphrase*) printf '%s\\n' "$FLUVIAL_PASSPHRASE" ;;
-*) exit 1 ;;
-esac
-"""
 # Files arrive as they were committed: no line endings, keywords or encodings are changed on the way.
 _ATTRIBUTES = "* -text -ident -filter -working-tree-encoding\n"
 
@@ -70,15 +58,18 @@ class Tag:
 
 @dataclass(frozen=True)
 class Commit:
-    """The commit that was checked out."""
+    """A commit that was fetched."""
 
     hash: str
     name: str
     """How the revision names it; see Head."""
     raw: bytes
     """The commit object as git stores it, signature included."""
-    tag: Tag | None = None
+    tag: Tag | None
     """The annotated tag through which it was found."""
+    head: Head
+    mirror: Mirror | None = field(default=None, repr=False)
+    """What has its files, when that isn't the session's own repository."""
 
     @property
     def revision(self) -> str:
@@ -108,6 +99,17 @@ class Session:
         user = f"{credentials.username}@" if at.scheme == "ssh" else ""
         self._url = at.url.replace("://", f"://{user}", 1)
         self._env: dict[str, str] = {}
+        self._store = home / "own" / ".git"
+
+    def prepare(self) -> None:
+        """Puts the credentials in place. Blocks."""
+        self._env = private.environment(
+            self._at,
+            self._credentials,
+            self._home,
+            host_keys=self._options.host_key_algorithms,
+            key_exchanges=self._options.key_exchange_algorithms,
+        )
 
     async def resolve(self, reference: Reference, *, mirror: Mirror | None = None, since: float = math.inf) -> Head:
         """The commit that `reference` selects now. One request; none when the reference is a commit, or when somebody
@@ -129,63 +131,76 @@ class Session:
                 refs.require_any(await self._advertised(()))
             raise
 
-    async def checkout(
-        self,
-        head: Head,
-        dest: Path,
-        *,
-        sparse: Sequence[str] = (),
-        submodules: bool = False,
-        mirror: Mirror | None = None,
-    ) -> Commit:
-        """Brings the files of `head` into the new directory `dest` and says which commit they are of.
+    async def fetch(self, head: Head, *, submodules: bool = False, mirror: Mirror | None = None) -> Commit:
+        """Brings a commit, without history, and says which one: the newest of the head's reference, or exactly the
+        head's when it is pinned.
 
-        The commit is the newest one of the head's reference, or exactly the head's when that has none. `sparse` are
-        the directories to take, all when empty. `submodules` brings these too, recursively, with the same credentials
-        where they are of the same host. What `mirror` has is not fetched again; a broken one is removed and done
-        without. Submodules and a single commit don't need it.
+        What `mirror` has is not fetched again; a broken one is removed and done without. One that is to be checked out
+        with its `submodules`, and a pinned one, don't need it.
         """
-        if mirror is not None and not submodules and not head.pinned:
+        if mirror is None or submodules or head.pinned:
+            return await self._fetch_alone(head)
+        try:
+            return await self._fetch_shared(head, mirror)
+        except GitError as error:
+            if type(error) is not GitError:
+                raise
+        commit = await self._fetch_alone(head)
+        await mirror.drop()  # the remote gives all that it takes: it is the mirror that is broken
+        return commit
+
+    async def checkout(
+        self, commit: Commit, dest: Path, *, sparse: Sequence[str] = (), submodules: bool = False
+    ) -> None:
+        """Writes the files of a commit that this session fetched to the new directory `dest`.
+
+        `sparse` are the directories to take, all when empty. `submodules` brings these too, recursively, with the same
+        credentials where they are of the same host.
+        """
+        await command.in_thread(dest.mkdir)
+        if commit.mirror is not None:
             try:
-                return await self._mirrored(head, dest, mirror, sparse)
+                index = {"GIT_INDEX_FILE": os.fspath(self._home / "index")}
+                await self._write(commit, dest, sparse, {"GIT_DIR": os.fspath(commit.mirror.path)} | index)
+                return
             except GitError as error:
                 if type(error) is not GitError:
                     raise
-                await command.in_thread(shutil.rmtree, dest, True)
-        store = dest / ".git"
-        await self._git("init", "-q", os.fspath(dest))
-        await command.in_thread(_prepare_repository, store)
-        where = {"GIT_DIR": os.fspath(store)}
-        await self._fetch(head, _HERE, where, shallow=False)
-        commit = await self._commit(head, _HERE, where)
-        await self._write(commit, dest, sparse, where)
+            await command.in_thread(shutil.rmtree, dest, True)
+            await command.in_thread(dest.mkdir)
+            await self._fetch_alone(replace(commit.head, commit=commit.hash, pinned=True))
+            await commit.mirror.drop()
+        await self._write(commit, dest, sparse, {"GIT_DIR": os.fspath(self._store)})
         if submodules:
             await self._submodules(commit.hash, dest)
-        elif mirror is not None and not head.pinned:
-            await mirror.drop()  # the remote gives all that it takes: it is the mirror that is broken
-        await command.in_thread(shutil.rmtree, store)
-        return commit
 
-    async def _mirrored(self, head: Head, dest: Path, mirror: Mirror, sparse: Sequence[str]) -> Commit:
-        """The files by way of a mirror, which one session at a time changes and any number read."""
+    async def _fetch_alone(self, head: Head) -> Commit:
+        """By way of this session's own repository."""
+        await self._git("init", "-q", os.fspath(self._store.parent))
+        await command.in_thread(_prepare_repository, self._store)
+        where = {"GIT_DIR": os.fspath(self._store)}
+        await self._fetch(head, _HERE, where, shallow=False)
+        found = await self._commit(head, _HERE, where)
+        if found is None:
+            raise RefNotFound(f"{head.ref or head.commit} is no commit")
+        return found
+
+    async def _fetch_shared(self, head: Head, mirror: Mirror) -> Commit:
+        """By way of a mirror, which one session at a time changes and any number read."""
         where = {"GIT_DIR": os.fspath(mirror.path)}
         here = f"refs/fluvial/{hashlib.sha256(head.ref.encode()).hexdigest()}"
         async with mirror.fetching:
             if not mirror.fetches:
                 await self._git("init", "-q", "--bare", os.fspath(mirror.path))
                 await command.in_thread(_prepare_repository, mirror.path)
-            if not await self._has(head, here, where):
+            found = await self._commit(head, here, where) if mirror.fetches else None
+            if found is None or head.object != (found.tag.hash if found.tag else found.hash):
                 mirror.fetches += 1
                 await self._fetch(head, here, where, shallow=True)
-            commit = await self._commit(head, here, where)
-        await command.in_thread(dest.mkdir, exist_ok=True)
-        await self._write(commit, dest, sparse, where | {"GIT_INDEX_FILE": os.fspath(self._home / "index")})
-        return commit
-
-    async def _has(self, head: Head, here: str, where: Mapping[str, str]) -> bool:
-        """Whether a mirror's own reference is where the remote's is."""
-        found = await self._git("rev-parse", "--verify", "-q", here, env=where, check=False)
-        return bool(head.object) and found.stdout.decode().strip() == head.object
+                found = await self._commit(head, here, where)
+            if found is None:
+                raise RefNotFound(f"{head.ref} is no commit")
+        return replace(found, mirror=mirror)
 
     async def _write(self, commit: Commit, dest: Path, sparse: Sequence[str], where: Mapping[str, str]) -> None:
         """Writes the commit's files, or those in the directories `sparse`, to `dest`."""
@@ -228,18 +243,16 @@ class Session:
             raise RefNotFound(f"unable to resolve commit object for '{head.commit}': object not found{among}")
         await self._git("update-ref", here, head.commit, env=where)
 
-    async def _commit(self, head: Head, here: str, where: Mapping[str, str]) -> Commit:
-        shown = await self._git("rev-parse", "--verify", here, env=where)
-        peeled = await self._git("rev-parse", "--verify", "-q", f"{here}^{{commit}}", env=where, check=False)
-        if peeled.status != 0:
-            raise RefNotFound(f"{head.ref or head.commit} is no commit")
-        found, commit = shown.stdout.decode().strip(), peeled.stdout.decode().strip()
-        tag = None
-        if found != commit:
-            raw = (await self._git("cat-file", "tag", found, env=where, output=_MEBIBYTE)).stdout
-            tag = Tag(head.ref.removeprefix("refs/tags/"), found, raw)
-        raw = (await self._git("cat-file", "commit", commit, env=where, output=_MEBIBYTE)).stdout
-        return Commit(commit, head.name, raw, tag)
+    async def _commit(self, head: Head, here: str, where: Mapping[str, str]) -> Commit | None:
+        """The commit that the reference `here` leads to; None when it is none, or isn't there."""
+        asked = f"{here}\n{here}^{{commit}}\n".encode()
+        printed = await self._git("cat-file", "--batch", env=where, stdin=asked, output=2 * _MEBIBYTE)
+        objects = _objects(printed.stdout)
+        if len(objects) != 2 or objects[1].kind != "commit":
+            return None
+        found, commit = objects
+        tag = Tag(head.ref.removeprefix("refs/tags/"), found.hash, found.raw) if found.kind == "tag" else None
+        return Commit(commit.hash, head.name, commit.raw, tag, head)
 
     async def _listing(self, commit: str, where: Mapping[str, str]) -> list[bytes]:
         """The paths of the commit's files. TooLarge before anything is written when they are too many or too big."""
@@ -258,6 +271,8 @@ class Session:
         return paths
 
     async def _submodules(self, commit: str, dest: Path) -> None:
+        here = dest / ".git"  # submodules write down where it is, relative to them
+        await command.in_thread(shutil.move, self._store, here)
         await self._git("config", "remote.origin.url", self._url, cwd=dest)
         await self._git("update-ref", "--no-deref", "HEAD", commit, cwd=dest)
         update = ("submodule", "--quiet", "update", "--init", "--recursive", "--force", "--checkout")
@@ -265,12 +280,14 @@ class Session:
             await self._git(*update, "--depth=1", cwd=dest)
         except RefNotFound:  # the server gives only what a reference points to
             await self._git(*update, cwd=dest)
+        await command.in_thread(shutil.rmtree, here)
 
     async def _git(
         self,
         *arguments: str,
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
+        stdin: bytes = b"",
         output: int = command.OUTPUT,
         check: bool = True,
     ) -> command.Result:
@@ -283,6 +300,7 @@ class Session:
                 cwd=cwd or self._home,
                 env={**self._env, **(env or {})},
                 seconds=left,
+                stdin=stdin,
                 output=output,
                 secrets=self._credentials.secrets,
                 check=check,
@@ -300,67 +318,6 @@ class Session:
         lines = (line.split() for line in self._credentials.known_hosts.splitlines())
         return any(name in words[0].split(",") for words in lines if words)
 
-    def _prepare(self) -> None:
-        """Writes the private files and makes git's environment of them."""
-        credentials, home = self._credentials, self._home
-        extra: dict[str, str] = {}
-        config: dict[str, str] = {}
-        if credentials.ca:
-            system = get_default_verify_paths().cafile
-            ours = Path(system).read_text() if system and Path(system).is_file() else ""
-            extra["GIT_SSL_CAINFO"] = _private(home / "ca.crt", f"{ours}\n{credentials.ca}\n")
-        if credentials.certificate:
-            extra["GIT_SSL_CERT"] = _private(home / "tls.crt", credentials.certificate)
-            extra["GIT_SSL_KEY"] = _private(home / "tls.key", credentials.key)
-        if credentials.bearer_token:
-            config[f"http.{self._at.origin}/.extraHeader"] = f"Authorization: Bearer {credentials.bearer_token}"
-            config["http.followRedirects"] = "false"  # git would send the header on
-        if credentials.proxy:
-            extra |= dict.fromkeys(("http_proxy", "https_proxy", "all_proxy"), credentials.proxy)
-            extra |= {"HTTPS_PROXY": credentials.proxy, "ALL_PROXY": credentials.proxy, "no_proxy": "", "NO_PROXY": ""}
-        if credentials.password and not credentials.identity:
-            extra["GIT_ASKPASS"] = _private(home / "askpass", _ASKPASS, mode=0o700)
-            extra["FLUVIAL_ORIGIN"] = self._at.origin
-            extra["FLUVIAL_HOST"] = self._at.origin.partition("://")[2]
-            extra["FLUVIAL_USERNAME"] = credentials.username
-            extra["FLUVIAL_PASSWORD"] = credentials.password
-        if credentials.identity:
-            extra |= self._ssh()
-        self._env = command.environment(extra, config, home)
-
-    def _ssh(self) -> dict[str, str]:
-        credentials, home = self._credentials, self._home
-        identity = credentials.identity.replace("\r\n", "\n").strip("\n") + "\n"
-        options = {
-            "IdentityFile": _private(home / "identity", identity),
-            "IdentitiesOnly": "yes",
-            "IdentityAgent": "none",
-            "UserKnownHostsFile": _private(home / "known_hosts", credentials.known_hosts.rstrip("\n") + "\n"),
-            "GlobalKnownHostsFile": "/dev/null",
-            "StrictHostKeyChecking": "yes",
-            "UpdateHostKeys": "no",
-            "CheckHostIP": "no",
-            "PreferredAuthentications": "publickey",
-            "ForwardAgent": "no",
-            "PermitLocalCommand": "no",
-            "ConnectTimeout": "30",
-            "NumberOfPasswordPrompts": "1",
-            "LogLevel": "ERROR",
-        }
-        if self._options.host_key_algorithms:
-            options["HostKeyAlgorithms"] = ",".join(self._options.host_key_algorithms)
-        if self._options.key_exchange_algorithms:
-            options["KexAlgorithms"] = ",".join(self._options.key_exchange_algorithms)
-        extra: dict[str, str] = {}
-        if credentials.password:
-            extra["SSH_ASKPASS"] = _private(home / "askpass", _ASKPASS, mode=0o700)
-            extra["SSH_ASKPASS_REQUIRE"] = "force"
-            extra["FLUVIAL_PASSPHRASE"] = credentials.password
-        else:
-            options["BatchMode"] = "yes"
-        words = ["ssh", "-F", "/dev/null", *(f"-o{name}={value}" for name, value in options.items())]
-        return {**extra, "GIT_SSH_COMMAND": shlex.join(words), "GIT_SSH_VARIANT": "ssh"}
-
 
 @asynccontextmanager
 async def session(
@@ -370,10 +327,30 @@ async def session(
     home = Path(tempfile.mkdtemp(prefix="git-"))
     try:
         made = Session(at, credentials, options or Options(), home, seconds)
-        await command.in_thread(made._prepare)
+        await command.in_thread(made.prepare)
         yield made
     finally:
         await asyncio.shield(command.in_thread(shutil.rmtree, home, True))
+
+
+@dataclass(frozen=True)
+class _Object:
+    hash: str
+    kind: str
+    raw: bytes
+
+
+def _objects(printed: bytes) -> list[_Object]:
+    """What `git cat-file --batch` prints; what is missing is left out."""
+    found = []
+    while printed:
+        line, _, printed = printed.partition(b"\n")
+        words = line.decode(errors="replace").split(" ")
+        if len(words) == 3 and words[2].isdigit():
+            size = int(words[2])
+            found.append(_Object(words[0], words[1], printed[:size]))
+            printed = printed[size + 1 :]
+    return found
 
 
 def _require_directories(directories: Sequence[str], given: Sequence[str], listing: Sequence[bytes]) -> None:
@@ -385,13 +362,6 @@ def _require_directories(directories: Sequence[str], given: Sequence[str], listi
             found == name or found.startswith(name + b"/") for found in listing
         ):
             raise MissingDirectory(f"sparse checkout dir '{path}' does not exist in repository")
-
-
-def _private(file: Path, content: str, mode: int = 0o600) -> str:
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    with os.fdopen(descriptor, "w") as out:
-        out.write(content)
-    return os.fspath(file)
 
 
 def _prepare_repository(store: Path) -> None:

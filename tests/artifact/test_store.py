@@ -212,3 +212,46 @@ def test_a_store_refuses_an_unknown_algorithm(tmp_path):
     with pytest.raises(ValueError, match="unknown digest algorithm 'md5'"):
         Store(tmp_path, "h", algorithm="md5")
     assert stores.PART.startswith(".")
+
+
+OTHER = Owner("GitRepository", "ns", "other")
+
+
+async def test_a_twin_is_the_same_file_under_its_owner_s_name(store):
+    first = await publish(store, b"hello")
+    twin = await store.twin(OTHER, FILE, "v1@sha1:abc", OWNER, first)
+    assert (twin.path, twin.revision, twin.digest, twin.size) == (
+        "gitrepository/ns/other/abc.tar.gz",
+        "v1@sha1:abc",
+        first.digest,
+        5,
+    )
+    assert store.file(OTHER, twin).stat().st_ino == store.file(OWNER, first).stat().st_ino
+    assert names(store.root / OTHER.directory) == [FILE]
+    await store.remove(OWNER)
+    assert await store.check(OTHER, twin) == "stored"
+
+
+async def test_a_twin_changes_no_bytes_that_were_given_out(store):
+    old = await publish(store, b"old", owner=OTHER)
+    new = await store.twin(OTHER, FILE, "main@sha1:abc", OWNER, await publish(store, b"new"))
+    assert store.file(OTHER, old).read_bytes() == b"old"
+    assert store.file(OTHER, new).read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("harm", ["gone", "damaged", "no links", "no artifact of its owner"])
+async def test_there_is_no_twin_of_what_can_t_be_had(store, harm, monkeypatch):
+    first = await publish(store, b"hello")
+    if harm == "gone":
+        (store.root / first.path).unlink()
+    if harm == "damaged":
+        (store.root / first.path).write_bytes(b"HELLO")
+    if harm == "no links":
+
+        def refused(self, target):
+            raise OSError(errno.EPERM, "not permitted")
+
+        monkeypatch.setattr(Path, "hardlink_to", refused)
+    owner = OTHER if harm == "no artifact of its owner" else OWNER
+    assert await store.twin(OTHER, FILE, "main@sha1:abc", owner, first) is None
+    assert not (store.root / OTHER.directory).exists() or names(store.root / OTHER.directory) == []

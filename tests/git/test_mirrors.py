@@ -38,7 +38,8 @@ def bring(tmp_path, mirrors, repo):
         async with remote.session(address(repo.url), Credentials(), seconds=30) as session:
             head = await session.resolve(reference or Reference(branch="main"))
             async with mirrors.held("app", owner) as mirror:
-                commit = await session.checkout(head, dest, mirror=mirror, **more)
+                commit = await session.fetch(head, mirror=mirror)
+                await session.checkout(commit, dest, **more)
         return commit.hash, {
             str(path.relative_to(dest)): path.read_bytes() for path in dest.rglob("*") if path.is_file()
         }
@@ -89,6 +90,22 @@ async def test_a_broken_mirror_is_done_without(tmp_path, server, repo, mirrors, 
     (mirror / "shallow.lock").write_text("left by a killed process")
     third = repo.commit({"b": "3"})
     assert (await bring())[0] == third
+
+
+async def test_a_mirror_that_breaks_after_the_fetch_is_done_without(tmp_path, repo, mirrors):
+    head = repo.commit({"a": "1"})
+    async with (
+        remote.session(address(repo.url), Credentials(), seconds=30) as session,
+        mirrors.held("app", "owner") as mirror,
+    ):
+        commit = await session.fetch(await session.resolve(Reference(branch="main")), mirror=mirror)
+        repo.commit({"a": "2"})
+        for pack in (mirror.path / "objects" / "pack").iterdir():
+            pack.unlink()
+        await session.checkout(commit, tmp_path / "dest")
+    assert commit.hash == head
+    assert (tmp_path / "dest" / "a").read_text() == "1", "what was verified, not what is newest"
+    assert not mirror.path.exists()
 
 
 async def test_a_missing_reference_keeps_the_mirror(server, repo, bring):
@@ -156,7 +173,7 @@ async def test_a_tag_that_was_made_again_for_the_same_commit_is_fetched_again(re
             mirrors.held("app", "owner") as mirror,
         ):
             head = await session.resolve(Reference(tag="v1"))
-            commit = await session.checkout(head, tmp_path / message, mirror=mirror)
+            commit = await session.fetch(head, mirror=mirror)
         messages.append(commit.tag.raw.splitlines()[-1])
     assert messages == [b"first", b"second"]
 

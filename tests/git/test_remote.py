@@ -56,7 +56,9 @@ async def head_of(url, data=None, reference=MAIN, **more) -> Head:
 async def brought(tmp_path, url, data=None, reference=MAIN, options=None, **more):
     dest = tmp_path / f"dest-{time.monotonic_ns()}"
     async with session(url, data, options=options) as opened:
-        commit = await opened.checkout(await opened.resolve(reference), dest, **more)
+        head = await opened.resolve(reference)
+        commit = await opened.fetch(head, submodules=more.get("submodules", False))
+        await opened.checkout(commit, dest, **more)
     return commit, {str(path.relative_to(dest)): path.read_bytes() for path in dest.rglob("*") if path.is_file()}
 
 

@@ -6,7 +6,7 @@ import hashlib
 import tarfile
 
 from shared.loop import attempt
-from tests.source_controller.conftest import condition
+from tests.source_controller.conftest import GROUP, condition
 
 
 def names(file):
@@ -127,3 +127,52 @@ async def test_a_watched_secret_reconciles_at_once_when_it_changes(controller, g
     await controller.failed("s", "GitOperationFailed")
     await controller.secret("auth", {"username": "ada", "password": "right"}, **labels)
     await controller.ready("s", head)
+
+
+async def files_of(world, *names):
+    """The stored file behind each source: two with the same one share its bytes."""
+    return [world.stored(await world.ready(name)).stat().st_ino for name in names]
+
+
+async def test_sources_that_want_the_same_of_a_commit_share_its_bytes(world, git, repo):
+    repo.commit({"a/x": "1", "b/y": "1"})
+    await world.start("--concurrent=10")
+    alike = [f"s{number}" for number in range(6)]
+    for name in alike:
+        await world.put(name, {"url": repo.url})
+    first, *others = await files_of(world, *alike)
+    assert set(others) == {first}
+    assert len(git.packs) == 1
+    await world.kube.delete(GROUP, "GitRepository", "s0", world.namespace)
+    await world.until("s0", lambda obj: obj is None)
+    await world.put("late", {"url": repo.url})
+    assert await files_of(world, "late", *alike[1:]) == [first] * 6
+
+
+async def test_sources_that_want_other_things_of_a_commit_share_nothing(controller, git, repo):
+    repo.commit({"a/x": "1", "b/y": "1"})
+    secret = {"username": "ada", "password": "s3cret"}
+    await controller.secret("login", secret)
+    await controller.put("plain", {"url": repo.url})
+    await controller.ready("plain")
+    wishes = {
+        "sparse": {"sparseCheckout": ["a"]},
+        "ignoring": {"ignore": "/b"},
+        "including": {"include": [{"repository": {"name": "plain"}, "toPath": "c"}]},
+        "somebody": {"secretRef": {"name": "login"}},
+    }
+    for name, wish in wishes.items():
+        await controller.put(name, {"url": repo.url, **wish})
+    assert len(set(await files_of(controller, "plain", *wishes))) == 5
+    assert names(controller.stored(await controller.ready("including"))) == ["a/x", "b/y", "c/a/x", "c/b/y"]
+
+
+async def test_a_damaged_twin_is_not_taken(controller, repo):
+    repo.commit({"a": "1"})
+    await controller.put("one", {"url": repo.url})
+    one = await controller.ready("one")
+    controller.stored(one).write_bytes(b"damaged")
+    await controller.put("two", {"url": repo.url})
+    two = await controller.ready("two")
+    assert names(controller.stored(two)) == ["a"]
+    assert two["status"]["artifact"]["digest"] == one["status"]["artifact"]["digest"]
