@@ -23,7 +23,7 @@ from shared.api.kustomize import Kustomization, KustomizationSpec
 from shared.api.meta import Manifest
 from shared.apply import ObjectId
 from shared.git.bases import Bases
-from shared.loop.verdict import Failed, Waiting
+from shared.loop.verdict import Failed
 from shared.text import listed
 
 
@@ -63,7 +63,7 @@ class Built:
 
 
 def require_path(ks: Kustomization, tree: kustomize.Tree) -> str:
-    """The directory to build, seen from the root of the artifact. Waits with ArtifactFailed when it isn't there."""
+    """The directory to build, seen from the root of the artifact. ArtifactFailed when it isn't there."""
     parts: list[str] = []
     for part in PurePosixPath("/", ks.spec.path or "").parts[1:]:
         if part == "..":
@@ -74,11 +74,11 @@ def require_path(ks: Kustomization, tree: kustomize.Tree) -> str:
     try:
         is_dir = tree.is_dir(tree.resolve(shown))
     except kustomize.BuildError as error:
-        raise Waiting(
+        raise Failed(
             "ArtifactFailed", f"kustomization path not found: stat {shown}: no such file or directory"
         ) from error
     if not is_dir:
-        raise Waiting("ArtifactFailed", f"kustomization path not found: {shown} is a file, not a directory")
+        raise Failed("ArtifactFailed", f"kustomization path not found: {shown} is a file, not a directory")
     return shown
 
 

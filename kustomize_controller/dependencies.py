@@ -22,6 +22,11 @@ def refs(ks: Kustomization) -> list[Ref]:
     return [_ref(ks, dependency) for dependency in ks.spec.depends_on]
 
 
+def judged(ks: Kustomization) -> list[Ref]:
+    """Those of them whose readiness an expression tells."""
+    return [_ref(ks, dependency) for dependency in ks.spec.depends_on if dependency.ready_expr]
+
+
 async def require_ready(ks: Kustomization, attempt: Attempt[Kustomization], source: Source) -> None:
     """Waits with DependencyNotReady until every dependency is Ready; a broken expression stalls."""
     for dependency in ks.spec.depends_on:
@@ -65,16 +70,16 @@ def is_ready(ks: Kustomization) -> bool:
 
 
 def became_ready(old: Kustomization | None, new: Kustomization | None) -> bool:
-    """Whether a change of a dependency can end the wait of those behind it."""
-    if new is None:
-        return False
-    if old is None:
-        return True
-    return (
-        is_ready(old) != is_ready(new)
-        or old.status.last_applied_revision != new.status.last_applied_revision
-        or old.metadata.labels != new.metadata.labels
-    )
+    """Whether a change of a dependency can end the wait of those behind it, or that it is there now."""
+    if new is None or old is None:
+        return new is not None
+    has_moved = old.status.last_applied_revision != new.status.last_applied_revision
+    return is_ready(new) and (has_moved or not is_ready(old))
+
+
+def may_hold_now(_: Kustomization | None, new: Kustomization | None) -> bool:
+    """Whether a change of a dependency can end a wait for an expression about it, which may ask for anything."""
+    return new is not None
 
 
 def _ref(ks: Kustomization, dependency: DependencyReference) -> Ref:
@@ -92,10 +97,15 @@ def _problem(
     """What keeps a dependency from counting as ready; None when nothing does."""
     name = f"{where.namespace}/{where.name}"
     if other is None:
-        return f"dependency '{name}' not found"
+        resource = Kustomization.resource
+        return f"dependency '{name}' not found: {resource.plural}.{resource.group} \"{where.name}\" not found"
     if dependency.ready_expr:
-        if not _holds(dependency.ready_expr, ks, other):
-            return f"dependency '{name}' is not ready according to readyExpr"
+        try:
+            is_so = _holds(dependency.ready_expr, ks, other)
+        except cel.CELError as error:
+            return f"dependency '{name}': failed to evaluate the CEL expression '{dependency.ready_expr}': {error}"
+        if not is_so:
+            return f"dependency '{name}' is not ready according to readyExpr eval"
         if not gates.get("AdditiveCELDependencyCheck"):
             return None
     if not is_ready(other):
@@ -107,14 +117,13 @@ def _problem(
 
 
 def _holds(expression: str, ks: Kustomization, other: Kustomization) -> bool:
+    """CELError when it can't be evaluated of these two; one that can't be compiled stalls."""
     try:
         program = cel.compile(expression, variables=("self", "dep"), result="bool")
     except cel.CELError as error:
         raise Stalled(
             "InvalidCELExpression",
-            f"Reconciliation failed terminally due to configuration error: readyExpr '{expression}': {error}",
+            "Reconciliation failed terminally due to configuration error: failed to evaluate dependency"
+            f" {other.metadata.name}: readyExpr '{expression}': {error}",
         ) from error
-    try:
-        return program.evaluate({"self": codec.encode(ks), "dep": codec.encode(other)}) is True
-    except cel.CELError as error:
-        raise Waiting("DependencyNotReady", f"readyExpr '{expression}' can't be evaluated: {error}") from error
+    return program.evaluate({"self": codec.encode(ks), "dep": codec.encode(other)}) is True

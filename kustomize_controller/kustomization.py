@@ -63,10 +63,10 @@ class Kustomizations:
         await self._clusters.close()
 
     async def reconcile(self, ks: Kustomization, attempt: Attempt[Kustomization]) -> Ready:
+        checks = healthchecks.compiled(ks)  # InvalidCELExpression stalls
         decrypt.require_enabled(ks, attempt)  # FeatureGateDisabled stalls
         source = await sources.find(ks, attempt)  # ArtifactFailed waits, AccessDenied stalls
         attempt.about = source.about
-        checks = healthchecks.compiled(ks)  # InvalidCELExpression stalls
         await dependencies.require_ready(ks, attempt, source)  # DependencyNotReady waits
         given = await variables.find(ks, attempt)  # BuildFailed
         keys = await decrypt.find(ks, attempt)  # BuildFailed
@@ -207,6 +207,7 @@ def kind(kustomizations: Kustomizations) -> Kind[Kustomization]:
                 for name, type_ in sources.KINDS.items()
             ),
             Wake(type=Kustomization, refers=dependencies.refs, when=dependencies.became_ready),
+            Wake(type=Kustomization, refers=dependencies.judged, when=dependencies.may_hold_now),
         ),
         configs=variables.configs,
         retry_interval=retry_interval,

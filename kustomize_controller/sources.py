@@ -13,7 +13,7 @@ from shared.api.source import Bucket, ExternalArtifact, GitRepository, OCIReposi
 from shared.artifact.fetch import ArtifactError, ArtifactNotFound, Fetcher
 from shared.loop.attempt import Attempt
 from shared.loop.kinds import Ref
-from shared.loop.verdict import Stalled, Waiting
+from shared.loop.verdict import Failed, Stalled, Waiting
 
 KINDS: dict[str, type[Resource]] = {
     kind.resource.kind: kind for kind in (GitRepository, OCIRepository, Bucket, ExternalArtifact)
@@ -49,7 +49,8 @@ def ref(ks: Kustomization) -> Ref:
 
 
 async def find(ks: Kustomization, attempt: Attempt[Kustomization]) -> Source:
-    """The source's artifact. Stalls with AccessDenied where the reference isn't allowed, waits with ArtifactFailed."""
+    """The source's artifact. Stalls with AccessDenied where the reference isn't allowed. Waits with ArtifactFailed
+    while there is none, of which nobody is told: the source's own events say why."""
     kind, where = ks.spec.source_ref.kind, ref(ks)
     if attempt.options.no_cross_namespace_refs and where.namespace != ks.metadata.namespace:
         raise Stalled(
@@ -59,7 +60,7 @@ async def find(ks: Kustomization, attempt: Attempt[Kustomization]) -> Source:
     if kind == "ExternalArtifact" and not attempt.options.feature_gates["ExternalArtifact"]:
         raise Stalled(
             "AccessDenied",
-            f"can't access '{kind}/{where.namespace}/{where.name}', the feature gate ExternalArtifact is off: "
+            f"can't access '{kind}/{where.namespace}/{where.name}', ExternalArtifact feature gate is disabled: "
             "start the controller with --feature-gates=ExternalArtifact=true",
         )
     type_ = KINDS[kind]
@@ -67,16 +68,16 @@ async def find(ks: Kustomization, attempt: Attempt[Kustomization]) -> Source:
     again = format_duration(attempt.options.requeue_dependency)
     if source is None:
         plural = f"{type_.resource.plural}.{type_.resource.group}"
-        raise Waiting("ArtifactFailed", f'{plural} "{where.name}" not found')
+        raise Waiting("ArtifactFailed", f'{plural} "{where.name}" not found', event="")
     artifact: Artifact | None = source.status.artifact  # type: ignore[attr-defined]
     if artifact is None:
-        raise Waiting("ArtifactFailed", f"Source artifact not found, retrying in {again}")
+        raise Waiting("ArtifactFailed", f"Source artifact not found, retrying in {again}", event="")
     return Source(kind, where, artifact)
 
 
 @contextlib.asynccontextmanager
 async def fetched(source: Source, attempt: Attempt[Kustomization], fetcher: Fetcher) -> AsyncIterator[Path]:
-    """The root of the artifact's files, to read. Waits with ArtifactFailed when they can't be had.
+    """The root of the artifact's files, to read. ArtifactFailed when they can't be had; waits while they aren't there.
 
     The first try is made at work; others hold no worker, and end when the source has something new.
     """
@@ -93,10 +94,10 @@ async def fetched(source: Source, attempt: Attempt[Kustomization], fetcher: Fetc
                     root = await stack.enter_async_context(fetcher.hold(source.artifact))
         except ArtifactNotFound as error:
             raise Waiting(
-                "ArtifactFailed", f"Source is not ready, artifact not found, retrying in {again}: {error}"
+                "ArtifactFailed", f"Source is not ready, artifact not found, retrying in {again}: {error}", event=""
             ) from error
         except ArtifactError as error:
-            raise Waiting("ArtifactFailed", f"{error}, retrying in {again}") from error
+            raise Failed("ArtifactFailed", str(error), retry_after=attempt.options.requeue_dependency) from error
         yield root
 
 

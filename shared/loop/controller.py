@@ -51,9 +51,9 @@ class _Running:
         self.preempted: set[Key] = set()
         self.patient: set[Key] = set()
         """Keys that are due, but not so urgently that an attempt under way should stop waiting."""
-        self.referring: dict[tuple[str, Ref], set[Key]] = defaultdict(set)
+        self.referring: dict[tuple[Wake[Any], Ref], set[Key]] = defaultdict(set)
         self.configs: dict[ConfigRef, set[Key]] = defaultdict(set)
-        self.refs: dict[Key, tuple[list[tuple[str, Ref]], list[ConfigRef]]] = {}
+        self.refs: dict[Key, tuple[list[tuple[Wake[Any], Ref]], list[ConfigRef]]] = {}
 
 
 class Controller:
@@ -352,7 +352,7 @@ class Controller:
             attempt.log.info("%s, in %.0f ms", verdict.message, took * 1000)
         elif isinstance(verdict, Waiting):
             attempt.log.info("%s: %s", verdict.reason, verdict.message)
-            if verdict.message != before:
+            if verdict.event and verdict.message != before:
                 attempt.event(verdict.event_reason, verdict.event, "info")
         else:
             attempt.log.error("%s: %s", verdict.reason, verdict.message)
@@ -425,7 +425,7 @@ class Controller:
         obj = new if new is not None else old
         ref = Ref(obj.metadata.namespace or "", obj.metadata.name)
         for running, wake in self._watched.get(kind, ()):
-            keys = running.referring.get((kind, ref))
+            keys = running.referring.get((wake, ref))
             if keys and wake.when(old, new):
                 for key in list(keys):
                     self.wake(*key)
@@ -433,7 +433,7 @@ class Controller:
     def _index(self, running: _Running, obj: Any) -> None:
         """Remember which objects this one refers to, so that their changes wake it."""
         key = Key(obj.resource.kind, obj.metadata.namespace or "", obj.metadata.name)
-        refs = [(wake.type.resource.kind, ref) for wake in running.kind.wakes for ref in wake.refers(obj)]
+        refs = [(wake, ref) for wake in running.kind.wakes for ref in wake.refers(obj)]
         configs = list(running.kind.configs(obj))
         if running.refs.get(key) == (refs, configs):
             return

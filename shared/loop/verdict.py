@@ -46,8 +46,8 @@ class NotReady(Exception):
     """Why an object isn't Ready. Domain code raises it; only the loop catches it.
 
     `reason` is for machines and part of the wire. `condition` names an abnormal-true condition to set too, such as
-    FetchFailed. `event` is what people are told when it isn't the message, `event_reason` with which reason when it
-    isn't the condition's. `retry_after` (seconds) overrides when the loop tries again.
+    FetchFailed. `event` is what people are told when it isn't the message ("": nothing), `event_reason` with which
+    reason when it isn't the condition's. `retry_after` (seconds) overrides when the loop tries again.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class NotReady(Exception):
         self.message = message
         self.condition = condition
         self.condition_reason = condition_reason or reason
-        self.event = event or message
+        self.event = message if event is None else event
         self.event_reason = event_reason or reason
         self.retry_after = retry_after
 

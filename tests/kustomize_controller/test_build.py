@@ -11,7 +11,7 @@ from kustomize_controller import build
 from shared.api import codec
 from shared.api.kustomize import Kustomization
 from shared.kustomize import DiskTree
-from shared.loop.verdict import Failed, NotReady, Waiting
+from shared.loop.verdict import Failed, NotReady
 from tests.kit.gitserver import GitServer
 
 CONFIG_MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\ndata:\n  colour: {colour}\n"
@@ -104,14 +104,14 @@ async def test_every_broken_file_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("path", ["./absent", "a.yaml", "link"])
-def test_a_path_that_is_no_directory_of_the_artifact_waits_for_another_artifact(tmp_path, path):
+def test_a_path_that_is_no_directory_of_the_artifact_fails(tmp_path, path):
     root = tree(tmp_path / "root", {"a.yaml": "x"})
     (tmp_path / "outside").mkdir()
     (root / "link").symlink_to(tmp_path / "outside")
-    with pytest.raises(Waiting, match="kustomization path not found: ") as waiting:
+    with pytest.raises(Failed, match="kustomization path not found: ") as failed:
         build.require_path(kustomization(path=path), DiskTree(root))
-    assert waiting.value.reason == "ArtifactFailed"
-    assert str(tmp_path) not in waiting.value.message
+    assert failed.value.reason == "ArtifactFailed"
+    assert str(tmp_path) not in failed.value.message
 
 
 def test_a_path_cannot_leave_the_artifact(tmp_path):

@@ -78,7 +78,7 @@ async def test_dependencies_that_are_ready_at_the_revision_let_it_go_on():
 @pytest.mark.parametrize(
     ("known", "said"),
     [
-        ([], "dependency 'team/infra' not found"),
+        ([], "dependency 'team/infra' not found: kustomizations.kustomize.toolkit.fluxcd.io \"infra\" not found"),
         ([kustomization("infra", ready=False)], "dependency 'team/infra' is not ready"),
         ([kustomization("infra", generation=2)], "dependency 'team/infra' is not ready"),
         ([kustomization("infra", revision="main@sha1:1")], "dependency 'team/infra' revision is not up to date"),
@@ -108,7 +108,7 @@ async def test_an_expression_decides_in_place_of_the_rules():
     behind = kustomization("infra", revision="main@sha1:1", ready=False, labels={"open": "yes"})
     wanted = {"name": "infra", "readyExpr": "dep.metadata.labels['open'] == self.metadata.labels['open']"}
     await require(kustomization("app", wanted, labels={"open": "yes"}), behind)
-    with pytest.raises(Waiting, match="not ready according to readyExpr"):
+    with pytest.raises(Waiting, match="not ready according to readyExpr eval"):
         await require(kustomization("app", wanted, labels={"open": "no"}), behind)
     with pytest.raises(Waiting, match="'team/infra' is not ready"):
         gates = {"AdditiveCELDependencyCheck": True}
@@ -119,6 +119,15 @@ async def test_an_expression_that_cannot_be_read_stalls():
     with pytest.raises(Stalled) as stalled:
         await require(kustomization("app", {"name": "infra", "readyExpr": "dep."}), kustomization("infra"))
     assert stalled.value.reason == "InvalidCELExpression"
+    said = "Reconciliation failed terminally due to configuration error: failed to evaluate dependency infra: "
+    assert stalled.value.message.startswith(said)
+
+
+async def test_an_expression_that_does_not_fit_the_dependency_yet_is_waited_for():
+    wanted = {"name": "infra", "readyExpr": "dep.metadata.labels['open'] == 'yes'"}
+    with pytest.raises(Waiting, match="'team/infra': failed to evaluate the CEL expression") as waiting:
+        await require(kustomization("app", wanted), kustomization("infra"))
+    assert waiting.value.event == "Dependencies do not meet ready condition, retrying in 30s"
 
 
 def test_only_what_can_end_a_wait_wakes_those_behind():
@@ -128,3 +137,11 @@ def test_only_what_can_end_a_wait_wakes_those_behind():
     assert dependencies.became_ready(None, kustomization("infra"))
     assert not dependencies.became_ready(before, kustomization("infra", ready=False))
     assert not dependencies.became_ready(before, None)
+    assert not dependencies.became_ready(kustomization("infra"), before)
+
+
+def test_of_a_dependency_that_an_expression_is_about_every_change_wakes_those_behind():
+    app = kustomization("app", "one", {"name": "two", "readyExpr": "true"})
+    assert dependencies.judged(app) == [Ref("team", "two")]
+    assert dependencies.may_hold_now(kustomization("two"), kustomization("two", ready=False))
+    assert not dependencies.may_hold_now(kustomization("two"), None)
