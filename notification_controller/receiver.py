@@ -30,9 +30,13 @@ def kind(secrets: Secrets) -> Kind[Receiver]:
         require_valid(receiver)  # InvalidCELExpression and ValidationFailed stall
         await attempt.progress("Reconciliation in progress")
         token = await find_token(receiver, secrets)  # TokenNotFound
-        receiver.status.webhook_path = path = webhook_path(receiver, token)
-        every = format_duration(parse_duration(receiver.spec.interval))
-        attempt.event("Succeeded", f"Reconciliation finished, next run in {every}", "trace")
+        path, before = webhook_path(receiver, token), receiver.status.webhook_path
+        receiver.status.webhook_path = path
+        finished = f"Reconciliation finished, next run in {format_duration(parse_duration(receiver.spec.interval))}"
+        if path != before:
+            attempt.event("Succeeded", finished, "trace")
+        else:
+            attempt.unchanged("Succeeded", finished)
         return Ready("Succeeded", f"Receiver initialized for path: {path}")
 
     async def finalize(receiver: Receiver, attempt: Attempt[Receiver]) -> None:

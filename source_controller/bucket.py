@@ -48,7 +48,7 @@ def kind(publisher: Publisher, clouds: Clouds) -> Kind[Bucket]:
                     revision = revision_of(index)
                     if not is_outdated(bucket, revision):
                         message = f"artifact up-to-date with remote revision: '{revision}'"
-                        attempt.event("ArtifactUpToDate", message, "trace", stored=attempt.requested)
+                        attempt.unchanged("ArtifactUpToDate", message)
                         return _stored(bucket, attempt, before, len(index))
                     outdated = f"new upstream revision '{revision}'"
                     attempt.mark("ArtifactOutdated", True, "NewRevision", outdated)

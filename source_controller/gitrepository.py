@@ -66,7 +66,7 @@ def kind(publisher: Publisher, git: Git) -> Kind[GitRepository]:
                     reason = outdated(repository, revision, included)
                     if reason is None:
                         message = f"no changes since last reconciliation: observed revision '{revision}'"
-                        attempt.event("GitOperationSucceeded", message, "trace", stored=attempt.requested)
+                        attempt.unchanged("GitOperationSucceeded", message)
                         return _stored(repository, attempt, before, revision)
                     attempt.mark("ArtifactOutdated", True, *reason)
                     await attempt.progress(f"building artifact: {reason[1]}")

@@ -44,7 +44,7 @@ def kind(publisher: Publisher, indexes: Indexes, clouds: Clouds) -> Kind[HelmRep
             if status.artifact is not None and status.artifact.revision == revision:
                 indexes.extend(repository)
                 message = f"artifact up-to-date with remote revision: '{revision}'"
-                attempt.event("ArtifactUpToDate", message, "trace", stored=attempt.requested)
+                attempt.unchanged("ArtifactUpToDate", message)
                 return _stored(repository, attempt, before)
             outdated = f"new index revision '{revision}'"
             attempt.mark("ArtifactOutdated", True, "NewRevision", outdated)

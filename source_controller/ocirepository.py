@@ -68,7 +68,7 @@ def kind(publisher: Publisher, signatures: Signatures, clouds: Clouds) -> Kind[O
                     await verify.require_signed_image(source, signatures, remote, revision, attempt)
                     if not outdated:
                         message = f"artifact up-to-date with remote revision: '{revision}'"
-                        attempt.event("ArtifactUpToDate", message, "trace", stored=attempt.requested)
+                        attempt.unchanged("ArtifactUpToDate", message)
                         return _stored(source, attempt, before)
                     manifest = await pull(source, remote, revision)
                     layer = find_layer(source, manifest)  # OCIArtifactLayerOperationFailed

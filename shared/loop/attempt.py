@@ -136,6 +136,11 @@ class Attempt(Generic[R]):
         about = self.about | (metadata or {})
         self.controller.recorder.record(self.obj, reason, message, severity, about, stored=stored, posted=posted)
 
+    def unchanged(self, reason: str, message: str) -> None:
+        """Tell, by a Kubernetes Event, that there was nothing to do: only who asked for this attempt, for a pass in
+        which nothing changed makes no call."""
+        self.event(reason, message, "trace", stored=self.requested)
+
     def mark(self, type_: str, status: bool | str | None, reason: str = "", message: str = "") -> None:
         """Set a condition that the story itself answers for, or remove it with None. Written with the next save."""
         text = str(status) if isinstance(status, bool) else status

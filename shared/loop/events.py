@@ -1,9 +1,8 @@
 """What people are told: Kubernetes Events, and the same events posted to the notification controller.
 
 Recording never blocks an attempt and never fails one: events wait in a bounded queue and are sent in order. A repeat
-of the same event raises the count of the one that is there instead of making another, and a repeat of a trace is not
-told at all. The wire is upstream's (events.json of the contract): severity info and error are posted too, trace is for
-Kubernetes only.
+of the same event raises the count of the one that is there instead of making another. The wire is upstream's
+(events.json of the contract): severity info and error are posted too, trace is for Kubernetes only.
 """
 
 from __future__ import annotations
@@ -131,8 +130,6 @@ class Recorder:
         now = time.monotonic()
         name, count, last = self._sent.get(digest, ("", 0, 0.0))
         if name and now - last < REPEAT_WINDOW:
-            if severity == "trace":
-                return  # that nothing happened is told once: a pass in which nothing changed makes no call
             try:
                 patch = {"count": count + 1, "lastTimestamp": stamp}
                 await self._client.patch("v1", "Event", name, involved["namespace"], patch, type="merge")

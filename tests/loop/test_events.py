@@ -9,7 +9,6 @@ import pytest
 
 from shared.api.meta import Manifest, ObjectMeta
 from shared.api.source import GitRepository, GitRepositorySpec
-from shared.loop import events
 from shared.loop.events import Recorder
 
 
@@ -58,17 +57,3 @@ async def test_a_repeat_raises_the_count(kept: Kept, recorder: Recorder) -> None
     assert [each["message"] for each in kept.created] == ["no route to host", "connection refused"]
     assert [each["type"] for each in kept.created] == ["Warning", "Warning"]
     assert [each["count"] for each in kept.patched] == [2, 3]
-
-
-async def test_that_nothing_changed_is_told_once(
-    kept: Kept, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for _ in range(3):
-        recorder.record(repository(), "GitOperationSucceeded", "no changes", "trace", {})
-    await recorder._queue.join()
-    assert [each["message"] for each in kept.created] == ["no changes"]
-    assert kept.patched == []
-    monkeypatch.setattr(events, "REPEAT_WINDOW", 0.0)
-    recorder.record(repository(), "GitOperationSucceeded", "no changes", "trace", {})
-    await recorder._queue.join()
-    assert len(kept.created) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import tarfile
 
@@ -50,6 +51,19 @@ async def test_an_unchanged_head_is_asked_for_and_not_fetched_again(controller, 
     told = [event["reason"] for event in await controller.events("s")]
     assert "GitOperationSucceeded" in told
     assert told.count("NewArtifact") == 1
+
+
+async def test_a_pass_in_which_nothing_changed_makes_no_call(controller, api, git, repo):
+    repo.commit({"a": "1"})
+    await controller.put("s", {"url": repo.url, "interval": "1s"})
+    await controller.ready("s")
+    await controller.events("s")
+    api.requests.clear()
+    git.requests.clear()
+    while sum(path.endswith("/git-upload-pack") for path, _ in git.requests) < 3:
+        await asyncio.sleep(0.05)
+    assert [each for each in api.requests if each.verb in ("create", "update", "patch", "delete")] == []
+    assert [event for event in await controller.events("s") if event["reason"] == "GitOperationSucceeded"] == []
 
 
 async def test_a_force_push_is_followed(controller, repo):
