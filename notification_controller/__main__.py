@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from notification_controller import provider, receiver, static
+from notification_controller import receiver, static
 from notification_controller.dispatch import Dispatch
 from notification_controller.inbox import Inbox
 from notification_controller.journal import Journal
@@ -20,12 +20,13 @@ from notification_controller.receivers.oidc import Issuers
 from notification_controller.receivers.secrets import Secrets
 from notification_controller.webhooks import Webhooks
 from shared.api.notification import Receiver
-from shared.loop import flags, metrics, process, web
+from shared.loop import flags, logins, metrics, process, web
 from shared.loop.flags import Flag
 from shared.loop.kinds import Kind
 from shared.loop.roster import Roster
 
 NAME = "notification-controller"
+_DEFAULT = "default-service-account"
 FLAGS = (
     Flag("events-addr", "string", ":9090", "The address to take events at."),
     Flag("receiverAddr", "string", ":9292", "The address to take webhooks at."),
@@ -52,13 +53,15 @@ FLAGS = (
     ),
     Flag("delivery-deadline", "duration", "1h", "How long a notification is tried to be delivered."),
     Flag("delivery-queue", "int", 50_000, "How many notifications may wait for one Provider; the oldest make room."),
-    Flag("default-service-account", "string", "", "The ServiceAccount for cloud logins of Providers that name none.",
-         built=False),
-)  # fmt: skip
+    *logins.FLAGS,
+    Flag(
+        _DEFAULT, "string", "", "The ServiceAccount for cloud logins of Providers that name none."
+    ),
+)
 GATES = (
     flags.Gate("CacheSecretsAndConfigMaps", False, "Keep Secrets and ConfigMaps in memory.", built=False),
     flags.Gate("DisableConfigWatchers", False, "Don't watch ConfigMaps and Secrets."),
-    flags.Gate(provider.IDENTITY_GATE, False, "Let Providers choose a cloud identity."),
+    *logins.GATES,
 )
 
 
@@ -66,7 +69,8 @@ async def build(runtime: process.Runtime) -> Sequence[Kind[Any]]:
     """The kinds, with a server for events and one for webhooks."""
     options = runtime.options
     runtime.events_address = ""  # its own events are told in Kubernetes only: the flag says where it listens
-    dispatch = Dispatch(runtime, Journal(Path(options.storage_path or Path(tempfile.gettempdir(), NAME))))
+    journal = Journal(Path(options.storage_path or Path(tempfile.gettempdir(), NAME)))
+    dispatch = Dispatch(runtime, journal, logins.clouds(runtime, options.default_service_account))
     await dispatch.open()
     runtime.services.push_async_callback(dispatch.close)
     inbox = Inbox(options.rate_limit_interval, dispatch.is_ready, dispatch.take)
@@ -93,7 +97,9 @@ async def _serve(
 
 def options(argv: Sequence[str] | None = None) -> Any:
     """The parsed flags."""
-    return flags.parse(NAME, "Tell people and other systems, and listen to them.", FLAGS, argv, gates=GATES)
+    parsed = flags.parse(NAME, "Tell people and other systems, and listen to them.", FLAGS, argv, gates=GATES)
+    logins.require_gate(parsed, _DEFAULT)
+    return parsed
 
 
 def main(argv: Sequence[str] | None = None) -> int:

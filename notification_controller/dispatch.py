@@ -26,6 +26,7 @@ from notification_controller.provider import Secrets
 from notification_controller.providers import AlertName, Notification
 from notification_controller.quiet import Decided, Quiet
 from shared.api.notification import Alert, Provider
+from shared.auth import Clouds, GateClosed
 from shared.kube.client import Client
 from shared.kube.errors import ApiError, Forbidden, NoMatch, NotFound
 from shared.loop.process import Runtime
@@ -43,12 +44,12 @@ CONFLICTS = (
 class Dispatch:
     """Events of one process. `open` first, `close` at the end."""
 
-    def __init__(self, runtime: Runtime, journal: Journal) -> None:
+    def __init__(self, runtime: Runtime, journal: Journal, clouds: Clouds) -> None:
         options = runtime.options
+        self.clouds: Clouds | None = clouds
         self._runtime = runtime
         self._journal = journal
         self._stays_inside = options.no_cross_namespace_refs
-        self._has_identities = options.feature_gates[providers_.IDENTITY_GATE]
         self.outbox = Outbox(journal, self, longest=options.delivery_deadline, limit=options.delivery_queue)
         self._quiet = Quiet(self._quiet_settings, self._send_held, journal.write)
         self._interests: tuple[int, Interests] = (-1, Interests(()))
@@ -172,15 +173,21 @@ class Dispatch:
             )
         elif provider is None:
             problem = f'failed to read provider: Provider.{Provider.resource.group} "{name}" not found'
-        elif provider.spec.service_account_name and not self._has_identities and not provider.spec.suspend:
-            problem = (
-                "to use spec.serviceAccountName for provider authentication please enable the "
-                f"{providers_.IDENTITY_GATE} feature gate in the controller"
-            )
+        elif not provider.spec.suspend and not providers_.passes_over(provider.spec.type, event):
+            problem = self._lacks_identity(provider)
         if problem:
             self._tell(alert, FAILED, f"failed to dispatch notification for {about}: {problem}")
             return None
         return None if provider is None or provider.spec.suspend else provider
+
+    def _lacks_identity(self, provider: Provider) -> str:
+        """Why a Provider can't have the identity that it asks for; "" when it can, or asks for none."""
+        try:
+            if self.clouds is not None:
+                self.clouds.who(provider.metadata.namespace, provider.spec.service_account_name)
+        except GateClosed as error:
+            return str(error)
+        return ""
 
     def _combined(self, event: Event, alert: Alert) -> Event:
         made, conflicts = combined(event, alert)

@@ -155,7 +155,7 @@ class Journal:
         await future
 
     def write_soon(self, changes: Sequence[Change]) -> None:
-        """Make changes within `SOON` seconds, together with what others write until then. Nobody learns if that fails."""
+        """Make changes within `SOON` seconds, with what others write until then. Nobody learns if that fails."""
         self._asked.append((list(changes), None))
         if self._timer is None and not self._is_writing():
             self._timer = asyncio.get_running_loop().call_later(SOON, self._begin)

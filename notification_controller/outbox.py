@@ -29,6 +29,7 @@ from notification_controller.providers import DeliveryFailed, InvalidProvider, N
 from notification_controller.session import Session
 from shared.api.meta import format_duration
 from shared.api.notification import Provider
+from shared.auth import Clouds
 from shared.kube.errors import ApiError
 from shared.loop import metrics
 
@@ -46,6 +47,9 @@ LINGER = 30.0
 
 class World(Protocol):
     """What the outbox needs of what is around it."""
+
+    clouds: Clouds | None
+    """Where identities log in; None where there are none."""
 
     def provider(self, line: Line) -> Provider | None:
         """A line's Provider as it is now; None when it is gone."""
@@ -154,7 +158,7 @@ class _Worker:
     def __init__(self, outbox: Outbox, line: Line) -> None:
         self._outbox, self._line = outbox, line
         self.more, self.news, self.crowded = asyncio.Event(), asyncio.Event(), asyncio.Event()
-        self._session = Session()
+        self._session = Session(outbox.world.secrets, outbox.world.clouds)
         self._over: list[int] = []
         """Ids of what is over and may still be in the journal: the disk is slower than many a service."""
         self.task = asyncio.create_task(self._run(), name=f"deliver {line}")
@@ -247,7 +251,7 @@ class _Worker:
             self._outbox.world.failed(delivery, message)
             return "given_up"
         try:
-            poster = await self._session.poster(self._outbox.world.secrets, target)
+            poster = await self._session.poster(target)
             await poster.post(self._outbox.world.notification(target, delivery))
         except (InvalidProvider, ApiError) as error:
             message = f"failed to dispatch notification for {about}: {error}"

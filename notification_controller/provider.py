@@ -22,6 +22,7 @@ from notification_controller.event import (
 from notification_controller.providers import Connection, InvalidProvider
 from shared.api.meta import parse_duration
 from shared.api.notification import Provider
+from shared.auth import Clouds
 from shared.http import SecretError, proxy, tls
 from shared.kube import secrets
 from shared.kube.client import Client
@@ -36,8 +37,6 @@ ADDRESS_LIMIT = 2048
 COMMIT_STATUS_TYPES = frozenset({"github", "gitlab", "gitea", "bitbucketserver", "bitbucket", "azuredevops"})
 CHANGE_REQUEST_TYPES = frozenset({"githubpullrequestcomment", "gitlabmergerequestcomment", "giteapullrequestcomment"})
 GENERIC_TYPES = frozenset({"generic", "generic-hmac"})
-
-IDENTITY_GATE = "ObjectLevelWorkloadIdentity"
 
 
 def passes_over(type_: str, event: Event) -> str:
@@ -85,7 +84,7 @@ async def _read(client: Client, namespace: str, name: str) -> Mapping[str, bytes
         raise InvalidProvider(f"failed to get secret '{namespace}/{name}': {error}") from error
 
 
-def connected(provider: Provider, found: Secrets) -> Connection:
+def connected(provider: Provider, found: Secrets, clouds: Clouds | None = None) -> Connection:
     """The connection that a Provider and what its Secrets hold describe. InvalidProvider names what is wrong."""
     spec, meta = provider.spec, provider.metadata
     held = found.auth or {}
@@ -111,6 +110,7 @@ def connected(provider: Provider, found: Secrets) -> Connection:
         name=meta.name,
         uid=meta.uid,
         service_account_name=spec.service_account_name or "",
+        clouds=clouds,
     )
 
 

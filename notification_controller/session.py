@@ -13,6 +13,7 @@ from notification_controller import provider, providers
 from notification_controller.provider import Secrets
 from notification_controller.providers import Connection, InvalidProvider
 from shared.api.notification import Provider
+from shared.auth import Clouds
 
 FRESH = 1.0
 """Seconds for which Secrets that were read are used: a changed one is used after that time at the latest."""
@@ -24,7 +25,9 @@ Read = Callable[[Provider], Awaitable[Secrets]]
 class Session:
     """Open connections to a Provider's service; made anew when the Provider or what its Secrets hold changed."""
 
-    def __init__(self) -> None:
+    def __init__(self, read: Read, clouds: Clouds | None) -> None:
+        """`clouds` is where identities log in."""
+        self._read_secrets, self._clouds = read, clouds
         self._stack = contextlib.AsyncExitStack()
         self._poster: providers.Provider | None = None
         self._made_of: tuple[object, ...] = ()
@@ -32,17 +35,17 @@ class Session:
         self.timeout = 0.0
         """Seconds that one post may take, once that is known."""
 
-    async def poster(self, read: Read, target: Provider) -> providers.Provider:
+    async def poster(self, target: Provider) -> providers.Provider:
         """What posts. InvalidProvider says what is wrong, an ApiError that Secrets can't be read at the moment."""
         version, now = (target.metadata.uid, target.metadata.generation), time.monotonic()
         if self._poster is not None and self._made_of[0] == version and now - self._read < FRESH:
             return self._poster
         self.timeout = provider.timeout(target)
         try:
-            made_of = (version, await read(target))
+            made_of = (version, await self._read_secrets(target))
             if self._poster is None or self._made_of != made_of:
                 await self.close()
-                connection = provider.connected(target, made_of[1])
+                connection = provider.connected(target, made_of[1], self._clouds)
                 self._poster = await self._connect(connection)
                 self._made_of = made_of
         except InvalidProvider as error:

@@ -8,7 +8,6 @@ posts; what is sent is made by pure functions of the event. `services` lists the
 """
 
 from notification_controller.providers.base import (
-    AccessToken,
     AlertName,
     Connection,
     DeliveryFailed,
@@ -19,7 +18,6 @@ from notification_controller.providers.base import (
 from notification_controller.providers.services import connect
 
 __all__ = [
-    "AccessToken",
     "AlertName",
     "Connection",
     "DeliveryFailed",

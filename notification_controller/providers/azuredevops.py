@@ -7,22 +7,21 @@ from typing import Any
 from urllib.parse import quote
 
 from notification_controller.event import INFO, SUMMARY
-from notification_controller.providers import git, web
+from notification_controller.providers import git, identity, web
 from notification_controller.providers.base import Connection, InvalidProvider, Notification, Provider
 from notification_controller.providers.git import Status, Statuses
 from notification_controller.providers.web import Request, json_request
+from shared.auth import azure
 from shared.http import Http
 
 GENRE = "fluxcd"
-_SCOPE = "499b84ac-1321-427f-aa17-267ca6975798/.default"
-"""Azure DevOps, as Entra ID knows it."""
 _ACCEPT = {"Accept": "application/json;api-version=5.0"}
 """The version that Azure DevOps Server 2019 and all newer ones have."""
 
 
 def connect(connection: Connection, http: Http) -> Provider:
-    """azuredevops: needs a repository's address, and a personal access token, or an identity of Azure."""
-    if not connection.token and connection.access_token is None:
+    """azuredevops: needs a repository's address, and a personal access token, or the ServiceAccount's identity."""
+    if not connection.token and connection.clouds is None:
         raise InvalidProvider("azure devops token cannot be empty: it is taken from the Secret of secretRef")
     return _AzureDevOps(connection, http, base(connection))
 
@@ -50,10 +49,7 @@ class _AzureDevOps:
         await Statuses(self._connection, self._http, self._login, look, is_said, say).post(notification)
 
     async def _login(self) -> Mapping[str, str]:
-        token, ask = self._connection.token, self._connection.access_token
-        if not token and ask is not None:
-            token = await ask(_SCOPE)
-        return web.basic("", token)
+        return web.basic("", self._connection.token or await identity.azure(self._connection, azure.DEVOPS))
 
 
 def base(connection: Connection) -> str:

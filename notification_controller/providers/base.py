@@ -11,18 +11,16 @@ from __future__ import annotations
 
 import re
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 from notification_controller.event import Event
+from shared.auth import Clouds
 
 MASK = "*****"
 """What stands for a secret in a message."""
-
-AccessToken = Callable[[str], Awaitable[str]]
-"""Asks a cloud for a token of the Provider's workload identity; takes the scope that the token is for."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +68,9 @@ class Connection:
     uid: str = ""
     """Of the Provider."""
     service_account_name: str = ""
-    access_token: AccessToken | None = None
-    """How to log in with a workload identity; None where that isn't possible."""
+    """Whose cloud identity logs in, in the Provider's namespace; the controller's when empty."""
+    clouds: Clouds | None = None
+    """Where identities log in, and short-lived tokens are kept; None where there are none."""
 
     def __repr__(self) -> str:
         return f"Connection({self.type!r}, {self.namespace}/{self.name})"

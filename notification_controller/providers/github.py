@@ -9,11 +9,11 @@ from urllib.parse import quote, urlsplit
 
 from notification_controller import event as events
 from notification_controller.event import INFO
-from notification_controller.providers import git, web
+from notification_controller.providers import git, identity, web
 from notification_controller.providers.base import Connection, DeliveryFailed, InvalidProvider, Notification, Provider
 from notification_controller.providers.git import COMMENTS, Comments, Headers, Status, Statuses
 from notification_controller.providers.web import Request, json_request
-from shared.auth import Tokens, github
+from shared.auth import github
 from shared.auth.github import App, GitHubError
 from shared.http import Http
 
@@ -37,7 +37,7 @@ def connect(connection: Connection, http: Http) -> Provider:
 
 def connect_comments(connection: Connection, http: Http) -> Provider:
     """githubpullrequestcomment: as github."""
-    at, tokens = base(connection), Tokens()
+    at, tokens = base(connection), identity.tokens(connection)
 
     async def me(headers: Mapping[str, str]) -> str:
         app = _app(connection)
@@ -132,7 +132,7 @@ def _login(connection: Connection) -> Headers:
     if app is None:
         raise InvalidProvider("github token or github app details must be specified in the Secret of secretRef")
 
-    tokens = Tokens()
+    tokens = identity.tokens(connection)
 
     async def login() -> Mapping[str, str]:
         try:

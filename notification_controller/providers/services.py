@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from notification_controller.providers import (
     alertmanager,
     azuredevops,
+    azureeventhub,
     bitbucket,
     bitbucketserver,
     datadog,
@@ -17,6 +18,7 @@ from notification_controller.providers import (
     github,
     gitlab,
     googlechat,
+    googlepubsub,
     grafana,
     incidentio,
     lark,
@@ -75,6 +77,8 @@ SERVICES: dict[str, Connect] = {
     "gitlab": gitlab.connect,
     "gitlabmergerequestcomment": gitlab.connect_comments,
     # queues
+    "azureeventhub": azureeventhub.connect,
+    "googlepubsub": googlepubsub.connect,
     "nats": nats.connect,
 }
 

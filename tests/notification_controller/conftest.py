@@ -1,4 +1,4 @@
-"""An embedded API for each test."""
+"""An embedded API for each test, and clouds for those that ask for them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import kubeapi
+from tests.kit.clouds import entra, google, internet  # noqa: F401
 
 
 @pytest.fixture

@@ -37,6 +37,7 @@ class Around:
     def __init__(self) -> None:
         self.providers: dict[Line, Provider] = {}
         self.held: dict[Line, Secrets | InvalidProvider] = {}
+        self.clouds = None
         self.told: list[str] = []
         self.reads = 0
         self._versions = 0

@@ -12,13 +12,15 @@ import pytest
 
 from notification_controller import providers
 from notification_controller.event import Event
-from notification_controller.providers import AlertName, Connection, Notification, telegram
+from notification_controller.providers import AlertName, Connection, Notification, googlepubsub, telegram
+from shared.auth import Tokens, Who
 
 DATA = json.loads((Path(__file__).parent / "requests.json").read_text())
 EVENTS = {name: msgspec.convert(event, Event) for name, event in DATA["events"].items()}
 ALERT = AlertName("flux-system", "alert", "a1b2c3d4-0000-4000-8000-000000000000")
 TOKEN, PASSWORD = "t0ken-of-the-bot", "pa55word-of-the-bot"
 PATH_SECRET = "a-path-that-lets-one-in"
+KEY = "the-key-of-a-shared-access-policy="
 
 SERVICES: dict[str, dict[str, Any]] = {
     "generic": {"address": f"/hook/{PATH_SECRET}", "headers": {"X-Secret": "a-header-of-the-secret"}},
@@ -42,22 +44,47 @@ SERVICES: dict[str, dict[str, Any]] = {
     "sentry": {"address": "dsn"},
     "grafana": {"address": "/api/annotations", "token": TOKEN},
     "otel": {"address": "/v1/traces", "username": "ada", "password": PASSWORD},
+    "googlepubsub": {"address": "project", "channel": "topic", "token": '{"type": "service_account"}'},
+    "azureeventhub": {"address": "hub"},
 }
 """An address is a path at the counterpart, unless `reach` knows better."""
 
 
+class Vouching:
+    """Clouds that give a token to everybody who asks, which says for whom and for what it is."""
+
+    tokens = Tokens()
+
+    def who(self, namespace: str, name: str) -> Who:
+        return Who(namespace, name)
+
+    async def gcp(self, who: Who, *, proxy: str) -> str:
+        return f"gcp token of {who}"
+
+    async def gcp_key(self, key: bytes, scope: str, *, proxy: str) -> str:
+        return f"gcp token of a key for {scope}"
+
+    async def azure(self, who: Who, scope: str, *, proxy: str) -> str:
+        return f"azure token of {who} for {scope}"
+
+
 def reach(type_: str, url: str, tls: ssl.SSLContext | None, patch: pytest.MonkeyPatch, **more: Any) -> Connection:
-    """The connection for a service of this type that is at a URL; Telegram, which has one in the world, moves there."""
+    """The connection for a service of this type that is at a URL; those that have one in the world move there."""
     patch.setattr(telegram, "API", url)
+    patch.setattr(googlepubsub, "API", url)
     values = {**SERVICES[type_], **more}
     scheme, _, host = url.partition("://")
     match values.get("address"):
         case "dsn":
             values["address"] = f"{scheme}://public-key:{PASSWORD}@{host}/42"
+        case "hub" if not values.get("channel"):
+            policy = f"SharedAccessKeyName=send;SharedAccessKey={KEY}"
+            values["address"] = f"Endpoint=sb://{host}/;{policy};EntityPath=hub"
         case str(path) if path.startswith("/") or not path:
             values["address"] = url + path
     secret = {key: values[key].encode() for key in ("token", "password", "address") if values.get(key)}
-    return Connection(type=type_, tls=tls, secret=secret, uid="p1", namespace="flux-system", name="p", **values)
+    about = {"secret": secret, "uid": "p1", "namespace": "flux-system", "name": "p", "clouds": Vouching()}
+    return Connection(type=type_, tls=tls, **about, **values)
 
 
 async def post(connection: Connection, which: str = "error", **changes: Any) -> None:
@@ -70,4 +97,6 @@ async def post(connection: Connection, which: str = "error", **changes: Any) -> 
 def secrets(connection: Connection) -> list[str]:
     """What no message may hold."""
     held = [connection.token, connection.password, *connection.headers.values()]
-    return [text for text in held if text] + [text for text in (PASSWORD, PATH_SECRET) if text in connection.address]
+    return [text for text in held if text] + [
+        text for text in (PASSWORD, PATH_SECRET, KEY) if text in connection.address
+    ]
