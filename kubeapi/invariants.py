@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 Manifest = dict[str, Any]
 
-_GROUPS = ".toolkit.fluxcd.io"
+_GROUPS = (".toolkit.fluxcd.io", ".extensions.fluxcd.io")
+_GENERATOR = "ArtifactGenerator"
 _SAYS = ("status", "reason", "message")
 
 
@@ -23,7 +24,7 @@ def watch(cluster: Cluster) -> None:
     """Refuse status writes of toolkit kinds that break an invariant, with 500 and what is wrong."""
 
     def check(resource: Resource, manifest: Manifest, old: Manifest, options: Options) -> None:
-        if not resource.group.endswith(_GROUPS) or manifest.get("status") == old.get("status"):
+        if not _is_checked(resource, manifest) or manifest.get("status") == old.get("status"):
             return
         problems = broken(manifest) + moved(manifest, old)
         if problems:
@@ -36,6 +37,14 @@ def watch(cluster: Cluster) -> None:
             )
 
     cluster.admission.on_updated.append(check)
+
+
+def _is_checked(resource: Resource, manifest: Manifest) -> bool:
+    """Is it the toolkit that writes the status? That of an ExternalArtifact may be anybody's."""
+    if not resource.group.endswith(_GROUPS):
+        return False
+    maker = (manifest.get("spec") or {}).get("sourceRef") or {}
+    return resource.kind != "ExternalArtifact" or maker.get("kind") == _GENERATOR
 
 
 def broken(manifest: Mapping[str, Any]) -> list[str]:

@@ -117,3 +117,24 @@ async def test_a_server_that_checks_refuses_the_write_and_says_who_made_it():
             await api.patch(f"{path}/app/status", {"status": {"conditions": [condition("Ready")]}})
     finally:
         await server.stop()
+
+
+@pytest.mark.parametrize(("maker", "answer"), [("ArtifactGenerator", 500), ("Gizmo", 200)])
+async def test_what_others_say_of_their_external_artifacts_is_theirs(maker: str, answer: int):
+    crd = Path(__file__).parents[2] / "deploy" / "crds" / "source.toolkit.fluxcd.io_externalartifacts.yaml"
+    server = await kubeapi.start(tls=False, workloads=False, invariants=True)
+    try:
+        async with aiohttp.ClientSession() as session:
+            api = Api(server, session)
+            definition = yaml.safe_load(crd.read_text())
+            await api.post("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition)
+            path = "/apis/source.toolkit.fluxcd.io/v1/namespaces/default/externalartifacts"
+            await api.until(path, lambda found: found is not None)
+            api_version = "source.toolkit.fluxcd.io/v1"
+            spec = {"sourceRef": {"kind": maker, "name": "g"}}
+            body = {"apiVersion": api_version, "kind": "ExternalArtifact", "metadata": {"name": "app"}, "spec": spec}
+            await api.post(path, body)
+            doubtful = {"status": {"conditions": [condition("Ready"), condition("Stalled")]}}
+            await api.patch(f"{path}/app/status", doubtful, expect=answer)
+    finally:
+        await server.stop()
