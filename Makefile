@@ -71,6 +71,7 @@ lint: install
 # Status 2 means that there is no Go: what needs it is then skipped, and says so.
 tools: install
 	@$(RUN) -m tests.upstream.controlplane.build --only $(TEST_TOOLS) || [ $$? = 2 ]
+	@$(RUN) -m tests.kit.azurite
 
 test: install lint $(if $(filter yes,$(REAL)),tools)
 	@FLUVIAL_REAL=$(REAL) $(RUN) -m pytest -p tests.kit.report -n $(WORKERS) --dist loadfile $(ARGS)

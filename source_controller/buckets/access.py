@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import TypedDict
 
 from shared.api.meta import parse_duration
-from shared.api.source import Bucket
+from shared.api.source import Bucket, BucketSTS
 from shared.auth import CONTROLLER, AuthError, Clouds, GateClosed, Keys, gcp
 from shared.auth import azure as entra
 from shared.http import SecretError, proxy, tls
@@ -23,7 +23,7 @@ from source_controller.buckets import azure, gcs, s3, sts
 from source_controller.buckets.store import BucketError, ObjectStore
 
 FETCH_FAILED = "FetchFailed"
-_AZURE = ("clientId", "accountKey", "sasKey")
+_AZURE = ("clientId", "accountKey", "sasKey", "authorityHost")
 
 
 class Connection(TypedDict):
@@ -48,12 +48,29 @@ async def find(bucket: Bucket, clouds: Clouds, attempt: Attempt[Bucket]) -> Abst
             case "gcp":
                 return gcs.open_(spec.bucket_name, await _gcp(bucket, data, clouds, connection), **connection)
             case _:
+                require_fitting(spec.provider, spec.sts)
                 keys = _keys(bucket, data) or await _given_keys(bucket, clouds, connection, attempt)
                 return s3.open_(address(bucket), keys, **connection)
     except GateClosed as error:
         raise Stalled("FeatureGateDisabled", str(error), condition=FETCH_FAILED) from error
     except (AuthError, BucketError) as error:
         raise refused(str(error)) from error
+
+
+def require_fitting(provider: str, service: BucketSTS | None) -> None:
+    """Stalls with InvalidSTSConfiguration when this token service gives no keys for such stores, or has no use for the
+    Secrets that it names. Pure."""
+    if service is None:
+        return
+    problem = ""
+    if service.provider != {"aws": "aws", "generic": "ldap"}.get(provider):
+        problem = f"STS provider '{service.provider}' is not supported for '{provider}' bucket provider"
+    elif service.provider == "aws" and service.secret_ref is not None:
+        problem = "spec.sts.secretRef is not required for the 'aws' STS provider: remove it"
+    elif service.provider == "aws" and service.cert_secret_ref is not None:
+        problem = "spec.sts.certSecretRef is not required for the 'aws' STS provider: remove it"
+    if problem:
+        raise Stalled("InvalidSTSConfiguration", problem, condition=FETCH_FAILED)
 
 
 def address(bucket: Bucket) -> s3.Bucket:
@@ -103,10 +120,6 @@ def _keys(bucket: Bucket, data: Mapping[str, bytes] | None) -> Keys | None:
 async def _given_keys(bucket: Bucket, clouds: Clouds, connection: Connection, attempt: Attempt[Bucket]) -> Keys:
     """The keys that AWS or a security token service gives."""
     spec = bucket.spec
-    wanted = {"aws": "aws", "generic": "ldap"}[spec.provider]
-    if spec.sts is not None and spec.sts.provider != wanted:
-        message = f"STS provider '{spec.sts.provider}' is not supported for '{spec.provider}' bucket provider"
-        raise Stalled("InvalidSTSConfiguration", message, condition=FETCH_FAILED)
     if spec.provider == "aws":
         who = clouds.who(bucket.metadata.namespace, spec.service_account_name)
         endpoint = spec.sts.endpoint if spec.sts else ""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import aiohttp
 import pytest
 
-from shared.auth import Clouds, NoAccount, Tokens, gcp
-from tests.kit.clouds import Entra, Google, moto, token
-from tests.kit.internet import Internet, forwarded
+from shared.auth import Clouds, NoAccount, Tokens
+from tests.kit.clouds import aws, entra, google, internet, token  # noqa: F401
 
 
 class Kube:
@@ -28,19 +26,6 @@ class Kube:
 
 
 @pytest.fixture
-def internet(tmp_path, monkeypatch):
-    for name in ("AWS_REGION", "AWS_PROFILE", "AWS_ROLE_ARN", "AZURE_CLIENT_ID", "GOOGLE_APPLICATION_CREDENTIALS"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    with Internet(tmp_path / "internet") as made:
-        for name, value in made.environment.items():
-            monkeypatch.setenv(name, value)
-        # It was made when the module was imported, and is shared by all that bring no authority of their own.
-        aiohttp.connector._SSL_CONTEXT_VERIFIED.load_verify_locations(made.ca)
-        yield made
-
-
-@pytest.fixture
 def kube():
     return Kube()
 
@@ -48,26 +33,3 @@ def kube():
 @pytest.fixture
 def clouds(kube):
     return Clouds(kube, Tokens(), object_level=True)
-
-
-@pytest.fixture
-def entra(internet):
-    return Entra(internet)
-
-
-@pytest.fixture
-def google(internet, monkeypatch):
-    monkeypatch.setattr(gcp, "_cluster", gcp._Cluster())
-    return Google(internet)
-
-
-@pytest.fixture(scope="session")
-def _moto():
-    with moto() as address:
-        yield address
-
-
-@pytest.fixture
-def aws(internet, _moto):
-    internet.hosts_of["*.amazonaws.com"] = forwarded(_moto)
-    return internet

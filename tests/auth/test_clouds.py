@@ -13,12 +13,10 @@ import time
 from datetime import UTC, datetime
 
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from shared.auth import CONTROLLER, AuthError, Clouds, GateClosed, Keys, Tokens, Who, aws, azure, gcp
 from shared.auth.clusters import canonical
-from tests.kit.clouds import Entra, claims, said, token
+from tests.kit.clouds import Entra, claims, key_of_google, said, token
 from tests.kit.internet import Internet, Reply
 
 ROLE = {"eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/reader"}
@@ -356,19 +354,6 @@ async def test_gke_says_where_a_cluster_is(google, internet, clouds, kube, who):
     assert google.tokens[access.token] == SUBJECT
     with pytest.raises(AuthError, match="is no cluster of GKE"):
         await clouds.cluster("gcp", "projects/p", who)
-
-
-def key_of_google(**change):
-    private = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    key = {
-        "type": "service_account",
-        "private_key": private.decode(),
-        "client_email": "robot@project.iam.gserviceaccount.com",
-        "token_uri": "https://oauth2.googleapis.com/token",
-    }
-    return json.dumps(key | change).encode()
 
 
 async def test_a_key_of_google_signs_for_its_token(internet, clouds):

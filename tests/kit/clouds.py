@@ -1,7 +1,7 @@
-"""Clouds for tests: AWS by moto, Blob Storage by Azurite, and what nobody has built: Entra ID, Google's token services.
+"""Clouds for tests: AWS by moto, and what nobody has built: Entra ID, Google's token services and its store.
 
-The fakes give tokens only for what they should, and note for whom. `entra(…)` and `google(…)` are put into an
-`Internet`; `moto()` and `Azurite` are servers of their own.
+The fakes give tokens only for what they should, and note for whom. A conftest imports the fixtures that its tests use:
+`internet` is all the hosts there are, and `aws`, `entra`, `google` and `azurite` put themselves into it.
 """
 
 from __future__ import annotations
@@ -9,28 +9,23 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
-import hmac
 import json
 import os
-import shutil
-import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
+import aiohttp
 import pytest
 import requests
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
-from tests.kit.internet import Asked, Internet, Reply
-from tests.kit.processes import free_ports
-
-AZURITE = "3.35.0"
-ACCOUNT = "devstoreaccount1"
-ACCOUNT_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
-"""What Azurite documents for everyone."""
+from shared.auth import gcp
+from tests.kit.azurite import Azurite
+from tests.kit.internet import Asked, Internet, Reply, forwarded
 
 
 def token(**claims: Any) -> str:
@@ -168,81 +163,70 @@ def _entry(name: str, data: bytes) -> dict[str, str]:
     return {"name": name, "etag": f"C{_generation(data)}=", "generation": _generation(data)}
 
 
+def key_of_google(**change: str) -> bytes:
+    """The JSON of a service account's key."""
+    private = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    key = {
+        "type": "service_account",
+        "private_key": private.decode(),
+        "client_email": "robot@project.iam.gserviceaccount.com",
+        "token_uri": "https://oauth2.googleapis.com/token",
+    }
+    return json.dumps(key | change).encode()
+
+
 @contextlib.contextmanager
 def moto() -> Iterator[str]:
-    """AWS, in this process; its address."""
+    """AWS, in this process and empty; its address."""
     server = pytest.importorskip("moto.moto_server.threaded_moto_server", reason="moto isn't installed")
     running = server.ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     running.start()
     try:
         host, port = running.get_host_and_port()
+        requests.post(f"http://{host}:{port}/moto-api/reset", timeout=20)  # what it holds is this process'
         yield f"http://{host}:{port}"
     finally:
         running.stop()
 
 
-class Azurite:
-    """Blob Storage, over HTTPS so that it takes tokens; installed on first use below ~/.cache/fluvial."""
-
-    def __init__(self, folder: Path, certificate: Path, key: Path) -> None:
-        (port,) = free_ports(1)
-        self.address = f"https://127.0.0.1:{port}"
-        program = _azurite()
-        self._log = (folder / "azurite.log").open("w")
-        self._process = subprocess.Popen(
-            [str(program), "--inMemoryPersistence", "--skipApiVersionCheck", "--oauth", "basic", "--cert",
-             str(certificate), "--key", str(key), "--blobHost", "127.0.0.1", "--blobPort", str(port), "--silent"],
-            cwd=folder, stdout=self._log, stderr=self._log, start_new_session=True,
-        )  # fmt: skip
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                requests.get(self.address, verify=False, timeout=5)
-                return
-            except requests.ConnectionError:
-                assert self._process.poll() is None, (folder / "azurite.log").read_text()
-                assert time.monotonic() < deadline, "azurite doesn't answer"
-                time.sleep(0.1)
-
-    def __enter__(self) -> Azurite:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-        self._log.close()
-
-    def put(self, container: str, blobs: dict[str, bytes]) -> None:
-        """Makes a container with these blobs."""
-        self._send("PUT", f"/{ACCOUNT}/{container}?restype=container", b"", {})
-        for name, data in blobs.items():
-            self._send("PUT", f"/{ACCOUNT}/{container}/{quote(name)}", data, {"x-ms-blob-type": "BlockBlob"})
-
-    def _send(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> None:
-        parts = urlsplit(path)
-        headers = {**headers, "x-ms-date": time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime()),
-                   "x-ms-version": "2021-12-02"}  # fmt: skip
-        query = dict(part.split("=") for part in parts.query.split("&") if part)
-        shown = "".join(f"{name}:{headers[name]}\n" for name in sorted(headers))
-        asked = "".join(f"\n{name}:{query[name]}" for name in sorted(query))
-        length = str(len(body)) if body else ""
-        text = f"{method}\n\n\n{length}\n\n\n\n\n\n\n\n\n{shown}/{ACCOUNT}{parts.path}{asked}"
-        signature = base64.b64encode(hmac.digest(base64.b64decode(ACCOUNT_KEY), text.encode(), "sha256")).decode()
-        headers["Authorization"] = f"SharedKey {ACCOUNT}:{signature}"
-        answer = requests.request(method, self.address + path, data=body, headers=headers, verify=False, timeout=20)
-        assert answer.status_code in (201, 409), answer.text
+@pytest.fixture
+def internet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Internet]:
+    """All hosts there are; this process, and those it starts, find them and trust them."""
+    for name in os.environ:
+        if name.startswith(("AWS_", "AZURE_", "GOOGLE_", "CLOUDSDK_", "VAULT_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with Internet(tmp_path / "internet") as made:
+        for name, value in made.environment.items():
+            monkeypatch.setenv(name, value)
+        # It was made when the module was imported, and is shared by all that bring no authority of their own.
+        aiohttp.connector._SSL_CONTEXT_VERIFIED.load_verify_locations(made.ca)
+        yield made
 
 
-def _azurite() -> Path:
-    folder = Path.home() / ".cache" / "fluvial" / f"azurite-{AZURITE}"
-    program = folder / "node_modules" / ".bin" / "azurite-blob"
-    if not program.exists():
-        if not shutil.which("npm"):
-            pytest.skip("Azurite needs npm (Node.js) to be installed")
-        folder.mkdir(parents=True, exist_ok=True)
-        command = ["npm", "install", "--prefix", str(folder), "--no-audit", "--no-fund", f"azurite@{AZURITE}"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=600)
-        if done.returncode:
-            pytest.skip(f"Azurite can't be installed: {done.stderr[-200:]}")
-    return program
+@pytest.fixture
+def entra(internet: Internet) -> Entra:
+    return Entra(internet)
+
+
+@pytest.fixture
+def google(internet: Internet, monkeypatch: pytest.MonkeyPatch) -> Google:
+    monkeypatch.setattr(gcp, "_cluster", gcp._Cluster())
+    return Google(internet)
+
+
+@pytest.fixture
+def aws(internet: Internet) -> Iterator[Internet]:
+    with moto() as address:
+        internet.hosts_of["*.amazonaws.com"] = forwarded(address)
+        yield internet
+
+
+@pytest.fixture
+def azurite(internet: Internet, tmp_path: Path) -> Iterator[Azurite]:
+    internet.context_of("azurite")
+    with Azurite(tmp_path, tmp_path / "internet" / "azurite.pem") as running:
+        internet.hosts_of[Azurite.host] = forwarded(running.address)
+        yield running

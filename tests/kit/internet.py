@@ -134,7 +134,7 @@ class Internet(Loopback):
     def __init__(self, folder: Path) -> None:
         super().__init__()
         self.hosts_of: dict[str, Answers] = {}
-        """Whose answers; a name may have wildcards, the first that fits counts."""
+        """Whose answers; a name may have wildcards, of which the first that fits counts."""
         self.asked: list[Asked] = []
         self.lock = threading.Lock()
         self._folder, self._contexts = folder, dict[str, ssl.SSLContext]()
@@ -161,7 +161,8 @@ class Internet(Loopback):
         return [asked for asked in self.asked if asked.host == host]
 
     def answers_of(self, host: str) -> Answers | None:
-        return next((answer for name, answer in self.hosts_of.items() if fnmatch.fnmatch(host, name)), None)
+        fitting = (answer for name, answer in self.hosts_of.items() if fnmatch.fnmatch(host, name))
+        return self.hosts_of.get(host) or next(fitting, None)
 
     def context_of(self, host: str) -> ssl.SSLContext:
         with self.lock:

@@ -10,11 +10,14 @@ asked, with the Authorization header; `answer` may be set to a function of the p
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
 
 from tests.kit.loopback import Handler, Loopback
+
+LDAP_KEY = "LDAPKEY"
 
 
 class _Handler(Handler):
@@ -42,6 +45,22 @@ class _Handler(Handler):
             self._error(404, "NoSuchKey")
         else:
             self.reply(200, owner.buckets[name][key], ETag=_etag(owner.buckets[name][key]))
+
+    def do_POST(self) -> None:
+        """The token service that such stores have for the names of a directory."""
+        form = {name: values[0] for name, values in parse_qs(self.body().decode()).items()}
+        owner, name = self.owner, form.get("LDAPUsername", "")
+        if form.get("Action") != "AssumeRoleWithLDAPIdentity" or owner.people.get(name) != form.get("LDAPPassword"):
+            self._error(403, "AccessDenied")
+            return
+        owner.logins.append(name)
+        until = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))
+        keys = {"AccessKeyId": LDAP_KEY, "SecretAccessKey": "LDAPSECRET", "SessionToken": "a-session"}
+        entries = "".join(f"<{name}>{value}</{name}>" for name, value in {**keys, "Expiration": until}.items())
+        action, namespace = "AssumeRoleWithLDAPIdentity", "https://sts.amazonaws.com/doc/2011-06-15/"
+        text = f"<{action}Result><Credentials>{entries}</Credentials></{action}Result>"
+        text = f'<{action}Response xmlns="{namespace}">{text}</{action}Response>'
+        self.reply(200, text.encode())
 
     def _list(self, objects: dict[str, bytes], query: dict[str, list[str]]) -> None:
         prefix, after = query.get("prefix", [""])[0], query.get("continuation-token", [""])[0]
@@ -72,6 +91,9 @@ class S3(Loopback):
         self.keys: dict[str, str] = {}
         self.gone: set[str] = set()
         """Keys that are listed and not there."""
+        self.people: dict[str, str] = {}
+        """The passwords of those whom the token service gives the key LDAP_KEY."""
+        self.logins: list[str] = []
         self.requests: list[tuple[str, str]] = []
         self.answer: Callable[[str], tuple[int, dict[str, str]] | None] = lambda path: None
 

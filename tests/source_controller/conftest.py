@@ -17,6 +17,7 @@ from shared.kube.client import Client
 from shared.kube.errors import NotFound
 from shared.loop import process
 from source_controller import __main__ as source_controller
+from tests.kit.clouds import aws, azurite, entra, google, internet  # noqa: F401
 from tests.kit.gitserver import GitServer
 
 GROUP = "source.toolkit.fluxcd.io/v1"
@@ -80,6 +81,12 @@ class World:
         await self.kube.apply(
             {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": encoded}, field_manager="test"
         )
+
+    async def account(self, name, annotations, **more):
+        """A ServiceAccount, which may be somebody at a cloud."""
+        metadata = {"name": name, "namespace": self.namespace, "annotations": annotations}
+        manifest = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata, **more}
+        await self.kube.apply(manifest, field_manager="test")
 
     async def ask(self, name, kind="GitRepository"):
         """Asks for a reconciliation; its token."""
