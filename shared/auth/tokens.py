@@ -3,7 +3,8 @@
     key → kept, or made once for all who ask → value
 
 The limits are the flags --token-cache-max-size and --token-cache-max-duration. Two clocks decide what is over, so a
-machine that slept, or whose time was set, keeps nothing too long.
+machine that slept, or whose time was set, keeps nothing too long. What became of it is counted for each object that
+asked: `asker`, which the loop sets for each attempt, says which that is.
 """
 
 from __future__ import annotations
@@ -11,15 +12,59 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections import Counter, OrderedDict
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 LONGEST = 3600.0
 """Seconds; nothing is kept longer, whatever the flag says."""
 _PART = 0.8
+
+
+@dataclass(frozen=True)
+class Asker:
+    """For which object a token is, and for what."""
+
+    kind: str
+    name: str
+    namespace: str
+    operation: str = "reconcile"
+
+
+asker: ContextVar[Asker | None] = ContextVar("asker", default=None)
+
+
+@contextmanager
+def asked_to(operation: str) -> Iterator[None]:
+    """While inside, tokens are for this operation on the same object."""
+    now = asker.get()
+    before = asker.set(now and replace(now, operation=operation))
+    try:
+        yield
+    finally:
+        asker.reset(before)
+
+
+@dataclass
+class Counts:
+    """What became of all that was asked for."""
+
+    found: Counter[Asker] = field(default_factory=Counter)
+    made: Counter[Asker] = field(default_factory=Counter)
+    """Or could not be made."""
+    succeeded: int = 0
+    failed: int = 0
+    evicted: int = 0
+
+    def forget(self, kind: str, name: str, namespace: str) -> None:
+        """Drop what was counted for an object that is gone."""
+        for counted in (self.found, self.made):
+            for each in [each for each in counted if (each.kind, each.name, each.namespace) == (kind, name, namespace)]:
+                del counted[each]
 
 
 @dataclass(frozen=True)
@@ -49,6 +94,7 @@ class Tokens:
         self._size, self._longest = size, min(longest, LONGEST)
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._making: dict[str, tuple[asyncio.Lock, int]] = {}
+        self.counts = Counts()
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -60,11 +106,25 @@ class Tokens:
             kept = self._kept.get(key)
             if kept is not None and kept.is_good:
                 self._kept.move_to_end(key)
+                self._count(self.counts.found, succeeded=True)
                 value: T = kept.value
                 return value
-            fresh = await make()
+            succeeded = False
+            try:
+                fresh = await make()
+                succeeded = True
+            finally:
+                self._count(self.counts.made, succeeded=succeeded)
             self._keep(key, fresh)
             return fresh.value
+
+    def _count(self, counted: Counter[Asker], *, succeeded: bool) -> None:
+        if who := asker.get():
+            counted[who] += 1
+        if succeeded:
+            self.counts.succeeded += 1
+        else:
+            self.counts.failed += 1
 
     def _keep(self, key: str, fresh: Fresh[Any]) -> None:
         life = min(_PART * (fresh.expires - time.time()), self._longest)
@@ -73,6 +133,7 @@ class Tokens:
             self._kept[key] = _Kept(fresh.value, time.time() + life, time.monotonic() + life)
         while len(self._kept) > max(self._size, 0):
             self._kept.popitem(last=False)
+            self.counts.evicted += 1
 
 
 class _Turn:

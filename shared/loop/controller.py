@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from shared.api import codec
 from shared.api.meta import Manifest, Resource, ResourceKind, format_time
+from shared.auth.tokens import Asker, asker
 from shared.kube.client import Client
 from shared.kube.errors import ApiError, Conflict, NotFound
 from shared.loop import metrics
@@ -214,6 +215,7 @@ class Controller:
     async def _attempt(self, running: _Running, attempt: Attempt[Any]) -> None:
         """One attempt and its bookkeeping: never raises but when the process ends."""
         key = attempt.key
+        asker.set(Asker(key.kind, key.name, key.namespace))  # of this task
         try:
             delay = await self._make(running, attempt)
             if delay is not None:

@@ -8,6 +8,7 @@ from typing import Any
 from shared.auth import Clouds, Tokens
 from shared.auth.accounts import GATE
 from shared.kube.accounts import Accounts
+from shared.loop import metrics
 from shared.loop.flags import Flag, Gate
 from shared.loop.process import Runtime
 
@@ -21,9 +22,12 @@ GATES = (Gate(GATE, False, "Let objects choose a cloud identity by a ServiceAcco
 def clouds(runtime: Runtime, default_account: str = "") -> Clouds:
     """The logins; `default_account` is for objects that name no ServiceAccount."""
     options = runtime.options
+    tokens = Tokens(options.token_cache_max_size, options.token_cache_max_duration)
+    if options.token_cache_max_size > 0:
+        runtime.services.enter_context(metrics.tokens(tokens))
     return Clouds(
         Accounts(runtime.client),
-        Tokens(options.token_cache_max_size, options.token_cache_max_duration),
+        tokens,
         object_level=options.feature_gates[GATE],
         default_account=default_account,
     )

@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import prometheus_client
 from prometheus_client import REGISTRY, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
+
+from shared.auth.tokens import Asker, Tokens
 
 BUCKETS = (0.01, 0.0383636, 0.147176, 0.564622, 2.16609, 8.3099, 31.8798, 122.302, 469.195, 1800.0)
 
@@ -79,6 +81,7 @@ class _Live(Collector):
     """Figures that are counted elsewhere anyway, read when they are asked for."""
 
     def __init__(self) -> None:
+        self.tokens: list[Tokens] = []
         self.controllers: dict[str, tuple[Mapping[tuple[str, str], int], Callable[[], Mapping[str, int]]]] = {}
 
     def collect(self) -> Iterator[Metric]:
@@ -98,6 +101,28 @@ class _Live(Collector):
                 depth.add_metric([controller, kind.lower()], count)
         yield requests
         yield depth
+        if self.tokens:
+            yield from _token_figures(self.tokens)
+
+
+def _token_figures(kept: Sequence[Tokens]) -> Iterator[Metric]:
+    labels = ["event_type", "kind", "name", "namespace", "operation"]
+    events = CounterMetricFamily("gotk_token_cache_events", "Lookups of tokens, by whom they were for.", labels=labels)
+    asked = CounterMetricFamily("gotk_token_cache_requests", "Lookups of tokens, by how they ended.", labels=["status"])
+    for what in ("found", "made"):
+        sums: Counter[Asker] = Counter()
+        for tokens in kept:
+            sums.update(getattr(tokens.counts, what))
+        for who, count in sums.items():
+            told = "cache_hit" if what == "found" else "cache_miss"
+            events.add_metric([told, who.kind, who.name, who.namespace, who.operation], count)
+    asked.add_metric(["success"], sum(tokens.counts.succeeded for tokens in kept))
+    asked.add_metric(["failure"], sum(tokens.counts.failed for tokens in kept))
+    evicted = sum(tokens.counts.evicted for tokens in kept)
+    yield events
+    yield asked
+    yield CounterMetricFamily("gotk_token_cache_evictions", "Tokens that had to make room.", value=evicted)
+    yield GaugeMetricFamily("gotk_token_cached_items", "Tokens that are kept.", value=sum(map(len, kept)))
 
 
 _live = _Live()
@@ -116,8 +141,20 @@ def live(
         _live.controllers.pop(controller, None)
 
 
+@contextlib.contextmanager
+def tokens(kept: Tokens) -> Iterator[None]:
+    """While inside, expose what becomes of these tokens."""
+    _live.tokens.append(kept)
+    try:
+        yield
+    finally:
+        _live.tokens.remove(kept)
+
+
 def forget(kind: str, name: str, namespace: str) -> None:
     """Drop the series of an object that is gone."""
+    for kept in _live.tokens:
+        kept.counts.forget(kind, name, namespace)
     with contextlib.suppress(KeyError):
         duration.remove(kind, name, namespace)
 

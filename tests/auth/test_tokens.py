@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from shared.auth.tokens import Fresh, Tokens
+from shared.auth.tokens import Asker, Fresh, Tokens, asked_to, asker
 
 
 def maker(life=100.0, made=None):
@@ -95,3 +95,25 @@ async def test_a_failure_is_not_kept():
         assert isinstance((await asyncio.gather(tokens.find(("a",), fails), return_exceptions=True))[0], ValueError)
     make, _ = maker()
     assert await tokens.find(("a",), make) == "token 1"
+
+
+async def test_lookups_are_counted_for_the_object_that_asks_and_what_for():
+    make, _ = maker()
+    tokens, app = Tokens(size=1), Asker("Bucket", "app", "apps")
+    await tokens.find(("a",), make)  # for nobody
+    asker.set(app)
+    await tokens.find(("a",), make)
+    with asked_to("decrypt_with_aws"):
+        await tokens.find(("b",), make)
+    await tokens.find(("b",), make)
+
+    async def fails():
+        raise ValueError
+
+    await asyncio.gather(tokens.find(("c",), fails), return_exceptions=True)
+    counts = tokens.counts
+    assert counts.found == {app: 2}
+    assert counts.made == {Asker("Bucket", "app", "apps", "decrypt_with_aws"): 1, app: 1}
+    assert (counts.succeeded, counts.failed, counts.evicted) == (4, 1, 1)
+    counts.forget("Bucket", "app", "apps")
+    assert counts.found == counts.made == {}

@@ -3,6 +3,7 @@ the controller; what they lack is told, and no secret of it shows."""
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import dataclasses
 import json
@@ -12,12 +13,13 @@ import time
 
 import pytest
 
+from shared.loop import metrics
 from source_controller import __main__ as source_controller
 from tests.kit.charts import chart, package
 from tests.kit.clouds import claims, key_of_google, said, token
 from tests.kit.internet import Internet, Reply, forwarded
 from tests.kit.registry import Registry
-from tests.source_controller.conftest import condition
+from tests.source_controller.conftest import GROUP, condition
 
 KIND = "OCIRepository"
 CHART = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
@@ -131,6 +133,30 @@ async def test_one_login_serves_all_objects_of_an_account_and_all_their_rounds(w
     assert len(aws.to("api.ecr.eu-west-1.amazonaws.com")) == 1
 
 
+async def test_what_becomes_of_tokens_is_measured_until_their_object_goes(world, aws, registry):
+    aws.hosts_of[ECR] = forwarded(registry.address)
+    await world.start(GATE)
+    await world.account("app", ROLE)
+    for name in ("s", "t"):
+        await world.put(name, spec(ECR, "aws", serviceAccountName="app"), KIND)
+        await world.ready(name, kind=KIND)
+
+    def figures():
+        return {line for line in metrics.expose().decode().splitlines() if line.startswith("gotk_token_cache")}
+
+    labels = 'kind="OCIRepository",name="{}",namespace="default",operation="reconcile"'
+    hit = f'gotk_token_cache_events_total{{event_type="cache_hit",{labels.format("t")}}} 1.0'
+    assert hit in figures()
+    assert f'gotk_token_cache_events_total{{event_type="cache_miss",{labels.format("s")}}} 2.0' in figures()
+    assert {'gotk_token_cache_requests_total{status="success"} 4.0', "gotk_token_cached_items 1.0"} <= figures()
+    assert "gotk_token_cache_evictions_total 0.0" in figures()
+    await world.kube.delete(GROUP, KIND, "t", world.namespace)
+    await world.until("t", lambda obj: obj is None, KIND)
+    async with asyncio.timeout(20):
+        while hit in figures():
+            await asyncio.sleep(0.02)
+
+
 async def test_without_room_for_tokens_each_attempt_logs_in(world, aws, registry):
     aws.hosts_of[ECR] = forwarded(registry.address)
     await world.start(GATE, "--token-cache-max-size=0")
@@ -140,6 +166,7 @@ async def test_without_room_for_tokens_each_attempt_logs_in(world, aws, registry
     asked = await world.ask("s", KIND)
     await world.until("s", lambda obj: obj["status"].get("lastHandledReconcileAt") == asked, KIND)
     assert len(aws.to("sts.eu-west-1.amazonaws.com")) >= 2
+    assert "gotk_token_cache" not in metrics.expose().decode()
 
 
 async def test_tokens_are_used_for_as_long_as_the_flag_says(world, aws, registry):
