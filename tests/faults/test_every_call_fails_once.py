@@ -14,6 +14,7 @@ import pytest
 
 from shared.api.kustomize import Kustomization
 from shared.api.source import GitRepository
+from shared.kube.client import Client
 from tests.faults.changes import STATES, applied, change, require_converged
 from tests.kit.objects import ConfigMap, Service, files, kustomization, source
 from tests.kit.toolkit import KUSTOMIZE, SOURCE, Toolkit
@@ -24,9 +25,17 @@ WAYS: dict[str, dict[str, Any]] = {
     "conflicts": {"action": "fail", "code": 409, "reason": "Conflict"},
     "is cut before it is handled": {"action": "cut"},
     "is cut after it was handled": {"action": "cut-after"},
+    "is one too many": {"action": "fail", "code": 429, "reason": "TooManyRequests", "retry_after": 1},
+    "is not answered in time": {"action": "delay", "seconds": 3.0},
 }
 LONGEST = 60
 """More calls than a change can take."""
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients wait a second for an answer."""
+    monkeypatch.setitem(Client.__init__.__kwdefaults__, "timeout", 1.0)
 
 
 async def each_call(toolkit: Toolkit, user: str, way: dict[str, Any]) -> AsyncIterator[int]:

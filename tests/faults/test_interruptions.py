@@ -1,21 +1,21 @@
-"""What ends in the middle is done again: cancelled steps, killed processes, dropped watches, a server that is away."""
+"""What ends in the middle is done again: cancelled calls and steps, dropped watches, a server that is away."""
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
-from pathlib import Path
+from typing import Any
 
 import pytest
 
+from kustomize_controller import build, decrypt, dependencies, healthchecks, sources, variables
 from kustomize_controller import kustomization as story
+from kustomize_controller.cluster import Cluster
+from kustomize_controller.identity import Clusters
 from shared.api.kustomize import Kustomization
 from tests.faults.changes import STATES, applied, change, require_converged
-from tests.kit.cluster import Cluster
-from tests.kit.installation import Installation
 from tests.kit.objects import ConfigMap, config_map, files, kustomization, source
-from tests.kit.toolkit import CONTROLLERS, KUSTOMIZE, SOURCE, Toolkit
+from tests.kit.toolkit import KUSTOMIZE, SOURCE, Toolkit
 
 LONGEST = 60
 NEVER = 600.0
@@ -50,6 +50,43 @@ async def _reached(toolkit: Toolkit, rule: object, number: int, commit: str) -> 
     finally:
         done.cancel()
         await asyncio.gather(done, return_exceptions=True)
+
+
+STEPS = (
+    (sources, "find"),
+    (dependencies, "require_ready"),
+    (variables, "find"),
+    (decrypt, "find"),
+    (Clusters, "find"),
+    (build, "objects"),
+    (Cluster, "apply"),
+    (Cluster, "prune"),
+    (healthchecks, "wait"),
+)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_the_kustomize_controller_may_be_stopped_at_every_step(
+    toolkit: Toolkit, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    await applied(toolkit, wait=True)
+    for number, (home, name) in enumerate(STEPS, 1):
+        reached, step = asyncio.Event(), getattr(home, name)
+
+        async def held(*args: Any, reached: asyncio.Event = reached, step: Any = step, **options: Any) -> None:
+            if when == "after":
+                await step(*args, **options)
+            reached.set()
+            await asyncio.sleep(NEVER)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(home, name, held)
+            commit = await change(toolkit, number)
+            async with asyncio.timeout(30):
+                await reached.wait()
+            await toolkit.stop("kustomize-controller")
+        await toolkit.start("kustomize-controller")
+        await require_converged(toolkit, number, commit)
 
 
 @pytest.mark.parametrize("what", ["dropped", "expired", "stalled for a while"])
@@ -139,31 +176,3 @@ async def test_a_slow_server_holds_up_nobody_else(toolkit: Toolkit) -> None:
         await cluster.until(Kustomization, f"waits-{number}", holds=lambda live: live.inventory)
     await cluster.have(kustomization("quick", path="./quick"))
     await cluster.until(Kustomization, "quick", ready=True, within=10)
-
-
-@pytest.fixture
-async def processes(toolkit: Toolkit, tmp_path: Path) -> AsyncIterator[Installation]:
-    """The controllers as processes of their own, on the server of the toolkit."""
-    made = await asyncio.to_thread(
-        Installation.start,
-        str(toolkit.folder / "admin"),
-        tmp_path / "installation",
-        flags=dict.fromkeys(CONTROLLERS, ("--min-retry-delay=100ms", "--requeue-dependency=1s")),
-    )
-    yield made
-    await asyncio.to_thread(made.stop)
-
-
-@pytest.mark.timeout(400)  # each start of a process costs seconds of CPU, and there are many
-async def test_controllers_may_be_killed_at_any_moment(toolkit: Toolkit, processes: Installation) -> None:
-    cluster: Cluster = toolkit.cluster
-    cluster.repo.commit({"a.yaml": files(*STATES[0])})
-    await cluster.have(source("app"), kustomization("app", retry_interval="100ms"))
-    await cluster.until(Kustomization, "app", ready=True)
-    chance = random.Random(20)
-    for number in range(1, 6):
-        commit = await change(toolkit, number)
-        await asyncio.sleep(chance.random() * 0.4)
-        killed = chance.choice([CONTROLLERS, CONTROLLERS[:1], CONTROLLERS[1:]])
-        await asyncio.to_thread(processes.restart_controllers, *killed)
-        await require_converged(toolkit, number, commit)

@@ -47,7 +47,18 @@ class Witness:
         self._store = server.cluster.store
         self._alive: dict[tuple[str, str], dict[str, bool]] = {}
         self.problems: list[str] = []
-        self.stop: Callable[[], None] = self._store.listen(self._see)
+        self.deleted: set[str] = set()
+        """The inventory ids of all that was ever deleted."""
+        self._ends: list[Callable[[], None]] = []
+        self.look_at(server)
+
+    def look_at(self, server: Any) -> None:
+        """See the writes of a server; of others than the first, to which Kustomizations of the first apply."""
+        self._ends.append(server.cluster.store.listen(self._see))
+
+    def stop(self) -> None:
+        for end in self._ends:
+            end()
 
     def alive(self, namespace: str, name: str) -> set[str]:
         """The inventory ids of what lives, and isn't being deleted, under this Kustomization's labels."""
@@ -67,6 +78,7 @@ class Witness:
         objects = self._alive.setdefault(owner, {})
         if change.type == "DELETED":
             objects.pop(id, None)
+            self.deleted.add(id)
         else:
             objects[id] = change.entry.deleting
             self._compare(*owner, f"a write of {id}")
@@ -129,10 +141,8 @@ class Toolkit:
     async def start(self, *names: str, flags: Iterable[str] = ()) -> None:
         """Start these controllers (default: both) and wait until they work."""
         for name in names or CONTROLLERS:
-            given = [*_QUIET, *flags]
+            given = [*self.flags(name), *flags]
             if name == "source-controller":
-                storage = self.folder / "storage"
-                given += [f"--storage-path={storage}", "--storage-addr=127.0.0.1:0"]
                 options, build = source_controller.options(given), source_controller.build
             else:
                 options, build = kustomize_controller.options(given), kustomize_controller.build
@@ -140,6 +150,12 @@ class Toolkit:
             connection = config.load(self.folder / name)
             await stack.enter_async_context(process.running(name, connection, options, build))
             self._running[name] = stack
+
+    def flags(self, name: str) -> list[str]:
+        """The command line of a controller."""
+        if name != "source-controller":
+            return list(_QUIET)
+        return [*_QUIET, f"--storage-path={self.folder / 'storage'}", "--storage-addr=127.0.0.1:0"]
 
     async def stop(self, *names: str) -> None:
         """Stop these controllers (default: all that run) as a signal would, whatever they are at."""
