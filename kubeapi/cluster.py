@@ -26,6 +26,8 @@ class Admission:
         self.on_admitting: list[Before] = []
         """First, as the client sent it: (resource, new, old or None, options); may change the new object in place. Its
         name may not be generated yet."""
+        self.on_changing: list[Before] = []
+        """Then, the same for what the cluster's users declare."""
         self.on_before: list[Before] = []
         """Before defaulting and validation, as it is to be stored; may change the new object."""
         self.on_judging: list[Before] = []
@@ -36,7 +38,7 @@ class Admission:
         """Before a deletion: (resource, the live object, options)."""
 
     def admitting(self, resource: Resource, manifest: Manifest, old: Manifest | None, options: Options) -> None:
-        for function in self.on_admitting:
+        for function in (*self.on_admitting, *self.on_changing):
             function(resource, manifest, old, options)
 
     def judging(self, resource: Resource, manifest: Manifest, old: Manifest | None, options: Options) -> None:

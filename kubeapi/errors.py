@@ -190,4 +190,4 @@ def not_implemented(what: str) -> StatusError:
 
 
 def internal(message: str) -> StatusError:
-    return StatusError(500, "InternalError", f"Internal error occurred: {message}")
+    return StatusError(500, "InternalError", f"Internal error occurred: {message}", causes=[Cause("", message, "")])

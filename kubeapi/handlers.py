@@ -210,6 +210,7 @@ class Handlers:
             if not apply and "force" in query:
                 cause = Cause("FieldValueForbidden", "Forbidden: may not be specified for non-apply patch", "force")
                 raise invalid("meta.k8s.io", "PatchOptions", "", [cause])
+        sent = {key: query[key] for key in ("fieldManager", "fieldValidation") if query.get(key)}
         if not manager:
             manager = call.user_agent.partition("/")[0][:128] or "unknown"
         return writes.Options(
@@ -219,6 +220,7 @@ class Handlers:
             dry_run=dry_run,
             force=force,
             subresource=subresource,
+            sent=sent,
         )
 
     def _create(self, resource: Resource, call: Call) -> Answer:

@@ -12,11 +12,8 @@ if TYPE_CHECKING:
 
 Manifest = dict[str, Any]
 
-_WEBHOOKS = "the embedded Kubernetes API calls no webhooks: writes are admitted without this one"
 _POLICIES = "the embedded Kubernetes API evaluates no admission policies: writes are admitted without this one"
 _WITHOUT_EFFECT = {
-    ("admissionregistration.k8s.io", "mutatingwebhookconfigurations"): _WEBHOOKS,
-    ("admissionregistration.k8s.io", "validatingwebhookconfigurations"): _WEBHOOKS,
     ("admissionregistration.k8s.io", "mutatingadmissionpolicybindings"): _POLICIES,
     ("", "resourcequotas"): "the embedded Kubernetes API enforces no quotas",
     ("", "limitranges"): "the embedded Kubernetes API applies no limit ranges",

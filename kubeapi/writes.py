@@ -60,6 +60,8 @@ class Options:
     dry_run: bool = False
     force: bool = False
     subresource: str = ""
+    sent: Mapping[str, str] = field(default_factory=dict)
+    """The field manager and validation that the client named itself."""
     warnings: list[str] = field(default_factory=list)
 
 
@@ -131,7 +133,7 @@ def create(
 def _name(metadata: Manifest) -> None:
     """Make a name from generateName when there is none."""
     if not metadata.get("name") and metadata.get("generateName"):
-        metadata["name"] = str(metadata["generateName"])[:58] + memory.new_suffix()
+        metadata["name"] = str(metadata["generateName"])[:58] + memory.new_suffix("name")
 
 
 def update(

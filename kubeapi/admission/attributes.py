@@ -73,10 +73,13 @@ class Attributes:
             return self
         if self.subresource == "scale":
             return replace(self, resource=resource)
-        shown = [
-            None if one is None else conversion.convert(copy.deepcopy(one), resource) for one in (self.object, self.old)
-        ]
+        shown = [None if one is None else self.converted(one, resource) for one in (self.object, self.old)]
         return replace(self, resource=resource, object=shown[0], old=shown[1])
+
+    @staticmethod
+    def converted(manifest: Manifest, resource: Resource) -> Manifest:
+        """A copy of an object in a version of its resource."""
+        return conversion.convert(copy.deepcopy(manifest), resource)
 
     def request(self, asked: Attributes) -> Manifest:
         """The AdmissionRequest without its objects. self: in the version that was asked for by whoever is told; asked:
@@ -113,12 +116,10 @@ def of_write(
     sent: Manifest = {
         "kind": "CreateOptions" if old is None else "UpdateOptions",
         "apiVersion": "meta.k8s.io/v1",
-        "fieldManager": options.field_manager,
+        **options.sent,
     }
     if options.dry_run:
         sent["dryRun"] = ["All"]
-    if options.field_validation:
-        sent["fieldValidation"] = options.field_validation
     name = str(metadata.get("name") or "")
     shown, before = manifest, old
     if options.subresource == "scale" and old is not None:

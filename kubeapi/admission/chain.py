@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 from kubeapi.admission import attributes
+from kubeapi.admission.attributes import Attributes
 from kubeapi.admission.validating_policies import ValidatingPolicies
+from kubeapi.admission.webhooks import Reinvocation, Webhooks
 from kubeapi.resources import Resource
 from kubeapi.writes import DeleteOptions, Options
 
@@ -21,15 +24,46 @@ class Chain:
 
     def __init__(self, cluster: Cluster, authorizer: Authorizer) -> None:
         self._cluster = cluster
-        self._validating = ValidatingPolicies(cluster, authorizer)
+        self._changing = Webhooks(cluster, authorizer, mutating=True)
+        self._policies = ValidatingPolicies(cluster, authorizer)
+        self._judging = Webhooks(cluster, authorizer, mutating=False)
+        cluster.admission.on_changing.append(self._change)
         cluster.admission.on_judging.append(self._judge)
         cluster.admission.on_deleting.append(self._judge_deletion)
 
+    def _change(self, resource: Resource, manifest: Manifest, old: Manifest | None, options: Options) -> None:
+        if not self._changing:
+            return
+        asked = attributes.of_write(self._cluster, resource, manifest, old, options)
+        if asked.exempt:
+            return
+        again = Reinvocation()
+        if not self._changing.change(asked, manifest, options.warnings, again):
+            return
+        # What a webhook adds (a container, say) is admitted as what the client sent, and who wants to sees it then.
+        before = copy.deepcopy(manifest)
+        for function in self._cluster.admission.on_admitting:
+            function(resource, manifest, old, options)
+        if manifest != before:
+            again.require()
+        self._changing.change(asked, manifest, options.warnings, again, 1)
+
     def _judge(self, resource: Resource, manifest: Manifest, old: Manifest | None, options: Options) -> None:
-        if self._validating:
+        if self._policies or self._judging:
             asked = attributes.of_write(self._cluster, resource, manifest, old, options)
-            self._validating.judge(asked, options.warnings)
+            self._judge_request(asked, options.warnings)
 
     def _judge_deletion(self, resource: Resource, live: Manifest, options: DeleteOptions) -> None:
-        if self._validating:
-            self._validating.judge(attributes.of_deletion(resource, live, options), options.warnings)
+        if self._changing or self._policies or self._judging:
+            asked = attributes.of_deletion(resource, live, options)
+            if self._changing and not asked.exempt:
+                self._changing.change(asked, {}, options.warnings, Reinvocation())
+            self._judge_request(asked, options.warnings)
+
+    def _judge_request(self, asked: Attributes, warnings: list[str]) -> None:
+        if asked.exempt:
+            return
+        if self._policies:
+            self._policies.judge(asked, warnings)
+        if self._judging:
+            self._judging.judge(asked, warnings)

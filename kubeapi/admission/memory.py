@@ -24,6 +24,8 @@ Answer = TypeVar("Answer")
 
 SECONDS = 60
 """How long a request may take with all that it asks, as a real API server allows."""
+_ROUNDS = 200
+"""How often a request may begin anew: more than it has webhooks, unless what it writes always changes in between."""
 _SUFFIX = "bcdfghjklmnpqrstvwxz2456789"
 _current: ContextVar[Memory | None] = ContextVar("memory", default=None)
 
@@ -51,13 +53,19 @@ class Memory:
 
     answers: dict[str, Any] = field(default_factory=dict)
     uid: str = ""
-    suffix: str = ""
+    suffixes: dict[str, str] = field(default_factory=dict)
     moment: datetime | None = None
+
+    async def learn(self, questions: Sequence[Question]) -> None:
+        """Ask, and keep what is answered."""
+        found = await asyncio.gather(*(one.ask() for one in questions))
+        self.answers.update(zip((one.key for one in questions), found, strict=True))
 
     def forget(self) -> None:
         """A write is done: the next one of the same request starts afresh."""
         self.answers.clear()
-        self.uid = self.suffix = ""
+        self.suffixes.clear()
+        self.uid = ""
         self.moment = None
 
 
@@ -70,14 +78,11 @@ def new_uid() -> str:
     return memory.uid
 
 
-def new_suffix() -> str:
-    """Five letters for a generated name."""
+def new_suffix(purpose: str) -> str:
+    """Five letters for a generated name; the same for the same purpose."""
     memory = _current.get()
     made = "".join(secrets.choice(_SUFFIX) for _ in range(5))
-    if memory is None:
-        return made
-    memory.suffix = memory.suffix or made
-    return memory.suffix
+    return made if memory is None else memory.suffixes.setdefault(purpose, made)
 
 
 def moment(now: datetime) -> datetime:
@@ -97,7 +102,7 @@ def done() -> None:
 
 
 def answers() -> Mapping[str, Any] | None:
-    """What has been answered; None where nobody can be asked: a built-in controller's write doesn't wait."""
+    """What has been answered; None where nobody can be asked: what every cluster has is written before it serves."""
     memory = _current.get()
     return None if memory is None else memory.answers
 
@@ -106,27 +111,27 @@ async def answered(run: Callable[[], Answer]) -> Answer:
     """Run a request to its end, asking what it needs. 504 when that takes too long."""
     memory = Memory()
     try:
-        with _within(memory):
+        with within(memory):
             return run()
     except Unanswered as unanswered:
         questions = unanswered.questions
     try:
         async with asyncio.timeout(SECONDS):
-            while True:
-                found = await asyncio.gather(*(one.ask() for one in questions))
-                memory.answers.update(zip((one.key for one in questions), found, strict=True))
+            for _ in range(_ROUNDS):
+                await memory.learn(questions)
                 try:
-                    with _within(memory):
+                    with within(memory):
                         return run()
                 except Unanswered as unanswered:
                     questions = unanswered.questions
     except TimeoutError:
-        message = "Timeout: request did not complete within requested timeout"
-        raise StatusError(504, "Timeout", message) from None
+        pass
+    raise StatusError(504, "Timeout", "Timeout: request did not complete within requested timeout")
 
 
 @contextmanager
-def _within(memory: Memory) -> Iterator[None]:
+def within(memory: Memory) -> Iterator[None]:
+    """What is written within may ask, and finds what `memory` knows."""
     token = _current.set(memory)
     try:
         yield

@@ -120,8 +120,6 @@ class ValidatingPolicies:
 
     def judge(self, attributes: Attributes, warnings: list[str]) -> None:
         """Warn of a write, or refuse it with the first reason (StatusError)."""
-        if attributes.exempt or not self._source:
-            return
         refusals: list[StatusError] = []
         with conditions.evaluating(self._authorizer):
             for found in self._source.concerning(attributes):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from kubeapi.admission.memory import Memory, Question, Unanswered, within
 from kubeapi.errors import StatusError
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ _RETRIES = (0.05, 0.2, 1.0, 5.0)
 
 class Controller(Generic[Key]):
     """Subclasses say which keys a change concerns (`keys`) and what to do about one (`act`), level-triggered: `act`
-    reads the state, and may run again at any time. It must not wait."""
+    reads the state, and may run again at any time. It must not wait; a webhook that is to be asked about what it writes
+    is asked in between, and the same key is acted on again with the answer."""
 
     name = "controller"
 
@@ -32,6 +34,8 @@ class Controller(Generic[Key]):
         self._queue: dict[Key, None] = {}
         self._timers: dict[Key, asyncio.TimerHandle] = {}
         self._failures: dict[Key, int] = {}
+        self._asking: dict[Key, asyncio.Task[None]] = {}
+        self._known: dict[Key, Memory] = {}
         self._scheduled = False
         self._unlisten: Callable[[], None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -64,6 +68,8 @@ class Controller(Generic[Key]):
             self._unlisten = None
         for timer in self._timers.values():
             timer.cancel()
+        for task in self._asking.values():
+            task.cancel()
         self._timers.clear()
         self._queue.clear()
         self._loop = None
@@ -117,14 +123,28 @@ class Controller(Generic[Key]):
             self._loop.call_soon(self._work)
 
     def _attempt(self, key: Key) -> None:
+        if key in self._asking:
+            return  # it is queued when the answer is there
+        memory = self._known.pop(key, None) or Memory()
         try:
-            self.act(key)
+            with within(memory):
+                self.act(key)
+        except Unanswered as unanswered:
+            self._asking[key] = asyncio.create_task(self._ask(key, memory, unanswered.questions))
         except StatusError as error:
             self._again(key, f"{error.code} {error}", None)
         except Exception as error:
             self._again(key, repr(error), error)
         else:
             self._failures.pop(key, None)
+
+    async def _ask(self, key: Key, memory: Memory, questions: Sequence[Question]) -> None:
+        try:
+            await memory.learn(questions)
+            self._known[key] = memory
+        finally:
+            del self._asking[key]
+        self.queue(key)
 
     def _again(self, key: Key, problem: str, error: Exception | None) -> None:
         failures = self._failures.get(key, 0)

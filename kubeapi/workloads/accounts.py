@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import TYPE_CHECKING, Any
 
+from kubeapi.admission import memory
 from kubeapi.errors import forbidden, shown_name
 from kubeapi.resources import Resource
 from kubeapi.workloads.base import PODS
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 Manifest = dict[str, Any]
 
 MOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
+_VOLUME = "kube-api-access-"
 _MIRROR = "kubernetes.io/config.mirror"
-_SUFFIX = "bcdfghjklmnpqrstvwxz2456789"
 _SECONDS = 3607
 _SICK = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 
@@ -82,33 +82,29 @@ def _mount(spec: Manifest) -> None:
     bare = [c for c in containers if not any(m.get("mountPath") == MOUNT for m in c.get("volumeMounts") or ())]
     if not bare:
         return
-    volume = f"kube-api-access-{''.join(secrets.choice(_SUFFIX) for _ in range(5))}"
-    spec["volumes"] = [
-        *(spec.get("volumes") or ()),
-        {
-            "name": volume,
-            "projected": {
-                "defaultMode": 420,
-                "sources": [
-                    {"serviceAccountToken": {"expirationSeconds": _SECONDS, "path": "token"}},
-                    {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
-                    {
-                        "downwardAPI": {
-                            "items": [
-                                {
-                                    "path": "namespace",
-                                    "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"},
-                                }
-                            ]
-                        }
-                    },
-                ],
-            },
-        },
-    ]
+    known = [one["name"] for one in spec.get("volumes") or () if str(one.get("name", "")).startswith(_VOLUME)]
+    volume = known[0] if known else f"{_VOLUME}{memory.new_suffix('volume')}"
+    if not known:
+        spec["volumes"] = [*(spec.get("volumes") or ()), _token_volume(volume)]
     mount = {"name": volume, "readOnly": True, "mountPath": MOUNT}
     for container in bare:
         container["volumeMounts"] = [*(container.get("volumeMounts") or ()), mount]
+
+
+def _token_volume(name: str) -> Manifest:
+    """The volume with what a pod needs to reach the API."""
+    place = {"path": "namespace", "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}}
+    return {
+        "name": name,
+        "projected": {
+            "defaultMode": 420,
+            "sources": [
+                {"serviceAccountToken": {"expirationSeconds": _SECONDS, "path": "token"}},
+                {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+                {"downwardAPI": {"items": [place]}},
+            ],
+        },
+    }
 
 
 def _tolerate(spec: Manifest) -> None:

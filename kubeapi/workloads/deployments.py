@@ -237,7 +237,7 @@ class Deployments(Workload):
             name = current[1]["metadata"]["name"]
             value, reason, text, moves = self._progress(key, live, name, complete, (updated, ready))
             conditions = with_condition(conditions, "Progressing", value, reason, text, now, updates=True, fresh=moves)
-        status["conditions"] = conditions
+        status["conditions"] = _with_failure(conditions, [one for _, one in every], now)
         self.save_status(live, status)
 
     def _paused(self, spec: Manifest, conditions: list[Manifest], now: str) -> list[Manifest]:
@@ -274,6 +274,15 @@ class Deployments(Workload):
             return "False", "ProgressDeadlineExceeded", f'ReplicaSet "{name}" has timed out progressing.', False
         self.queue_after(key, deadline - waited + 0.05)
         return str(known["status"]), str(known["reason"]), str(known["message"]), False
+
+
+def _with_failure(conditions: list[Manifest], sets: list[Manifest], now: str) -> list[Manifest]:
+    """The conditions, with why a ReplicaSet can't make its pods: the newest one's word counts first."""
+    failure = next((one for one in (condition(found, "ReplicaFailure") for found in sets) if one is not None), None)
+    if failure is None:
+        return [one for one in conditions if one.get("type") != "ReplicaFailure"]
+    told = failure["status"], failure.get("reason", ""), failure.get("message", "")
+    return with_condition(conditions, "ReplicaFailure", *told, now, updates=True)
 
 
 def _replicas(replica_set: Manifest) -> int:

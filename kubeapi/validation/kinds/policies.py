@@ -8,9 +8,8 @@ from typing import Any
 
 from kubeapi.errors import Cause
 from kubeapi.expressions import compiled
-from kubeapi.expressions.compiled import Unfit
 from kubeapi.validation import causes, fields, names
-from kubeapi.validation.kinds import webhooks
+from kubeapi.validation.kinds import conditions, webhooks
 
 Struct = Mapping[str, Any]
 
@@ -19,7 +18,7 @@ _FAILURES = ("Fail", "Ignore")
 _MATCHES = ("Equivalent", "Exact")
 _ACTIONS = ("Audit", "Deny", "Warn")
 _IDENTIFIER = re.compile(r"[_a-zA-Z][_a-zA-Z0-9]*")
-_MOST_CONDITIONS, _MOST_ANNOTATIONS, _LONGEST_ANNOTATION = 64, 20, 5 * 1024
+_MOST_ANNOTATIONS, _LONGEST_ANNOTATION = 20, 5 * 1024
 _NEEDS_SOMETHING = "validations or auditAnnotations must contain at least one item"
 _BOTH = (
     "must not contain both Deny and Warn (repeating the same validation failure information in the API response and "
@@ -87,37 +86,7 @@ def _policy(spec: Struct) -> list[Cause]:
         if not constraints.get("resourceRules"):
             found.append(causes.required("spec.matchConstraints.resourceRules"))
     first = compiled.names(params=bool(spec.get("paramKind")), variables=False)
-    return found + match_conditions(spec.get("matchConditions") or (), first, "spec.matchConditions")
-
-
-def match_conditions(declared: Sequence[Struct], known: Sequence[str], path: str) -> list[Cause]:
-    """The matchConditions of a policy or a webhook."""
-    found: list[Cause] = []
-    if len(declared) > _MOST_CONDITIONS:
-        found.append(causes.too_many(path, len(declared), _MOST_CONDITIONS))
-    seen: set[str] = set()
-    for index, one in enumerate(declared):
-        where, name, text = f"{path}[{index}]", one.get("name") or "", (one.get("expression") or "").strip()
-        if not text:
-            found.append(causes.required(f"{where}.expression"))
-        else:
-            found += _expression(text, known, ("bool",), f"{where}.expression")
-        if not name:
-            found.append(causes.required(f"{where}.name"))
-            continue
-        found += fields.named(name, names.qualified, f"{where}.name")
-        if name in seen:
-            found.append(causes.duplicate(f"{where}.name", name))
-        seen.add(name)
-    return found
-
-
-def _expression(text: str, known: Sequence[str], results: Sequence[str], path: str, shown: str = "") -> list[Cause]:
-    try:
-        compiled.compile(text, known, results)
-    except Unfit as error:
-        return [causes.invalid(path, shown or text, str(error))]
-    return []
+    return found + conditions.match_conditions(spec.get("matchConditions") or (), first, "spec.matchConditions")
 
 
 def _variables(declared: Sequence[Struct], known: Sequence[str]) -> list[Cause]:
@@ -131,7 +100,7 @@ def _variables(declared: Sequence[Struct], known: Sequence[str]) -> list[Cause]:
         if not text.strip():
             found.append(causes.required(f"{path}.expression", "expression is not specified"))
         else:
-            found += _expression(text, known, (), f"{path}.expression")
+            found += conditions.expression(text, known, (), f"{path}.expression")
     return found
 
 
@@ -141,12 +110,12 @@ def _validation(one: Struct, known: Sequence[str], path: str) -> list[Cause]:
     if not text.strip():
         found.append(causes.required(f"{path}.expression", "expression is not specified"))
     else:
-        found += _expression(text, known, ("bool",), f"{path}.expression")
+        found += conditions.expression(text, known, ("bool",), f"{path}.expression")
     if expression and not expression.strip():
         found.append(causes.invalid(f"{path}.messageExpression", expression, "must be non-empty if specified"))
     elif expression:
         telling = [name for name in known if name != "authorizer"]
-        found += _expression(expression, telling, ("string",), f"{path}.messageExpression")
+        found += conditions.expression(expression, telling, ("string",), f"{path}.messageExpression")
     if message and not message.strip():
         found.append(causes.invalid(f"{path}.message", message, "must be non-empty if specified"))
     elif "\n" in message.strip():
@@ -169,7 +138,7 @@ def _annotation(policy: str, one: Struct, known: Sequence[str], path: str) -> li
         detail = f"must not exceed {_LONGEST_ANNOTATION} bytes in length"
         found.append(causes.required(f"{path}.valueExpression", detail))
     else:
-        found += _expression(text, known, ("string", "null_type"), f"{path}.valueExpression", given)
+        found += conditions.expression(text, known, ("string", "null_type"), f"{path}.valueExpression", given)
     return found
 
 

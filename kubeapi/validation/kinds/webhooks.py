@@ -1,4 +1,4 @@
-"""Webhook configurations: they are kept as a real server keeps them, though nothing calls them here."""
+"""Webhook configurations."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from kubeapi.errors import Cause
+from kubeapi.expressions import compiled
 from kubeapi.validation import causes, fields, names
+from kubeapi.validation.kinds import conditions
 
 Struct = Mapping[str, Any]
 
@@ -51,6 +53,8 @@ def _hook(one: Struct, path: str) -> list[Cause]:
         found.append(causes.invalid(f"{path}.timeoutSeconds", timeout, detail))
     for key in ("namespaceSelector", "objectSelector"):
         found += fields.selector(one.get(key), f"{path}.{key}")
+    named = compiled.names(params=False, variables=False)
+    found += conditions.match_conditions(one.get("matchConditions") or (), named, f"{path}.matchConditions")
     return found + _client(one.get("clientConfig") or {}, f"{path}.clientConfig")
 
 
