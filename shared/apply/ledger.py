@@ -25,6 +25,7 @@ from shared.apply.drifting import Drifted
 from shared.apply.identity import DEFAULT_GROUP, ObjectId, Owner
 from shared.apply.items import Item
 from shared.apply.judgement import Drift, Left, Record, judge
+from shared.apply.listings import Listings
 from shared.apply.live import Live, Reader
 from shared.apply.parked import Parked
 from shared.apply.policies import Policy
@@ -78,6 +79,8 @@ class Ledger:
         """The full-object watches of those who wait for health."""
         self.parked = Parked(client, self._call)
         """Owners that wait for a kind to be defined."""
+        self.listings = Listings(client, f"{group}/name", unknown=self._unknown, key=self.key, live=self.live)
+        """What spares those who look at many objects a call for each."""
         self._clock = clock
         self._caches: dict[GVK, Cache[Live]] = {}
         self._starting: dict[GVK, asyncio.Task[None]] = {}
@@ -104,6 +107,7 @@ class Ledger:
         self._timers.clear()
         for task in self._starting.values():
             task.cancel()
+        self.listings.close()
         caches, self._caches = list(self._caches.values()), {}
         await asyncio.gather(*(cache.stop() for cache in caches), self.watches.close(), self.parked.close())
         await asyncio.gather(*self._closing, return_exceptions=True)
@@ -138,6 +142,10 @@ class Ledger:
         resource = self.client.discovery.known(api_version, id.kind)
         return ("" if resource is not None and not resource.namespaced else id.namespace, id.name)
 
+    def _unknown(self, kind: GVK) -> int:
+        """How many live objects of a kind nobody has looked at yet."""
+        return len(self._caches[kind]) - self._used[kind] if self.follows(kind) else 0
+
     async def _start(self, kinds: Iterable[GVK]) -> None:
         for kind in kinds:
             if kind not in self._caches:
@@ -163,6 +171,7 @@ class Ledger:
         """Stops the watches of kinds that nobody needs any more."""
         for kind in [kind for kind in self._caches if self._held[kind] <= 0 and self._used[kind] <= 0]:
             cache = self._caches.pop(kind)
+            self.listings.forget(kind)
             starting = self._starting.pop(kind, None)
             if starting is not None:
                 starting.cancel()

@@ -194,7 +194,9 @@ class _Run:
     ) -> dict[ObjectId, Manifest]:
         """Puts down which of these objects are in sync, and which have drifted and stay so; returns those that exist
         and are to be applied. What can't be read is applied: the server will say."""
-        looked = await auditing.look(self._ledger.client, self._owner, items)
+        listed = {} if self._audit else await self._ledger.listings.find(items)
+        looked = await auditing.look(self._ledger.client, self._owner, [one for one in items if one.id not in listed])
+        looked.found |= listed
         unseen = [item for item in items if item.id not in looked.found and self._stays(item, Policy.NONE, drift)]
         await auditing.look_at_each(self._ledger.client, unseen, looked)
         for item in items:

@@ -111,6 +111,18 @@ class Collection:
             if self.task and self.task.done():
                 self.task.result()
 
+    async def until(self, name: str, holds: Callable[[dict[str, Any]], bool], what: str, timeout: float) -> None:
+        """Wait until it holds of one object; BenchFailed after `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        while name not in self.objects or not holds(self.objects[name]):
+            self._changed.clear()
+            try:
+                await asyncio.wait_for(self._changed.wait(), max(0.0, deadline - time.monotonic()))
+            except TimeoutError:
+                raise BenchFailed(f"{what}: not after {timeout:.0f} s") from None
+            if self.task and self.task.done():
+                self.task.result()
+
     def _explain(self, count: int, holds: Callable[[dict[str, Any]], bool], what: str, timeout: float) -> str:
         lacking = [obj for obj in self.objects.values() if not holds(obj)]
         said = ""
