@@ -9,7 +9,7 @@ import pytest
 
 from shared.http import tls
 from tests.kit.gitserver import Certificates
-from tests.kit.hooks import Hooks
+from tests.notification_controller.providers.services import Service
 
 
 @pytest.fixture(scope="session")
@@ -23,12 +23,12 @@ def trusted(certificates: Certificates) -> ssl.SSLContext:
 
 
 @pytest.fixture
-def hooks(certificates: Certificates) -> Iterator[Hooks]:
-    with Hooks(certificates.context()) as made:
+def hooks(certificates: Certificates) -> Iterator[Service]:
+    with Service(certificates.context()) as made:
         yield made
 
 
 @pytest.fixture
-def other(certificates: Certificates) -> Iterator[Hooks]:
-    with Hooks(certificates.context()) as made:
+def other(certificates: Certificates) -> Iterator[Service]:
+    with Service(certificates.context()) as made:
         yield made

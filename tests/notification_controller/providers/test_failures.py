@@ -29,7 +29,7 @@ async def test_a_server_error_is_no_end_and_the_same_is_sent_again(type_, hooks,
         await post(service)
     assert not failed.value.is_final
     await post(service)
-    first, second = hooks.requests
+    first, second = hooks.requests[:2]
     assert (first.method, first.target) == (second.method, second.target)
     assert without_time(first.headers) == without_time(second.headers)
     assert first.body == second.body or type_ == "otel"
@@ -83,7 +83,7 @@ async def test_a_server_that_nobody_vouches_for_is_told_nothing(type_, hooks, tm
 
 
 async def test_a_good_answer_counts_however_long_it_is(type_, hooks, trusted, monkeypatch):
-    hooks.answers = [Reply(200, endless=True)]
+    hooks.answers = [lambda it: Reply(200, endless=True) if it.method != "GET" else Reply()]
     await post(reach(type_, hooks.url, trusted, monkeypatch))
 
 
@@ -96,13 +96,13 @@ async def test_of_a_long_refusal_only_the_beginning_is_told(type_, hooks, truste
 
 async def test_another_host_gets_no_credentials(type_, hooks, other, trusted, monkeypatch):
     hooks.answers = [Reply(307, headers={"Location": f"{other.url}/elsewhere"})]
-    service = reach(type_, hooks.url, trusted, monkeypatch)
-    await post(service)
-    (request,) = other.requests
-    assert request.body == hooks.requests[0].body
-    assert request.headers.keys() <= {
-        "host", "accept", "accept-encoding", "content-length", "content-type", "user-agent"
-    }  # fmt: skip
+    other.routes["GET /elsewhere"] = {"login": "bot", "username": "bot"}
+    await post(reach(type_, hooks.url, trusted, monkeypatch))
+    assert [request.body for request in other.requests] == [request.body for request in hooks.requests]
+    for request in other.requests:
+        assert request.headers.keys() <= {
+            "host", "accept", "accept-encoding", "content-length", "content-type", "user-agent"
+        }  # fmt: skip
 
 
 async def test_a_redirect_to_plain_http_is_refused(type_, hooks, trusted, monkeypatch):
@@ -122,7 +122,7 @@ async def test_a_proxy_is_asked_for_the_way(type_, hooks, trusted, monkeypatch):
         (asked,) = proxy.requests
         assert (asked.method, asked.target) == ("CONNECT", "localhost:1")
         assert asked.headers["proxy-authorization"] == "Basic YWRhOnMzY3JldA=="
-    assert len(hooks.requests) == 1
+    assert hooks.requests
 
 
 @pytest.mark.parametrize("how", ["refused", "distrusted", "echoed", "redirected"])

@@ -21,72 +21,22 @@ from notification_controller.event import Event, InvolvedObject
 from notification_controller.providers import Connection, DeliveryFailed, InvalidProvider, Notification
 from notification_controller.providers import bitbucket as bitbucket_module
 from notification_controller.providers import git as git_module
-from tests.kit.hooks import Hooks, Received, Reply
+from tests.kit.hooks import Reply
+from tests.notification_controller.providers.services import ADDRESSES, COMMENTS, COMMIT, LISTS, STATUSES, Service
 
 DATA = json.loads((Path(__file__).parent / "git_requests.json").read_text())
 CASES, EVENTS = DATA["cases"], {name: msgspec.convert(event, Event) for name, event in DATA["events"].items()}
-COMMIT = "5394cb7f48332b2de7c17dd8b8384bbc84b7e738"
 UID = "0c9c2e41-d2f9-4f9b-9c41-bebc1984d67a"
 ID = "kustomization/apps/0c9c2e41"
 KEY = hashlib.sha1(ID.encode()).hexdigest()
 TOKEN = "tok"
 
-ADDRESSES = {
-    "github": "/owner/repo",
-    "githubdispatch": "/owner/repo",
-    "githubpullrequestcomment": "/owner/repo.git",
-    "gitlab": "/group/sub/repo",
-    "gitlabmergerequestcomment": "/group/repo",
-    "gitea": "/owner/repo",
-    "giteapullrequestcomment": "/owner/repo",
-    "bitbucketserver": "/scm/proj/repo.git",
-    "azuredevops": "/org/project/_git/repo",
-    "bitbucket": "/owner/repo",
-}
-STATUSES = ["github", "gitlab", "gitea", "bitbucketserver", "azuredevops", "bitbucket"]
-COMMENTS = ["githubpullrequestcomment", "gitlabmergerequestcomment", "giteapullrequestcomment"]
-
-
-class Host(Hooks):
-    """A service with what `routes` say is there, by method and path without the query; {} elsewhere."""
-
-    def __init__(self):
-        super().__init__()
-        self.routes = {}
-
-    def take(self, received: Received) -> Reply:
-        reply = super().take(received)
-        if reply != Reply():
-            return reply
-        found = self.routes.get(f"{received.method} {received.target.partition('?')[0]}", {})
-        if isinstance(found, int):
-            return Reply(found)
-        return Reply(200, json.dumps(found).encode())
-
-    @property
-    def told(self):
-        return [each for each in self.requests if each.method != "GET"]
-
 
 @pytest.fixture
 def host(monkeypatch):
-    with Host() as made:
+    with Service() as made:
         monkeypatch.setenv(bitbucket_module.API_VARIABLE, f"{made.url}/2.0")
-        made.routes = {
-            f"GET {path}/user": {"login": "bot", "username": "bot"} for path in ("/api/v3", "/api/v4", "/api/v1")
-        }
-        made.routes |= {f"GET {path}": [] for path in LISTS}
         yield made
-
-
-LISTS = (
-    f"/api/v3/repos/owner/repo/commits/{COMMIT}/statuses",
-    "/api/v3/repos/owner/repo/issues/42/comments",
-    f"/api/v4/projects/group%2Fsub%2Frepo/repository/commits/{COMMIT}/statuses",
-    "/api/v4/projects/group%2Frepo/merge_requests/42/notes",
-    f"/api/v1/repos/owner/repo/commits/{COMMIT}/statuses",
-    "/api/v1/repos/owner/repo/issues/42/comments",
-)
 
 
 def connection(host, type_, **fields):
@@ -382,6 +332,14 @@ async def test_odd_answers_are_no_status(host, type_, answer):
     host.answers = [Reply(200, answer), Reply(200, b"{}")]
     await post(host, type_)
     assert len(host.told) == 1
+
+
+@pytest.mark.parametrize("type_", STATUSES + COMMENTS)
+async def test_of_an_endless_list_only_so_much_is_read(host, type_):
+    host.answers = [Reply(200, endless=True)]
+    with pytest.raises(DeliveryFailed, match="longer than 4 MiB") as failed:
+        await post(host, type_)
+    assert not failed.value.is_final
 
 
 async def test_a_long_list_is_read_whole(host):
