@@ -102,10 +102,8 @@ class Authorizer:
         for binding, rules in self.bound(user, asked.namespace):
             for rule in rules:
                 if allows(rule, asked):
-                    kind = binding.role_kind
-                    role = f"{binding.role}/{binding.namespace}" if kind == "Role" else binding.role
-                    subject = _subject(binding, user)
-                    return True, f'RBAC: allowed by {binding.label} of {kind} "{role}" to {subject}'
+                    role = f'{binding.role_kind} "{binding.role}"'
+                    return True, f"RBAC: allowed by {binding.label} of {role} to {_subject(binding, user)}"
         return False, ""
 
     def bound(self, user: User, namespace: str) -> Iterator[tuple[_Binding, Sequence[Rule]]]:

@@ -264,13 +264,14 @@ class Handlers:
         form = present.negotiate(call.accept)
         options = delete_options(call)
         namespace = call.info.namespace if resource.namespaced else ""
+        if resource.storage == _JOBS and not options.propagation:
+            options.warnings.append(_JOB_WARNING)
         with _telling(options):
             manifest, gone = writes.delete(self.cluster, resource, namespace, call.info.name, options)
         warnings = options.warnings
-        if resource.storage == _JOBS and not options.propagation:
-            warnings = [*warnings, _JOB_WARNING]
         if not gone or resource.storage in RETURNS_DELETED:
-            return self._object(resource, manifest, form, 200, warnings)
+            code = 202 if options.cascades and not gone else 200
+            return self._object(resource, manifest, form, code, warnings)
         return Answer(body=orjson.dumps(_deleted(resource, manifest)), warnings=warnings)
 
     def _delete_collection(self, resource: Resource, call: Call) -> Answer:
@@ -418,6 +419,7 @@ def delete_options(call: Call) -> writes.DeleteOptions:
         resource_version=preconditions.get("resourceVersion") or "",
         grace_period=grace,
         propagation=propagation,
+        cascades=orphan is False,
         dry_run=_dry_run(dry_run, call),
         user=call.user,
         collection=call.info.verb == "deletecollection",

@@ -12,6 +12,7 @@ from kubeapi import tables
 from kubeapi.errors import not_acceptable
 from kubeapi.resources import Resource
 from kubeapi.store import Entry, head_of
+from kubeapi.validation.prepare import GENERATION
 from shared.text import yaml
 
 if TYPE_CHECKING:
@@ -87,8 +88,15 @@ def item_bytes(cluster: Cluster, resource: Resource, entry: Entry, form: Form) -
     return data
 
 
-def partial(manifest: Manifest, *, kind: str = "PartialObjectMetadata") -> Manifest:
-    return {"kind": kind, "apiVersion": "meta.k8s.io/v1", "metadata": manifest.get("metadata") or {}}
+def partial(manifest: Manifest) -> Manifest:
+    """Only what an object's metadata says."""
+    metadata = manifest.get("metadata") or {}
+    if manifest.get("kind") == "DaemonSet":
+        # A real server makes this annotation of a field when it shows a whole DaemonSet.
+        kept = {key: text for key, text in (metadata.get("annotations") or {}).items() if key != GENERATION}
+        metadata = {key: value for key, value in metadata.items() if key != "annotations"}
+        metadata |= {"annotations": kept} if kept else {}
+    return {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata}
 
 
 def list_bytes(cluster: Cluster, resource: Resource, entries: Iterable[Entry], form: Form, metadata: Manifest) -> bytes:

@@ -73,12 +73,13 @@ class Page:
 
 def list_page(cluster: Cluster, resource: Resource, namespace: str, query: Mapping[str, str]) -> Page:
     """The objects a list request asks for."""
-    wanted = Filter(cluster, resource, namespace, query)
-    limit = _whole(query, "limit")
     token = query.get("continue", "")
     version = query.get("resourceVersion", "")
     match = query.get("resourceVersionMatch", "")
+    selectors.parse_labels(query.get("labelSelector", ""))  # the first that is looked at
     _require_list_options(version, match, token, query)
+    wanted = Filter(cluster, resource, namespace, query)
+    limit = _whole(query, "limit")
     store = cluster.store
     start = ""
     if token:
@@ -125,12 +126,12 @@ def _require_list_options(version: str, match: str, token: str, query: Mapping[s
         if token:
             message = "Forbidden: resourceVersionMatch is forbidden when continue is provided"
             problems.append(Cause("FieldValueForbidden", message, "resourceVersionMatch"))
-        elif match not in ("Exact", "NotOlderThan"):
-            message = f'Unsupported value: "{match}": supported values: "Exact", "NotOlderThan", ""'
-            problems.append(Cause("FieldValueNotSupported", message, "resourceVersionMatch"))
         elif not version:
             message = "Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided"
             problems.append(Cause("FieldValueForbidden", message, "resourceVersionMatch"))
+        if match not in ("Exact", "NotOlderThan"):
+            message = f'Unsupported value: "{match}": supported values: "Exact", "NotOlderThan", ""'
+            problems.append(Cause("FieldValueNotSupported", message, "resourceVersionMatch"))
         elif match == "Exact" and version == "0":
             message = 'Forbidden: resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
             problems.append(Cause("FieldValueForbidden", message, "resourceVersionMatch"))

@@ -87,6 +87,9 @@ _WHOLE: dict[Storage, tuple[str, ...]] = {
     ("admissionregistration.k8s.io", "validatingwebhookconfigurations"): ("webhooks",),
 }
 
+_NOT_BY_STATUS = frozenset({(("apps", "deployments"), "labels"), (("", "pods"), "ownerReferences")})
+"""What of the metadata a write of the status leaves alone."""
+
 CREATE_ON_UPDATE: frozenset[Storage] = frozenset(
     {
         ("", "endpoints"),
@@ -192,6 +195,8 @@ def prepare_update(resource: Resource, manifest: Manifest, live: Mapping[str, An
         if not resource.custom:
             # The status of a built-in kind travels with its labels and annotations.
             for key in ("labels", "annotations", "finalizers", "ownerReferences"):
+                if (resource.storage, key) in _NOT_BY_STATUS:
+                    continue
                 if key in incoming:
                     metadata[key] = incoming[key]
                 else:
@@ -237,7 +242,14 @@ def changes_generation(resource: Resource, manifest: Mapping[str, Any], live: Ma
         return not same or _annotations(manifest) != _annotations(live)
     if resource.storage == ("", "pods"):
         return _but_node(manifest) != _but_node(live)
+    if resource.storage == ("discovery.k8s.io", "endpointslices") and _labels(manifest) != _labels(live):
+        return True
     return any(manifest.get(key) != live.get(key) for key in _WHOLE.get(resource.storage, ("spec",)))
+
+
+def _labels(manifest: Mapping[str, Any]) -> Manifest:
+    found: Manifest = manifest["metadata"].get("labels") or {}
+    return found
 
 
 def _annotations(manifest: Mapping[str, Any]) -> Manifest:

@@ -105,8 +105,7 @@ def _built_in(name: str, cell: Cell | str, priority: int = 0, type_: str = "stri
 def _custom(resource: Resource) -> Layout:
     columns = [replace(_NAME, description=description(_OBJECT_META, "name"))]
     if not resource.columns:
-        text = "Custom resource definition column (in JSONPath format): .metadata.creationTimestamp"
-        columns.append(Column("Age", age, type="date", description=text))
+        columns.append(Column("Age", age, type="date", description=description(_OBJECT_META, "creationTimestamp")))
     columns.extend(
         Column(
             str(column["name"]),

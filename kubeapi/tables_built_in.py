@@ -392,8 +392,8 @@ BUILT_IN: dict[tuple[str, str], tuple[Row, ...]] = {
         ("Reference", _reference),
         ("Targets", _metrics),
         ("MinPods", lambda m, now: str(dig(m, "spec.minReplicas") or "<unset>")),
-        ("MaxPods", lambda m, now: str(dig(m, "spec.maxReplicas") or 0)),
-        ("Replicas", lambda m, now: str(dig(m, "status.currentReplicas") or 0)),
+        ("MaxPods", lambda m, now: dig(m, "spec.maxReplicas") or 0),
+        ("Replicas", lambda m, now: dig(m, "status.currentReplicas") or 0),
         ("Age", "age"),
     ),
     ("certificates.k8s.io", "certificatesigningrequests"): (
@@ -440,7 +440,7 @@ BUILT_IN: dict[tuple[str, str], tuple[Row, ...]] = {
         ("Provisioner", value("provisioner")),
         ("ReclaimPolicy", value("reclaimPolicy", "Delete")),
         ("VolumeBindingMode", value("volumeBindingMode", "Immediate")),
-        ("AllowVolumeExpansion", lambda m, now: "true" if m.get("allowVolumeExpansion") else "false"),
+        ("AllowVolumeExpansion", lambda m, now: bool(m.get("allowVolumeExpansion"))),
         ("Age", "age"),
     ),
     ("storage.k8s.io", "csinodes"): (

@@ -43,7 +43,7 @@ def either(path: str, otherwise: str) -> Cell:
 
 def count(*fields: str) -> Cell:
     """How many entries the named maps have together."""
-    return lambda manifest, now: str(sum(len(manifest.get(field) or ()) for field in fields))
+    return lambda manifest, now: sum(len(manifest.get(field) or ()) for field in fields)
 
 
 def labels(found: Any) -> str:
@@ -162,10 +162,6 @@ def _deployment_ready(deployment: Manifest, now: datetime) -> str:
     return f"{ready}/{0 if wanted is None else wanted}"
 
 
-def _number(path: str) -> Cell:
-    return lambda manifest, now: str(dig(manifest, path) or 0)
-
-
 def _integer(path: str) -> Cell:
     return lambda manifest, now: dig(manifest, path) or 0
 
@@ -236,8 +232,8 @@ WORKLOADS: dict[tuple[str, str], tuple[Row, ...]] = {
     ("apps", "deployments"): (
         ("Name", "name"),
         ("Ready", _deployment_ready),
-        ("Up-to-date", _number("status.updatedReplicas")),
-        ("Available", _number("status.availableReplicas")),
+        ("Up-to-date", _integer("status.updatedReplicas")),
+        ("Available", _integer("status.availableReplicas")),
         ("Age", "age"),
         *_WIDE,
         ("Selector", selector, 1),
@@ -268,7 +264,7 @@ WORKLOADS: dict[tuple[str, str], tuple[Row, ...]] = {
         ("Name", "name"),
         ("Schedule", value("spec.schedule")),
         ("Timezone", either("spec.timeZone", NONE)),
-        ("Suspend", lambda manifest, now: bool(dig(manifest, "spec.suspend")), 0, "boolean"),
+        ("Suspend", lambda manifest, now: str(bool(dig(manifest, "spec.suspend"))), 0, "boolean"),
         ("Active", lambda manifest, now: len(dig(manifest, "status.active") or ()), 0, "integer"),
         ("Last Schedule", _last_schedule),
         ("Age", "age"),

@@ -40,6 +40,8 @@ FOREGROUND = "foregroundDeletion"
 ORPHAN = "orphan"
 _DEFINITIONS = ("apiextensions.k8s.io", "customresourcedefinitions")
 _PODS = ("", "pods")
+_CREATING = ("", "status")
+"""The subresources through which an update makes an object of the kinds that may be made so."""
 _CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
 _CONTENT_TYPES = {
     "json": "application/json-patch+json",
@@ -74,6 +76,8 @@ class DeleteOptions:
     grace_period: int | None = None
     propagation: str = ""
     """Foreground, Background, Orphan, or "" for the kind's default."""
+    cascades: bool = False
+    """Whether the client said, in the old way, that dependents are to go: a deletion that takes time answers 202."""
     dry_run: bool = False
     user: User = CONTROLLER
     collection: bool = False
@@ -149,13 +153,20 @@ def update(
         metadata["name"] = name
     live = cluster.live(resource, namespace, name)
     if live is None:
-        if resource.storage in strategies.CREATE_ON_UPDATE and options.subresource in ("", "status"):
+        if resource.storage in strategies.CREATE_ON_UPDATE and options.subresource in _CREATING:
             metadata.pop("resourceVersion", None)
+            if metadata.get("uid"):
+                gone = {"namespace": namespace, "name": name, "uid": ""}
+                problem = _another(resource, gone, metadata["uid"], options)
+                raise conflict(resource.group, resource.plural, name, problem)
             return create(cluster, resource, namespace, manifest, options), True
         raise not_found(resource.group, resource.plural, name)
     unconditional = not resource.custom and resource.storage not in strategies.NEEDS_RESOURCE_VERSION
     version = metadata.get("resourceVersion")
     if not version or version == "0":
+        uid = metadata.get("uid")
+        if uid and uid != live["metadata"].get("uid"):
+            raise conflict(resource.group, resource.plural, name, _another(resource, live["metadata"], uid, options))
         if not unconditional:
             cause = Cause(
                 "FieldValueInvalid", "Invalid value: 0: must be specified for an update", "metadata.resourceVersion"
@@ -248,10 +259,8 @@ def _apply(
         raise bad_request(f"the name of the object ({given}) does not match the name on the URL ({name})")
     if metadata.get("namespace"):
         _require_namespace(resource, metadata, namespace)
-    creates = not options.subresource or (
-        options.subresource == "status" and resource.storage in strategies.CREATE_ON_UPDATE
-    )
-    if live is None and not creates:
+    creating = _CREATING if resource.storage in strategies.CREATE_ON_UPDATE else ("",)
+    if live is None and options.subresource not in creating:
         raise not_found(resource.group, resource.plural, name)
     wanted = metadata.get("resourceVersion")
     if live is None and wanted:  # a real server lets an object be made whatever version was asked for
@@ -295,14 +304,14 @@ def replace_live(
     that waited only for the finalizers that are now gone happens."""
     name = live["metadata"]["name"]
     old = live["metadata"]
+    uid = manifest["metadata"].get("uid")
+    if uid and uid != old.get("uid"):
+        raise conflict(resource.group, resource.plural, name, _another(resource, old, uid, options))
     version = manifest["metadata"].get("resourceVersion")
     if version and not str(version).isdecimal():
         raise StatusError(500, "", f'strconv.ParseUint: parsing "{version}": invalid syntax')
     if version and version != old["resourceVersion"]:
         raise conflict(resource.group, resource.plural, name)
-    uid = manifest["metadata"].get("uid")
-    if uid and uid != old.get("uid"):
-        raise conflict(resource.group, resource.plural, name, _another(resource, old, uid))
     now = memory.moment(cluster.clock.now())
     if not applied:
         manifest = fields.updated(
@@ -340,11 +349,12 @@ def replace_live(
     return cluster.put(resource, manifest)
 
 
-def _another(resource: Resource, live: Manifest, uid: str) -> str:
+def _another(resource: Resource, live: Manifest, uid: str, options: Options) -> str:
     """What a real server's storage says of an update that means an object which isn't there any more."""
-    key = "/".join(filter(None, (strategies.storage_prefix(resource), live.get("namespace"), live["name"])))
+    root = "" if options.dry_run else "registry"
+    key = "/".join(filter(None, (root, strategies.storage_prefix(resource), live.get("namespace"), live["name"])))
     return (
-        f"StorageError: invalid object, Code: 4, Key: /registry/{key}, ResourceVersion: 0, AdditionalErrorMsg: "
+        f"StorageError: invalid object, Code: 4, Key: /{key}, ResourceVersion: 0, AdditionalErrorMsg: "
         f"Precondition failed: UID in precondition: {uid}, UID in object meta: {live.get('uid')}"
     )
 
@@ -414,7 +424,8 @@ def _read(resource: Resource, manifest: Manifest, options: Options, patch: Any) 
 
 def _admit(cluster: Cluster, resource: Resource, manifest: Manifest, old: Manifest | None, options: Options) -> None:
     cluster.admission.before(resource, manifest, old, options)
-    options.warnings.extend(validation.check(resource, manifest, old, subresource=options.subresource))
+    subresource = options.subresource if old is not None else ""  # all of a new object is looked at
+    options.warnings.extend(validation.check(resource, manifest, old, subresource=subresource))
     if not resource.custom:
         validation.hollow(manifest, resource.schema)
     cluster.admission.judging(resource, manifest, old, options)

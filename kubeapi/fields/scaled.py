@@ -44,7 +44,7 @@ def entries_after(entries: Any, scale: Any, path: tuple[str, ...], api_version: 
     }
     found: Managers = {}
     for who, owned in _decoded(entries).items():
-        if not sets.has(owned.fields, path) or who in owners:
+        if not sets.has(owned.fields, path) or (who in owners and who.operation == "Apply"):
             found[who] = owned
             continue
         rest = sets.difference(owned.fields, node)

@@ -11,7 +11,7 @@ from kubeapi.resources import Resource
 from kubeapi.validation import causes, metadata, names, wire
 from kubeapi.validation import prepare as preparation
 from kubeapi.validation.defaults import DEFAULTS
-from kubeapi.validation.kinds import definitions, pods, registry
+from kubeapi.validation.kinds import definitions, pods, registry, services
 
 Manifest = dict[str, Any]
 
@@ -186,6 +186,18 @@ def _check_status(manifest: Manifest, old: Manifest | None) -> list[Cause]:
         ready, available = status.get("readyReplicas", 0), status.get("availableReplicas", 0)
         if available > ready:
             found.append(causes.invalid("status.availableReplicas", available, "cannot be greater than readyReplicas"))
+    elif manifest["kind"] == "StatefulSet":
+        total, ready = status.get("replicas", 0), status.get("readyReplicas", 0)
+        for key in ("readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"):
+            if status.get(key, 0) > total:
+                detail = "cannot be greater than status.replicas"
+                found.append(causes.invalid(f"status.{key}", status.get(key, 0), detail))
+        available = status.get("availableReplicas", 0)
+        if available > ready:
+            detail = "cannot be greater than status.readyReplicas"
+            found.append(causes.invalid("status.availableReplicas", available, detail))
+    elif manifest["kind"] == "Service":
+        found += services.status(manifest)
     return found
 
 

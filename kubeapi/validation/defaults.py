@@ -70,10 +70,6 @@ def pod_spec(one: Struct) -> None:
     account = one.get("serviceAccountName") or one.get("serviceAccount")
     if account:
         one["serviceAccountName"] = one["serviceAccount"] = account
-    if one.get("hostNetwork"):
-        for each in (*(one.get("containers") or ()), *one.get("initContainers", ())):
-            for port in each.get("ports", ()):
-                port.setdefault("hostPort", port["containerPort"])
 
 
 def pod(one: Struct) -> None:
@@ -86,6 +82,10 @@ def pod(one: Struct) -> None:
     if pod_level.get("limits"):
         pod_level["requests"] = {**pod_level["limits"], **pod_level.get("requests", {})}
     spec.setdefault("enableServiceLinks", True)
+    if spec.get("hostNetwork"):  # of pods only: templates stay as they are
+        for each in (*(spec.get("containers") or ()), *spec.get("initContainers", ())):
+            for port in each.get("ports", ()):
+                port.setdefault("hostPort", port["containerPort"])
 
 
 def service(one: Struct) -> None:

@@ -67,7 +67,10 @@ def _volume(manifest: Manifest, old: Manifest | None, now: str) -> None:
 
 def _pod(manifest: Manifest, old: Manifest | None, now: str) -> None:
     if old is None:
-        manifest["status"] = {**(manifest.get("status") or {}), "qosClass": _quality(manifest.get("spec") or {})}
+        spec = manifest.get("spec") or {}
+        if (spec.get("terminationGracePeriodSeconds") or 0) < 0:
+            spec["terminationGracePeriodSeconds"] = 1
+        manifest["status"] = {**(manifest.get("status") or {}), "qosClass": _quality(spec)}
 
 
 def _quality(spec: Manifest) -> str:

@@ -441,9 +441,9 @@ def _time(where: str, micro: bool) -> Reader:
             return None
         if not isinstance(value, str):
             raise _refuse(value, path, where, "string")
-        moment, fraction = _parse_time(value)
+        moment, fraction = _parse_time(value, micro)
         if micro:
-            return f"{moment:%Y-%m-%dT%H:%M:%S}.{fraction[:6]:0<6}Z"
+            return f"{moment:%Y-%m-%dT%H:%M:%S}.{fraction}Z"
         if len(value) == 20 and value[19] == "Z":
             return value
         return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -451,16 +451,20 @@ def _time(where: str, micro: bool) -> Reader:
     return of_time
 
 
-def _parse_time(value: str) -> tuple[datetime, str]:
+def _parse_time(value: str, micro: bool) -> tuple[datetime, str]:
     """A moment and the digits of its fraction of a second. DecodeProblem when the text is no RFC 3339 time."""
+    layout = f"2006-01-02T15:04:05{'.000000' if micro else ''}Z07:00"
     match = _TIME.fullmatch(value)
     try:
         if match is None:
             raise ValueError
         moment = datetime.fromisoformat(re.sub(r"[.,]\d+", "", value).replace("Z", "+00:00")).astimezone(UTC)
     except (ValueError, OverflowError):
-        layout = "2006-01-02T15:04:05Z07:00"
         raise DecodeProblem(f'parsing time "{value}" as "{layout}": cannot parse "{value}" as "2006"') from None
+    digits = len(match[1] or "")
+    if micro and digits != 6:
+        rest, part = (value[19:], ".000000") if digits < 6 else (value[26:], "Z07:00")
+        raise DecodeProblem(f'parsing time "{value}" as "{layout}": cannot parse "{rest}" as "{part}"')
     return moment, match[1] or ""
 
 

@@ -23,20 +23,21 @@ _SICK = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 
 
 class PodAdmission:
-    """Changes pods before they are created, as the default admission plugins do."""
+    """Changes pods before they are stored, as the default admission plugins do."""
 
     def __init__(self, cluster: Cluster):
         self.cluster = cluster
         cluster.admission.on_admitting.append(self._admit)
 
     def _admit(self, resource: Resource, pod: Manifest, old: Manifest | None, options: Options) -> None:
-        if resource.storage != PODS or old is not None or options.subresource:
+        if resource.storage != PODS or options.subresource:
             return
         spec = pod.get("spec")
         if not isinstance(spec, dict) or _MIRROR in (pod["metadata"].get("annotations") or {}):
             return
-        self._account(pod, spec)
-        self._priority(pod, spec)
+        if old is None:
+            self._account(pod, spec)
+            self._priority(pod, spec)
         _tolerate(spec)
 
     def _account(self, pod: Manifest, spec: Manifest) -> None:

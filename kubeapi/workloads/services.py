@@ -85,7 +85,7 @@ class Allocator(Controller[str]):
                 spec["ports"] = ports
 
     def _created(self, resource: Resource, namespace: str, manifest: Manifest, options: Options) -> None:
-        if resource.storage == STORAGE:
+        if resource.storage == STORAGE and not options.subresource:
             self._allocate(resource, manifest)
 
     def _updated(self, resource: Resource, manifest: Manifest, old: Manifest, options: Options) -> None:
@@ -101,19 +101,17 @@ class Allocator(Controller[str]):
                     spec.pop(key, None)
             return
         address = spec.get("clusterIP") or next(iter(spec.get("clusterIPs") or ()), "")
-        if not address:
+        if not address and (old is None or before.get("type") == "ExternalName"):
             address = self._free_address(manifest["metadata"]["uid"])
-        elif address != "None" and address in self._addresses and address != before.get("clusterIP"):
-            cause = Cause(
-                "FieldValueInvalid",
-                f'Invalid value: ["{address}"]: failed to allocate IP {address}: provided IP is already allocated',
-                "spec.clusterIPs",
-            )
+        elif address and address not in ("None", before.get("clusterIP")) and (problem := self._not_free(address)):
+            told = f'Invalid value: ["{address}"]: failed to allocate IP {address}: {problem}'
+            cause = Cause("FieldValueInvalid", told, "spec.clusterIPs")
             raise invalid(resource.group, resource.kind, manifest["metadata"]["name"], [cause])
-        spec["clusterIP"] = address
-        spec.setdefault("clusterIPs", [address])
-        spec.setdefault("ipFamilies", ["IPv6" if ":" in address else "IPv4"])
-        spec.setdefault("ipFamilyPolicy", "SingleStack")
+        if address:  # one that was made through its status has none, as on a real server
+            spec["clusterIP"] = address
+            spec.setdefault("clusterIPs", [address])
+            spec.setdefault("ipFamilies", ["IPv6" if ":" in address else "IPv4"])
+            spec.setdefault("ipFamilyPolicy", "SingleStack")
         wants_ports = spec.get("type") == "NodePort" or (
             spec.get("type") == "LoadBalancer" and spec.get("allocateLoadBalancerNodePorts") is not False
         )
@@ -136,6 +134,12 @@ class Allocator(Controller[str]):
             ports.append(port)
         if ports:
             spec["ports"] = ports
+
+    def _not_free(self, address: str) -> str:
+        """Why a Service can't have the address that it asks for; empty when it can."""
+        if ipaddress.ip_address(address) not in NETWORK:
+            return "the provided network does not match the current range"
+        return "provided IP is already allocated" if address in self._addresses else ""
 
     def _free_address(self, seed: str) -> str:
         size = NETWORK.num_addresses

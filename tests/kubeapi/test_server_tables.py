@@ -120,7 +120,7 @@ def test_restarts_say_when_the_last_one_was():
     [
         (
             row("apps/v1", "Deployment", spec={"replicas": 3}, status={"readyReplicas": 2, "updatedReplicas": 3}),
-            {"Ready": "2/3", "Up-to-date": "3", "Available": "0"},
+            {"Ready": "2/3", "Up-to-date": 3, "Available": 0},
         ),
         (row("apps/v1", "StatefulSet", spec={"replicas": 2}, status={}), {"Ready": "0/2"}),
         (
@@ -146,8 +146,8 @@ def test_restarts_say_when_the_last_one_was():
             {"Type": "ClusterIP", "External-IP": "<none>", "Port(s)": "80:30080/TCP"},
         ),
         (row("v1", "Service", spec={"type": "LoadBalancer"}), {"External-IP": "<pending>", "Cluster-IP": "<none>"}),
-        (row("v1", "ConfigMap", data={"a": "1"}, binaryData={"b": "Mg=="}), {"Data": "2"}),
-        (row("v1", "Secret", type="Opaque", data={"a": "1"}), {"Type": "Opaque", "Data": "1"}),
+        (row("v1", "ConfigMap", data={"a": "1"}, binaryData={"b": "Mg=="}), {"Data": 2}),
+        (row("v1", "Secret", type="Opaque", data={"a": "1"}), {"Type": "Opaque", "Data": 1}),
         (
             row(
                 "v1",

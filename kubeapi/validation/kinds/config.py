@@ -1,4 +1,4 @@
-"""ConfigMaps, Secrets, ServiceAccounts, Namespaces, quotas and limits."""
+"""ConfigMaps, Secrets, Leases, ServiceAccounts, Namespaces, quotas and limits."""
 
 from __future__ import annotations
 
@@ -193,6 +193,15 @@ _BETWEEN = (
     ("default", "max", ("default", "high"), "default value {} is greater than max value {}"),
 )
 """What may not be more than what, the field that is told and which of the two it shows, and the words."""
+
+
+def lease(manifest: Struct, old: Struct | None) -> list[Cause]:
+    spec = manifest.get("spec") or {}
+    found: list[Cause] = []
+    duration = spec.get("leaseDurationSeconds")
+    if duration is not None and duration <= 0:
+        found.append(causes.invalid("spec.leaseDurationSeconds", duration, "must be greater than 0"))
+    return found + fields.negatives(spec, "spec", "leaseTransitions")
 
 
 def endpoints(manifest: Struct, old: Struct | None) -> list[Cause]:

@@ -75,7 +75,10 @@ def _with_mutable_fields_of(now: Struct, before: Struct) -> dict[str, Any]:
         if key in out:
             pairs = zip(out[key], before.get(key) or (), strict=True)
             out[key] = [{**one, "image": known.get("image")} for one, known in pairs]
-    for key in ("activeDeadlineSeconds", "terminationGracePeriodSeconds", "schedulingGates"):
+    mutable = ["activeDeadlineSeconds", "schedulingGates"]
+    if (before.get("terminationGracePeriodSeconds") or 0) < 0 and now.get("terminationGracePeriodSeconds") == 1:
+        mutable.append("terminationGracePeriodSeconds")
+    for key in mutable:
         if key in before:
             out[key] = before[key]
         else:

@@ -61,6 +61,7 @@ CHECKS: dict[Key, Check] = {
     ("autoscaling", "HorizontalPodAutoscaler"): autoscaling.check,
     ("scheduling.k8s.io", "PriorityClass"): policy.priority_class,
     ("storage.k8s.io", "StorageClass"): storage.storage_class,
+    ("coordination.k8s.io", "Lease"): config.lease,
 }
 
 NAMES: dict[Key, names.Rule] = {

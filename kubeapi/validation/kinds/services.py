@@ -17,6 +17,23 @@ _NODE_PORTS = range(30000, 32768)
 _ONE_DAY = 86400
 
 
+def status(manifest: Struct) -> list[Cause]:
+    """Where a load balancer listens."""
+    points = ((manifest.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
+    path = "status.loadBalancer.ingress"
+    if not points:
+        return []
+    if manifest["spec"].get("type") != "LoadBalancer":
+        return [causes.forbidden(path, "may only be used when `spec.type` is 'LoadBalancer'")]
+    found: list[Cause] = []
+    for index, one in enumerate(points):
+        if one.get("ip"):
+            found += fields.address(one["ip"], f"{path}[{index}].ip")
+        if one.get("hostname"):
+            found += fields.named(one["hostname"], names.subdomain, f"{path}[{index}].hostname")
+    return found
+
+
 def check(manifest: Struct, old: Struct | None) -> list[Cause]:
     spec = manifest["spec"]
     kind = spec.get("type") or ""
@@ -217,6 +234,8 @@ def _kept_address(spec: Struct, before: Struct) -> list[Cause]:
     new, old = spec.get("clusterIP") or "", before.get("clusterIP") or ""
     listed, known = spec.get("clusterIPs") or [], before.get("clusterIPs") or []
     if new != old:
+        if new and new != "None" and not fields.is_address(new):
+            return []  # which is told already
         return [
             causes.invalid("spec.clusterIPs[0]", [new] if listed[:1] != [new] else listed, "may not change once set")
         ]

@@ -64,9 +64,12 @@ def _claim_changes(manifest: Struct, old: Struct) -> list[Cause]:
     if spec != before and not _only_class_from_annotation(spec, before):
         detail = f"{_SPEC_FROZEN}\n{pods.difference(before, spec)}"
         found.append(causes.forbidden("spec", detail))
-    elif bound and now is not None and then is not None and now < then:
+    has = quantity.parse(((old.get("status") or {}).get("capacity") or {}).get("storage") or "0")[0]
+    if then is not None and (now or 0) < then and (now or 0) <= has:
         detail = "field can not be less than status.capacity"
         found.append(causes.forbidden("spec.resources.requests.storage", detail))
+    if spec.get("volumeMode") != before.get("volumeMode"):
+        found.append(causes.immutable("volumeMode", spec.get("volumeMode")))
     return found
 
 
@@ -153,19 +156,9 @@ def storage_class(manifest: Struct, old: Struct | None) -> list[Cause]:
     elif binding not in known:
         found.append(causes.unsupported("volumeBindingMode", binding, known))
     if old is not None:
-        keys = ("parameters", "provisioner", "reclaimPolicy", "volumeBindingMode")
-        found += _class_changes(manifest, old, keys)
-    return found
-
-
-def _class_changes(manifest: Struct, old: Struct, keys: tuple[str, ...]) -> list[Cause]:
-    found: list[Cause] = []
-    for key in keys:
-        if (manifest.get(key) or None) != (old.get(key) or None):
-            if key == "parameters":
-                found.append(causes.forbidden(key, "updates to parameters are forbidden."))
-            elif key == "provisioner":
-                found.append(causes.immutable(key, manifest.get(key)))
-            else:
-                found.append(causes.forbidden(key, f"updates to {key} are forbidden."))
+        found += [
+            causes.immutable(key, manifest.get(key))
+            for key in ("parameters", "provisioner", "reclaimPolicy", "volumeBindingMode")
+            if (manifest.get(key) or None) != (old.get(key) or None)
+        ]
     return found

@@ -22,6 +22,7 @@ _INSIDE = re.compile(
 )
 """Values and differences that a real server shows as its own types are inside."""
 UID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_RECORDED = re.compile(r"(ResourceVersion in record) \(\d+\)")
 _LIST = re.compile(r"\[(.*)\]$", re.DOTALL)
 
 
@@ -42,10 +43,11 @@ def comparable(answer: Any) -> Answer:
     said = re.findall(r'299 \S+ "((?:[^"\\]|\\.)*)"', answer.headers.get("Warning", ""))
     # What the embedded API says of its own limits is no difference.
     warnings = sorted(text for text in said if not text.startswith("the embedded Kubernetes API"))
+    text = re.sub(UID, "<uid>", answer.text)
     try:
-        body = answer.json()
+        body = json.loads(text)
     except ValueError:
-        body = answer.text
+        body = text
     return Answer(answer.status_code, tuple(text.replace('\\"', '"') for text in warnings), _freed(body))
 
 
@@ -62,8 +64,6 @@ def _freed(body: Any) -> Any:
     for entry in entries:
         entry["time"] = "<time>"
     entries.sort(key=lambda one: json.dumps(one, sort_keys=True))
-    for reference in metadata.get("ownerReferences") or ():
-        reference["uid"] = re.sub(UID, "<uid>", str(reference.get("uid", "")))
     if body.get("kind") == "Table":
         _free_table(body)
     elif isinstance(body.get("items"), list):
@@ -109,15 +109,18 @@ def _free_kind(body: Manifest) -> None:
     if body.get("kind") == "Pod":
         text = json.dumps(body)
         body.update(json.loads(re.sub(r"kube-api-access-[a-z0-9]{5}", "kube-api-access-xxxxx", text)))
-    if body.get("kind") == "Job":
-        text = json.dumps(body)
-        body.update(json.loads(re.sub(UID, "<uid>", text)))
 
 
 def _freed_status(body: Manifest) -> Manifest:
     """A Status whose problems are in one order, and told apart from each other."""
-    body = json.loads(_PATCHED.sub(r"\1<patched>\2", re.sub(UID, "<uid>", json.dumps(body))))
-    body["message"] = _INSIDE.sub(_without_inside, body.get("message", ""))
+    body = json.loads(_PATCHED.sub(r"\1<patched>\2", json.dumps(body)))
+    body["message"] = _RECORDED.sub(r"\1 (N)", _INSIDE.sub(_without_inside, body.get("message", "")))
+    if "errors:\n" in body["message"]:
+        head, _, tail = body["message"].partition("errors:\n")
+        lines = sorted(tail.split("\n"))
+        # A real server stops at the first undeclared field of a map, whichever that is.
+        undeclared = [line for line in lines if "not declared in schema" in line]
+        body["message"] = head + (undeclared[0].strip() if undeclared else "errors:\n" + "\n".join(lines))
     details = body.get("details") or {}
     for cause in details.get("causes") or ():
         cause["message"] = _INSIDE.sub(_without_inside, cause.get("message", ""))

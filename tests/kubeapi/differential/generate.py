@@ -265,7 +265,10 @@ class Sequence:
             "metadata.name=app,metadata.name=web",
             "x",
         ]
-        if not query:
+        if self.kind in CLUSTER_WIDE:
+            # What other sequences made is no part of this one.
+            query = {**query, "labelSelector": f"sequence={NAMESPACE}"}
+        elif not query:
             if self.chance(0.5):
                 query["labelSelector"] = self.random.choice(selectors)
             if self.chance(0.3):

@@ -31,9 +31,12 @@ from tests.kit.controlplane import ControlPlane
 from tests.kubeapi.differential.cases import CASES
 from tests.kubeapi.differential.comparison import Answer
 from tests.kubeapi.differential.crds import CLUSTER_WIDGETS, WIDGETS
+from tests.kubeapi.differential.generate import sequence
 from tests.kubeapi.differential.steps import Subject
 
 CRDS = Path(__file__).parents[3] / "deploy" / "crds"
+SEED, SEQUENCES = 1, 150
+"""The generated sequences whose answers are recorded too."""
 RECORD = Path(__file__).parents[1] / "data" / "answers.json.gz"
 
 
@@ -115,6 +118,13 @@ def answers(subject: Subject, name: str) -> list[Answer]:
     return [subject.run(step, namespace) for step in CASES[name]]
 
 
+def generated(subject: Subject, number: int) -> list[Answer]:
+    """What a server answers to a generated sequence."""
+    namespace = f"generated-{number}"
+    subject.prepare(namespace)
+    return [subject.run(step, namespace) for step in sequence(SEED, number)]
+
+
 def recorded() -> dict[str, list[Answer]]:
     """The record, by case."""
     if not RECORD.is_file():
@@ -127,9 +137,9 @@ def recorded() -> dict[str, list[Answer]]:
 
 def main() -> int:
     with tempfile.TemporaryDirectory() as directory, real(Path(directory) / "real") as subject:
-        cases = {
-            name: [[one.code, list(one.warnings), one.body] for one in answers(subject, name)] for name in sorted(CASES)
-        }
+        found = {name: answers(subject, name) for name in sorted(CASES)}
+        found |= {f"{SEED}/{number}": generated(subject, number) for number in range(SEQUENCES)}
+    cases = {name: [[one.code, list(one.warnings), one.body] for one in said] for name, said in found.items()}
     text = json.dumps(cases, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     RECORD.parent.mkdir(exist_ok=True)
     RECORD.write_bytes(gzip.compress(text.encode(), 9, mtime=0))
