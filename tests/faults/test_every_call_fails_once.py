@@ -33,8 +33,8 @@ LONGEST = 60
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Clients wait a second for an answer."""
+def impatient(toolkit: Toolkit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The controllers wait a second for an answer."""
     monkeypatch.setitem(Client.__init__.__kwdefaults__, "timeout", 1.0)
 
 
