@@ -78,7 +78,8 @@ class TestADeployment:
             monkeypatch.delenv(variable, raising=False)
         name = deployment["metadata"]["name"]
         module = importlib.import_module(COMMANDS[name].partition(":")[0])
-        options = flags.parse(name, "", module.FLAGS, container(deployment)["args"])
+        gates = getattr(module, "GATES", ())
+        options = flags.parse(name, "", module.FLAGS, container(deployment)["args"], gates=gates)
         assert options.enable_leader_election
         assert options.unbuilt == []
         servers = {"source-controller": ["storage_addr"], "notification-controller": ["events_addr", "receiverAddr"]}

@@ -26,7 +26,12 @@ BROKEN: dict[str, Manifest] = {
         "apiVersion": "kustomize.toolkit.fluxcd.io/v1",
         "kind": "Kustomization",
         "metadata": {"name": "app", "namespace": "default"},
-        "spec": {"interval": "1h", "prune": True, "sourceRef": {"kind": "GitRepository", "name": "none"}},
+        "spec": {
+            "interval": "1h",
+            "prune": True,
+            "sourceRef": {"kind": "GitRepository", "name": "none"},
+            "healthCheckExprs": [{"apiVersion": "v1", "kind": "ConfigMap", "current": "("}],
+        },
     },
     "notification-controller": {
         "apiVersion": "notification.toolkit.fluxcd.io/v1",
