@@ -150,24 +150,18 @@ def _proxy(provider: Provider, found: Secrets, name: str) -> str:
         raise InvalidProvider(f"failed to get proxy URL: secret '{where}': {error}") from error
 
 
-_LEGACY = {"ca.crt": "caFile", "tls.crt": "certFile", "tls.key": "keyFile"}
-
-
 def _tls(provider: Provider, found: Secrets) -> ssl.SSLContext | None:
     """Whom to trust and who to be; None when the system's authorities will do. A Git service's Secret may hold the
     certificates beside the token."""
     spec = provider.spec
     if found.certificates is not None and spec.cert_secret_ref:
         data, name = found.certificates, spec.cert_secret_ref.name
-    elif found.auth and spec.secret_ref and spec.type in COMMIT_STATUS_TYPES and found.auth.keys() & _CERTIFICATES:
+    elif found.auth and spec.secret_ref and spec.type in COMMIT_STATUS_TYPES and tls.has_any(found.auth):
         data, name = found.auth, spec.secret_ref.name
     else:
         return None
     try:
-        return tls.context({key: data.get(key) or data.get(legacy, b"") for key, legacy in _LEGACY.items()})
+        return tls.context(data)
     except SecretError as error:
         where = f"{provider.metadata.namespace}/{name}"
         raise InvalidProvider(f"failed to get TLS config: secret '{where}': {error}") from error
-
-
-_CERTIFICATES = {*_LEGACY, *_LEGACY.values()}

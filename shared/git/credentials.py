@@ -115,18 +115,17 @@ def from_secret(at: Address, data: Mapping[str, bytes], *, proxy: str = "", hold
         if not known_hosts.strip():
             raise CredentialsError(f"invalid '{scheme}' auth option: 'known_hosts' is required")
         return Credentials(
-            username=_text(data, "username") or at.username or "git",
+            username=at.username or "git",
             password=_text(data, "password"),
             identity=identity,
             known_hosts=known_hosts,
             proxy=proxy,
         )
-    username, password = _text(data, "username") or at.username, _text(data, "password") or at.password
     token = _text(data, "bearerToken")
+    username = "" if token else _text(data, "username") or at.username
+    password = "" if token else _text(data, "password") or at.password
     if password and not username:
         raise CredentialsError(f"invalid '{scheme}' auth option: 'password' requires 'username' to be set")
-    if token and (username or password):
-        raise CredentialsError(f"invalid '{scheme}' auth option: 'bearerToken' excludes 'username' and 'password'")
     for name, value in (("username", username), ("password", password), ("bearerToken", token)):
         if re.search(r"[\x00\r\n]", value.rstrip("\r\n")):
             raise CredentialsError(f"invalid '{scheme}' auth option: '{name}' has more than one line")

@@ -1,4 +1,7 @@
-"""TLS: whom to trust and who to be, from a Secret's `ca.crt`, `tls.crt` and `tls.key`. Blocks for a moment."""
+"""TLS: whom to trust and who to be, from a Secret's `ca.crt`, `tls.crt` and `tls.key`. Blocks for a moment.
+
+Secrets that were made long ago may have the same under the names in NAMES.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,14 @@ from pathlib import Path
 
 from shared.http.errors import SecretError
 
+NAMES = {"ca.crt": "caFile", "tls.crt": "certFile", "tls.key": "keyFile"}
+"""The keys, and what each was called before."""
+
+
+def has_any(data: Mapping[str, bytes]) -> bool:
+    """Does a Secret say anything of this?"""
+    return any(data.get(name) or data.get(old) for name, old in NAMES.items())
+
 
 def context(data: Mapping[str, bytes] | None) -> ssl.SSLContext:
     """The TLS settings for a connection; the system's authorities are trusted beside the Secret's."""
@@ -17,7 +28,7 @@ def context(data: Mapping[str, bytes] | None) -> ssl.SSLContext:
     made.minimum_version = ssl.TLSVersion.TLSv1_2
     if data is None:
         return made
-    ca, certificate, key = (data.get(name, b"") for name in ("ca.crt", "tls.crt", "tls.key"))
+    ca, certificate, key = (data.get(name) or data.get(old, b"") for name, old in NAMES.items())
     if not ca and not certificate and not key:
         raise SecretError("it has neither 'ca.crt' nor 'tls.crt' with 'tls.key'")
     if bool(certificate) != bool(key):

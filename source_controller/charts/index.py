@@ -63,7 +63,7 @@ class Index:
             if entry.version == wanted:
                 return _entry(entry)
         for entry in versions:
-            if semver.parse(entry.version) in range_:
+            if _is_in(range_, entry.version):
                 return _entry(entry)
         raise ReferenceFailed(
             f"failed to get chart version for remote reference: no '{name}' chart with version matching "
@@ -161,6 +161,14 @@ def _sorted(name: str, versions: Any) -> bytes:
         found.append((version, str(entry.get("created") or ""), {"name": name, **entry}))
     found.sort(key=lambda item: (item[0].key, item[1]), reverse=True)
     return orjson.dumps([entry for _, _, entry in found]) if found else b""
+
+
+def _is_in(range_: semver.Range, text: str) -> bool:
+    """Is it in the range? One without all three numbers is in none: it must be asked for as it is written."""
+    try:
+        return semver.parse_tag(text) in range_
+    except semver.VersionError:
+        return False
 
 
 def _entry(entry: _Version) -> Entry:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import hashlib
 import io
 import ssl
@@ -81,17 +80,28 @@ async def find_access(repository: HelmRepository, clouds: Clouds, attempt: Attem
         try:
             secret = await attempt.secret(spec.secret_ref.name, namespace)
         except NotFound as error:
-            raise _refused(f"failed to get secret '{namespace}/{spec.secret_ref.name}': {error}") from error
+            name = f"{namespace}/{spec.secret_ref.name}"
+            raise _refused(f"failed to get authentication secret '{name}': {error}") from error
         if not is_registry and bool(secret.get("username")) != bool(secret.get("password")):
             name = f"{namespace}/{spec.secret_ref.name}"
             raise _refused(f"invalid '{name}' secret data: required fields 'username' and 'password'")
+    certificates = None
     if spec.cert_secret_ref is not None:
-        name = f"{namespace}/{spec.cert_secret_ref.name}"
+        certificates = spec.cert_secret_ref.name
+    elif secret is not None and spec.secret_ref is not None and tls.has_any(secret):
+        certificates = spec.secret_ref.name
+        attempt.log.warning(
+            "TLS settings in spec.secretRef are deprecated: put them into a Secret of spec.certSecretRef"
+        )
+    if certificates is not None:
+        name = f"{namespace}/{certificates}"
         try:
-            data = await attempt.secret(spec.cert_secret_ref.name, namespace)
+            data = await attempt.secret(certificates, namespace)
             context = await asyncio.to_thread(tls.context, data)
-        except (NotFound, SecretError) as error:
-            raise _refused(f"failed to get TLS config: secret '{name}': {error}") from error
+        except NotFound as error:
+            raise _refused(f"failed to get TLS authentication secret '{name}': {error}") from error
+        except SecretError as error:
+            raise _refused(f"failed to construct Helm client's TLS config: secret '{name}': {error}") from error
     login = None
     if is_registry and spec.secret_ref is None and spec.provider != "generic":
         try:
@@ -157,7 +167,8 @@ async def pull(
 ) -> tuple[str, bytes]:
     """The highest version of a chart in a registry that is in the range, and its package; none when it is `known`.
 
-    With `check` it is looked up and checked in any case, and the package is the checked one.
+    The registry isn't asked for its tags when one version is wanted: not everybody may list them. With `check` the
+    version is looked up and checked in any case, and the package is the checked one.
     """
     try:
         at = reference.repository(f"{access.url.rstrip('/')}/{chart}")
@@ -167,7 +178,7 @@ async def pull(
         who = _login(access, at)
         transport = Transport(access.insecure, access.tls, seconds=access.seconds, max_blob=limit)
         async with asyncio.timeout(access.seconds), registry.open_(at, who, transport) as remote:
-            version = _highest(await remote.tags(), wanted, chart)
+            version = wanted if _is_version(wanted) else _highest(await remote.tags(), wanted, chart)
             image = version.replace("+", "_")
             if check is not None:
                 image = await remote.digest(image)
@@ -195,25 +206,28 @@ def _login(access: Access, at: reference.Repository) -> Credentials:
 
 def _highest(tags: list[str], wanted: str, chart: str) -> str:
     """The version, with `+` where its tag has `_`."""
-    texts = [tag.replace("_", "+") for tag in tags]
-    if wanted in texts:
+    versions = [tag.replace("_", "+") for tag in tags]
+    if wanted in versions:
         return wanted
+    problem = "failed to get chart version for remote reference"
     try:
-        range_ = semver.parse_range(wanted or "*")
+        found = semver.highest(versions, semver.parse_range(wanted or "*"))
     except semver.VersionError as error:
-        raise ReferenceFailed(str(error)) from error
-    found: list[semver.Version] = []
-    for text in texts:
-        with contextlib.suppress(semver.VersionError):
-            version = semver.parse(text)
-            if version in range_:
-                found.append(version)
-    if not found:
-        raise ReferenceFailed(
-            f"failed to get chart version for remote reference: could not locate a version matching provided version "
-            f"string {wanted} for '{chart}'"
+        raise PullFailed(f"{problem}: {error}") from error
+    if found is None:
+        raise PullFailed(
+            f"{problem}: could not locate a version matching provided version string {wanted} for '{chart}'"
         )
-    return max(found, key=lambda version: version.key).original
+    return found
+
+
+def _is_version(wanted: str) -> bool:
+    """Is it one version, no range?"""
+    try:
+        semver.parse_strict(wanted.removeprefix("v"))
+    except semver.VersionError:
+        return False
+    return True
 
 
 def _refused(message: str) -> Failed:

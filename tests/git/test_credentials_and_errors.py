@@ -41,7 +41,6 @@ def test_what_is_no_address_is_refused(url):
     ("url", "data", "message"),
     [
         ("https://h/x", {"password": "p"}, "'password' requires 'username'"),
-        ("https://h/x", {"username": "u", "password": "p", "bearerToken": "t"}, "'bearerToken' excludes"),
         ("https://h/x", {"username": "u\nx", "password": "p"}, "'username' has more than one line"),
         ("https://h/x", {"tls.crt": "c"}, "'tls.crt' and 'tls.key' go together"),
         ("https://h/x", {"ca.crt": "no pem"}, "'ca.crt' holds no PEM certificate"),
@@ -52,6 +51,18 @@ def test_what_is_no_address_is_refused(url):
 def test_a_secret_that_does_not_fit_names_the_key(url, data, message):
     with pytest.raises(CredentialsError, match=message):
         from_secret(address(url), {key: value.encode() for key, value in data.items()})
+
+
+def test_a_bearer_token_goes_before_a_password():
+    data = {"username": b"u", "password": b"p", "bearerToken": b"t"}
+    made = from_secret(address("https://ada@h/x"), data)
+    assert (made.username, made.password, made.bearer_token) == ("", "", "t")
+
+
+def test_the_user_of_ssh_is_the_address_s():
+    data = {"identity": b"i", "known_hosts": b"k", "username": b"u", "password": b"p"}
+    assert from_secret(address("ssh://ada@h/x"), data).username == "ada"
+    assert from_secret(address("ssh://h/x"), data).username == "git"
 
 
 def test_credentials_do_not_print():

@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from shared.http import HttpError, open_
+from shared.http import HttpError, SecretError, open_, tls
+from tests.kit.gitserver import Certificates
 from tests.kit.hooks import Hooks, Reply
 
 HEADERS = {"Authorization": "Bearer t0ken", "DD-API-KEY": "t0ken", "Content-Type": "text/plain"}
@@ -140,3 +141,25 @@ async def test_a_proxy_that_is_not_there_is_named_as_the_cause(unused_tcp_port, 
     with pytest.raises(HttpError, match=r"the proxy can't be used for hooks\.internal") as failed:
         await sent("http://hooks.internal/x", proxy=f"{scheme}://ada:s3cret@127.0.0.1:{unused_tcp_port}")
     assert "s3cret" not in str(failed.value)
+
+
+@pytest.mark.parametrize("names", [("ca.crt", "tls.crt", "tls.key"), ("caFile", "certFile", "keyFile")])
+async def test_a_client_shows_who_it_is_by_new_and_old_names_of_keys(tmp_path, names):
+    certificates = Certificates(tmp_path, want_client=True)
+    found = (certificates.ca, certificates.client_certificate, certificates.client_key)
+    data = {name: text.encode() for name, text in zip(names, found, strict=True)}
+    with Hooks(certificates.context()) as server:
+        async with open_(tls=tls.context(data)) as http:
+            assert (await http.get(server.url)).is_good
+        async with open_(tls=tls.context({names[0]: data[names[0]]})) as http:
+            with pytest.raises(HttpError):
+                await http.get(server.url)
+
+
+def test_the_new_names_of_keys_go_before_the_old(tmp_path):
+    good = Certificates(tmp_path).ca.encode()
+    tls.context({"ca.crt": good, "caFile": b"nonsense"})
+    with pytest.raises(SecretError, match=r"'ca\.crt'"):
+        tls.context({"caFile": b"nonsense"})
+    assert tls.has_any({"caFile": good})
+    assert not tls.has_any({"username": b"ada"})

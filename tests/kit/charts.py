@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import ssl
 from typing import Any
 
 from tests.kit.loopback import Handler, Loopback
@@ -56,8 +57,8 @@ class ChartRepository(Loopback):
     handler = _Handler
     url = Loopback.address
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__(tls)
         self.packages: dict[str, bytes] = {}
         self.entries: dict[str, list[dict[str, Any]]] = {}
         self.index: bytes | None = None

@@ -116,3 +116,29 @@ async def test_a_verification_that_cannot_work_says_why(charts, registry):
     assert condition(made, "Ready", "message").startswith(wanted)
     assert condition(made, "SourceVerified") == "False"
     assert condition(made, "BuildFailed") is None
+
+
+def unverified(**more):
+    return {key: value for key, value in spec(**more).items() if key != "verify"}
+
+
+async def test_one_version_is_fetched_without_listing_all(charts, registry):
+    push(registry)
+    registry.answer = lambda path: (401, {}) if "/tags/list" in path else None
+    await charts.put("one", unverified(version="1.0.0"), KIND)
+    await charts.ready("one", "1.0.0", KIND)
+    await charts.put("range", unverified(), KIND)
+    await charts.failed("range", "ChartPullError", KIND)
+
+
+async def test_a_version_that_is_not_there_yet_is_looked_for_again(charts, registry):
+    push(registry)
+    await charts.put("one", unverified(version="1.1.0"), KIND)
+    await charts.put("range", unverified(version=">=1.1.0"), KIND)
+    await charts.failed("one", "ChartPullError", KIND)
+    failed = await charts.failed("range", "ChartPullError", KIND)
+    assert condition(failed, "Stalled") is None
+    assert "could not locate a version matching" in condition(failed, "Ready", "message")
+    push(registry, "1.1.0")
+    for name in ("one", "range"):
+        await charts.ready(name, "1.1.0", KIND)

@@ -73,7 +73,6 @@ async def test_wrong_credentials_name_the_secret_and_show_nothing_of_it(controll
     ("data", "problem"),
     [
         ({"password": "x"}, "'password' requires 'username'"),
-        ({"username": "ada", "password": "x", "bearerToken": "y"}, "'bearerToken' excludes"),
         ({"ca.crt": "no certificate"}, "'ca.crt' holds no PEM certificate"),
         ({"tls.crt": "x"}, "'tls.crt' and 'tls.key' go together"),
         ({"username": b"\xff\xfe"}, "the key 'username' is not UTF-8"),

@@ -7,6 +7,7 @@ import tarfile
 import pytest
 
 from tests.kit.charts import ChartRepository, chart
+from tests.kit.gitserver import Certificates
 from tests.source_controller.conftest import condition
 
 
@@ -165,7 +166,11 @@ async def test_repository_failures_name_what_to_fix(controller, charts):
         "anonymous": ({}, "Failed", "401 Unauthorized; credentials go to spec.secretRef"),
         "wrong": ({"secretRef": {"name": "wrong"}}, "Failed", "401 Unauthorized; check the credentials"),
         "half": ({"secretRef": {"name": "half"}}, "AuthenticationFailed", "'username' and 'password'"),
-        "absent": ({"secretRef": {"name": "absent"}}, "AuthenticationFailed", "failed to get secret 'default/absent'"),
+        "absent": (
+            {"secretRef": {"name": "absent"}},
+            "AuthenticationFailed",
+            "failed to get authentication secret 'default/absent'",
+        ),
         "cert": ({"certSecretRef": {"name": "half"}}, "AuthenticationFailed", "neither 'ca.crt' nor"),
         "host": ({"url": "http://127.0.0.1:1"}, "Failed", "dial tcp 127.0.0.1:1: connect: connection refused"),
         "scheme": ({"url": "oci://127.0.0.1/x"}, "URLInvalid", "'oci' URL scheme cannot be used with 'default'"),
@@ -176,6 +181,20 @@ async def test_repository_failures_name_what_to_fix(controller, charts):
         message = await failure(controller, "HelmRepository", name, reason)
         assert text in message, name
         assert "password" not in message or name == "half"
+
+
+async def test_certificates_may_stand_beside_the_password(controller, tmp_path, caplog):
+    certificates = Certificates(tmp_path / "tls", want_client=True)
+    data = {"caFile": certificates.ca, "certFile": certificates.client_certificate, "keyFile": certificates.client_key}
+    with ChartRepository(certificates.context()) as charts:
+        charts.add("demo", "1.0.0")
+        charts.require("ada", "s3cret")
+        await controller.secret("both", {**data, "username": "ada", "password": "s3cret"})
+        await controller.put("charts", {"url": charts.url, "secretRef": {"name": "both"}}, "HelmRepository")
+        await controller.ready("charts", kind="HelmRepository")
+        await controller.put("c", spec(), "HelmChart")
+        await controller.ready("c", "1.0.0", "HelmChart")
+    assert "deprecated" in caplog.text
 
 
 async def test_an_index_that_is_too_large_is_refused(world, charts):
