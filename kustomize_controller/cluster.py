@@ -93,14 +93,15 @@ class Cluster:
 
     async def delete(self, recorded: Inventory, report: Report) -> ChangeSet:
         """Delete everything that was applied. PruneFailed."""
-        return await self._delete(recorded, report, enabled=True)
+        return await self._delete(recorded, report, enabled=True, told="pruning for deleted resource failed: ")
 
-    async def wait_gone(self, deleted: ChangeSet, within: float) -> None:
-        """Wait until deleted objects are gone. PruneFailed when they aren't in time."""
+    async def wait_gone(self, deleted: ChangeSet, within: float) -> str:
+        """Wait until deleted objects are gone; what isn't in time, and why, or nothing."""
         try:
             await apply.wait_gone(self.client, deleted, ledger=self.ledger, seconds=within)
         except apply.TerminationError as error:
-            raise Failed("PruneFailed", str(error)) from error
+            return str(error)
+        return ""
 
     async def wait_healthy(self, changes: ChangeSet, built: Built, checks: HealthChecks, within: float) -> None:
         """Wait until all applied objects, or those of spec.healthChecks, are healthy. HealthCheckFailed."""
@@ -113,15 +114,16 @@ class Cluster:
                 seconds=within,
                 checks=checks,
                 listed=None if self.ks.spec.wait else self.ks.spec.health_checks,
+                fail_fast=not self.options.feature_gates["DisableFailFastBehavior"],
             )
         except apply.HealthCheckError as error:
             raise Failed("HealthCheckFailed", error.told(built.places)) from error
 
-    async def _delete(self, ids: Inventory, report: Report, *, enabled: bool) -> ChangeSet:
+    async def _delete(self, ids: Inventory, report: Report, *, enabled: bool, told: str = "") -> ChangeSet:
         try:
             changes = await apply.prune(self.client, ids, owner=self.owner, ledger=self.ledger, enabled=enabled)
         except apply.PruneError as error:
             report.add(error.changes.made)
-            raise Failed("PruneFailed", str(error)) from error
+            raise Failed("PruneFailed", str(error), event=f"{told}{error}") from error
         report.add(changes.made)
         return changes

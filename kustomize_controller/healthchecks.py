@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 from kustomize_controller.build import Built
@@ -9,12 +10,12 @@ from kustomize_controller.cluster import Cluster
 from kustomize_controller.report import Report
 from shared.api.kustomize import Kustomization
 from shared.api.meta import format_duration
-from shared.apply import ChangeSet
+from shared.apply import APPLIED, ChangeSet
 from shared.health.expressions import ExpressionError, HealthChecks
 from shared.loop.attempt import LONG, Attempt
 from shared.loop.verdict import Failed, Stalled
 
-HEALTHY = "Healthy"
+HEALTHY, CANCELED = "Healthy", "HealthCheckCanceled"
 
 
 def compiled(ks: Kustomization) -> HealthChecks:
@@ -38,7 +39,7 @@ async def wait(
     within: float,
 ) -> None:
     """Wait until all is healthy, where that is asked for, without holding a worker. HealthCheckFailed."""
-    if not (ks.spec.wait or ks.spec.health_checks):
+    if not _is_asked(ks, changes):
         attempt.mark(HEALTHY, None)
         return
     before, started = ks.status.conditions, time.monotonic()
@@ -52,11 +53,23 @@ async def wait(
     except Failed as error:
         attempt.mark(HEALTHY, False, error.reason, error.message)
         raise
+    except asyncio.CancelledError:
+        if cause := attempt.preempted_by:
+            attempt.event(CANCELED, f"Health checks canceled due to new reconciliation triggered by {cause}")
+        raise
     took = time.monotonic() - started
     was_healthy = any(condition.type == HEALTHY and condition.status == "True" for condition in before)
     if was_healthy and not report.changed and took < LONG:
         ks.status.conditions = before  # nothing was waited for, and nothing is new
         return
-    attempt.mark(HEALTHY, True, "Succeeded", f"Health check passed in {format_duration(round(took, 3))}")
-    if took >= LONG:
-        report.note(f"Health check passed in {format_duration(round(took, 3))}")
+    passed = f"Health check passed in {format_duration(round(took, 3))}"
+    attempt.mark(HEALTHY, True, "Succeeded", passed)
+    if not was_healthy or (report.changed and ks.status.last_applied_revision != revision):
+        report.note(passed)
+
+
+def _is_asked(ks: Kustomization, changes: ChangeSet) -> bool:
+    """Is there anything to check? What isn't applied, because somebody wants it so, needn't be healthy."""
+    if ks.spec.wait:
+        return any(change.action in APPLIED for change in changes)
+    return bool(ks.spec.health_checks)

@@ -29,7 +29,7 @@ from kustomize_controller.cluster import Cluster, require_all_applied
 from kustomize_controller.identity import Clusters, IdentityGone
 from kustomize_controller.keys import Keys
 from kustomize_controller.memory import Memory
-from kustomize_controller.report import Report
+from kustomize_controller.report import CHANGED, Report
 from kustomize_controller.sources import Source
 from kustomize_controller.surveys import Surveys
 from shared.api.kustomize import Kustomization
@@ -96,25 +96,29 @@ class Kustomizations:
         return Ready(history.SUCCEEDED, f"Applied revision: {revision}")
 
     async def finalize(self, ks: Kustomization, attempt: Attempt[Kustomization]) -> None:
-        """Delete what was applied, as spec.deletionPolicy says. PruneFailed while that can't be done."""
+        """Delete what was applied, as spec.deletionPolicy says. PruneFailed while that can't be done; what can't be
+        deleted at all, or takes too long to go, is told, and doesn't keep the Kustomization."""
         policy = ks.spec.deletion_policy or "MirrorPrune"
         wanted = ks.spec.prune if policy == "MirrorPrune" else policy != "Orphan"
         recorded = Inventory.from_status(ks.status.inventory)
         if not wanted or ks.spec.suspend or not recorded:
             return
+        attempt.about = sources.about(ks.status.last_applied_revision, ks.status.last_applied_origin_revision)
+        report = Report(attempt, reason=ready_reason(ks))
         try:
             cluster = await self._clusters.find(ks, attempt, must_exist=True)
         except IdentityGone as error:
-            attempt.log.error("%s: the %d objects that were applied stay in the cluster", error, len(recorded))
+            report.fail("unable to prune objects: \n" + "\n".join([*map(str, recorded), f"they stay: {error}"]))
             return
-        report = Report(attempt)
         with report.in_time():
             deleted = await cluster.delete(recorded, report)  # PruneFailed
             ks.status.inventory = (recorded - deleted).to_status()
+            report.tell()
             if policy == "WaitForTermination":
                 async with attempt.resting():
-                    await cluster.wait_gone(deleted, timeout(ks))  # PruneFailed
-        report.tell()
+                    late = await cluster.wait_gone(deleted, timeout(ks))
+                if late:
+                    report.fail(f"failed to wait for resources termination: {late}")
 
     def forget(self, ks: Kustomization) -> None:
         """Forget a Kustomization that is gone."""
@@ -182,6 +186,11 @@ def timeout(ks: Kustomization) -> float:
     spec = ks.spec
     seconds = parse_duration(spec.timeout) if spec.timeout else parse_duration(spec.interval) - SHORTEST_TIMEOUT
     return max(seconds, SHORTEST_TIMEOUT)
+
+
+def ready_reason(ks: Kustomization) -> str:
+    """Why the Kustomization is Ready or isn't: what events about its end are called."""
+    return next((condition.reason for condition in ks.status.conditions if condition.type == "Ready"), CHANGED)
 
 
 def retry_interval(ks: Kustomization) -> float:

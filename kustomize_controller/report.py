@@ -20,8 +20,9 @@ UPDATE = {"commit_status": "update"}
 class Report:
     """Collects the lines of an attempt's one event."""
 
-    def __init__(self, attempt: Attempt[Kustomization]) -> None:
-        self._attempt = attempt
+    def __init__(self, attempt: Attempt[Kustomization], *, reason: str = CHANGED) -> None:
+        """`reason` is that of events that only list changes."""
+        self._attempt, self._reason = attempt, reason
         self._lines: list[str] = []
         self.changed = False
         """Whether anything in the cluster was changed."""
@@ -51,8 +52,13 @@ class Report:
     def tell(self) -> None:
         """Tell the changes now, if there are any that weren't told."""
         if self._lines:
-            self._attempt.event(CHANGED, "\n".join(self._lines))
+            self._attempt.event(self._reason, "\n".join(self._lines))
             self._lines = []
+
+    def fail(self, message: str) -> None:
+        """Tell what could not be done, though all goes on."""
+        self._attempt.log.error("%s", message)
+        self._attempt.event(self._reason, message, "error")
 
     def succeed(self, reason: str, *, revision_is_new: bool, was_ready: bool) -> None:
         """Tell that all is done. When nothing happened nobody is told; of a new revision without any change only the
@@ -71,7 +77,7 @@ class Report:
             self.tell()
             together = finished
         elif self._lines:
-            self._attempt.event(CHANGED, "\n".join(self._lines), stored=False)
+            self._attempt.event(self._reason, "\n".join(self._lines), stored=False)
         self._attempt.event(reason, finished, metadata=UPDATE, stored=False)
         if self.changed or not was_ready:
             self._attempt.event(reason, together, metadata=UPDATE, posted=False)

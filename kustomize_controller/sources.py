@@ -38,8 +38,13 @@ class Source:
     @property
     def about(self) -> dict[str, str]:
         """What events and the history say of the source."""
-        origin = self.origin_revision
-        return {"revision": self.artifact.revision} | ({"originRevision": origin} if origin else {})
+        return about(self.artifact.revision, self.origin_revision)
+
+
+def about(revision: str | None, origin: str | None) -> dict[str, str]:
+    """What events say of a revision, if there is one, and of the upstream one behind it."""
+    said = {"revision": revision, "originRevision": origin}
+    return {key: value for key, value in said.items() if value}
 
 
 def ref(ks: Kustomization) -> Ref:

@@ -7,7 +7,7 @@ changed makes no call, and drift is known when it happens.
 """
 
 from shared.apply.absence import wait_gone
-from shared.apply.changes import Change, ChangeSet
+from shared.apply.changes import APPLIED, Change, ChangeSet
 from shared.apply.drifting import Drifted
 from shared.apply.errors import (
     ApplyError,
@@ -26,6 +26,7 @@ from shared.apply.staging import Drift, audit, staged
 from shared.apply.waiting import wait_healthy
 
 __all__ = [
+    "APPLIED",
     "ApplyError",
     "Change",
     "ChangeSet",

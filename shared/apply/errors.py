@@ -100,7 +100,7 @@ class HealthCheckError(ObjectErrors):
     """Objects failed, or were not healthy after `took` (a duration). `unhealthy` says of each how it stands."""
 
     def __init__(self, unhealthy: Mapping[ObjectId, Health], took: str) -> None:
-        is_failed = any(state.status == "Failed" for state in unhealthy.values())
+        is_failed = all(state.status == "Failed" for state in unhealthy.values())
         what = "failed early due to stalled resources" if is_failed else "timeout waiting for"
         names = listed.names([f"{id} status: '{state.status}'" for id, state in unhealthy.items()])
         errors = [ObjectError(id, f"{id}: {state.message}") for id, state in unhealthy.items() if state.message]

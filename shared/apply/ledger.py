@@ -378,7 +378,8 @@ class Ledger:
                     self._wake(owner, 0.0)
                 continue
             before, record.drift = record.drift, judge(record, live, version=version)
-            if record.drift in ("changed", "deleted") and not before:
+            has_expired = record.drift == "deleted" and bool(record.policy & Policy.EXPIRES)
+            if record.drift in ("changed", "deleted") and not before and not has_expired:
                 logger.info("%s of %s was %s in the cluster", id, owner, record.drift)
                 self._wake(owner, _delay(record.strikes))
 

@@ -5,7 +5,7 @@
 `<group>/ssa: Override | Merge | IfNotPresent | Ignore`, `<group>/reconcile: disabled`, `<group>/force: enabled`,
 `<group>/prune: disabled`, `<group>/driftDetection: enabled | warn | disabled`; values in any case, as a label or an
 annotation. Which copy of an object is read stands at each rule: the source's (desired), the cluster's (live), or
-either.
+either. A manifest can also say by itself that its object is to go one day.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ class Policy(Flag):
     DRIFT_ENABLED = auto()
     DRIFT_WARN = auto()
     DRIFT_DISABLED = auto()
+    EXPIRES = auto()
+    """A Job that is deleted when it has finished: that it is gone is no drift, and as good as healthy."""
 
 
 _VALUES = {
@@ -73,7 +75,15 @@ def read(labels: Mapping[str, Any] | None, annotations: Mapping[str, Any] | None
 
 def of(manifest: Mapping[str, Any], group: str = DEFAULT_GROUP) -> Policy:
     metadata = manifest.get("metadata") or {}
-    return read(metadata.get("labels"), metadata.get("annotations"), group)
+    said = read(metadata.get("labels"), metadata.get("annotations"), group)
+    return said | Policy.EXPIRES if expires(manifest) else said
+
+
+def expires(manifest: Mapping[str, Any]) -> bool:
+    """Does the object go by itself when it has done its work?"""
+    if manifest.get("kind") != "Job" or not str(manifest.get("apiVersion")).startswith("batch/"):
+        return False
+    return (manifest.get("spec") or {}).get("ttlSecondsAfterFinished") is not None
 
 
 def may_apply(desired: Policy, live: Policy, *, exists: bool) -> bool:

@@ -18,7 +18,7 @@ from typing import Protocol, TypeAlias
 
 from shared import health
 from shared.api.meta import Manifest, format_duration
-from shared.apply import explaining
+from shared.apply import explaining, policies
 from shared.apply.changes import APPLIED, Change
 from shared.apply.errors import HealthCheckError
 from shared.apply.identity import ObjectId, Owner
@@ -67,6 +67,8 @@ class Target:
     """As the API answered a moment ago, if it did."""
     owned: bool = True
     """It carries owner labels, for we applied it."""
+    expires: bool = False
+    """It goes by itself when it has done its work."""
 
 
 async def wait_healthy(
@@ -78,17 +80,18 @@ async def wait_healthy(
     seconds: float,
     checks: Checks | None = None,
     listed: Sequence[Reference] | None = None,
+    fail_fast: bool = True,
 ) -> None:
     """Waits until all applied objects are healthy, or those that are `listed`, whoever applied them; `seconds`
     at most.
 
-    `client` is the identity that reads. HealthCheckError when the time is over, or as soon as an object has failed;
-    it names each with its status and why.
+    `client` is the identity that reads. HealthCheckError when the time is over, or as soon as an object has failed
+    (unless `fail_fast`: as soon as some have and all others are healthy); it names each with its status and why.
     """
     began = time.monotonic()
     if listed is None:
         targets = [
-            Target(change.id, change.id.api_version(change.version), change.live)
+            Target(change.id, change.id.api_version(change.version), change.live, expires=_expires(change))
             for change in changes
             if change.action in APPLIED
         ]
@@ -97,7 +100,9 @@ async def wait_healthy(
     # An owner that applies itself is not ready before this is over.
     targets = [target for target in targets if not _is_owner(target.id, owner)]
     assess = health.assess if checks is None else checks.assess
-    unhealthy = await settle(client, targets, owner=owner, ledger=ledger, assess=assess, seconds=seconds)
+    unhealthy = await settle(
+        client, targets, owner=owner, ledger=ledger, assess=assess, seconds=seconds, fail_fast=fail_fast
+    )
     if unhealthy:
         raise HealthCheckError(unhealthy, format_duration(round(time.monotonic() - began, 1)))
 
@@ -110,7 +115,13 @@ async def _target(client: Client, reference: Reference, changes: Iterable[Change
             namespace = owner.namespace if resource.namespaced else ""
     id = ObjectId(api_version.rpartition("/")[0], reference.kind, namespace, reference.name)
     found = next((change for change in changes if change.id == id and change.action != "skipped"), None)
-    return Target(id, api_version, found.live if found else None, owned=found is not None)
+    if found is None:
+        return Target(id, api_version, owned=False)
+    return Target(id, api_version, found.live, expires=_expires(found))
+
+
+def _expires(change: Change) -> bool:
+    return change.desired is not None and policies.expires(change.desired)
 
 
 def _is_owner(id: ObjectId, owner: Owner) -> bool:
@@ -118,20 +129,29 @@ def _is_owner(id: ObjectId, owner: Owner) -> bool:
 
 
 async def settle(
-    client: Client, targets: Iterable[Target], *, owner: Owner, ledger: Ledger, assess: Assess, seconds: float
+    client: Client,
+    targets: Iterable[Target],
+    *,
+    owner: Owner,
+    ledger: Ledger,
+    assess: Assess,
+    seconds: float,
+    fail_fast: bool = True,
 ) -> dict[ObjectId, Health]:
-    """Waits; returns what isn't healthy: the objects that have failed as soon as there is one, or all that are not
-    current when the time is over. Empty when all are."""
-    wait = _Wait(client, owner, ledger, assess)
+    """Waits; returns what isn't healthy: the objects that have failed as soon as there is one (unless `fail_fast`: as
+    soon as all others are current), or all that are not current when the time is over. Empty when all are."""
+    wait = _Wait(client, owner, ledger, assess, fail_fast=fail_fast)
     pending = [target for target in targets if not wait.is_known_healthy(target)]
     if not pending:
         return {}
-    with suppress(_Failed):
-        wait.require_no_failure()
+    try:
+        wait.require_hope()
         await wait.follow(pending, seconds)
-    unhealthy = {id: state for id, state in wait.states.items() if state.status != "Current"}
-    failed = {id: state for id, state in unhealthy.items() if state.status == "Failed"}
-    return await explaining.explained(client, failed or unhealthy, wait.manifests)
+    except _Failed:
+        unhealthy = {id: state for id, state in wait.states.items() if state.status == "Failed"}
+    else:
+        unhealthy = {id: state for id, state in wait.states.items() if state.status != "Current"}
+    return await explaining.explained(client, unhealthy, wait.manifests)
 
 
 class _Failed(Exception):
@@ -139,8 +159,9 @@ class _Failed(Exception):
 
 
 class _Wait:
-    def __init__(self, client: Client, owner: Owner, ledger: Ledger, assess: Assess) -> None:
+    def __init__(self, client: Client, owner: Owner, ledger: Ledger, assess: Assess, *, fail_fast: bool) -> None:
         self._client, self._owner, self._ledger, self._assess = client, owner, ledger, assess
+        self._fail_fast = fail_fast
         self.states: dict[ObjectId, Health] = {}
         self.manifests: dict[ObjectId, Manifest] = {}
 
@@ -153,15 +174,18 @@ class _Wait:
         self.states[target.id] = Health("Unknown", "it has not been seen yet")
         return False
 
-    def require_no_failure(self) -> None:
-        if any(state.status == "Failed" for state in self.states.values()):
+    def require_hope(self) -> None:
+        """_Failed when an object has failed, and nothing that can still change is worth waiting for."""
+        found = {state.status for state in self.states.values()}
+        if "Failed" in found and (self._fail_fast or found <= {"Failed", "Current"}):
             raise _Failed
 
     def _judge(self, target: Target, live: Manifest | None) -> bool:
         """Puts down how an object stands; is it healthy?"""
         if live is None:
-            self.states[target.id] = Health("NotFound", "it is not there")
-            return False
+            state = Health("Current", "it has gone") if target.expires else Health("NotFound", "it is not there")
+            self.states[target.id] = state
+            return target.expires
         version = _version(live)
         state = self._assess(live)
         self.states[target.id], self.manifests[target.id] = state, live
@@ -208,11 +232,13 @@ class _Wait:
         try:
             while True:
                 moved.clear()
-                for key in dirty:
-                    live = cache.get(*key)
-                    if not self._is_behind(pending[key], live) and self._judge(pending[key], live):
+                for key in tuple(dirty):
+                    target, live = pending[key], cache.get(*key)
+                    if live is None and target.expires:  # has it gone, or has the watch not seen it yet?
+                        live = await self._find(target)
+                    if not self._is_behind(target, live) and self._judge(target, live):
                         del pending[key]
-                self.require_no_failure()
+                self.require_hope()
                 dirty.clear()
                 if not pending:
                     return
@@ -233,7 +259,7 @@ class _Wait:
                 with suppress(Unavailable):
                     if self._judge(target, await self._find(target)):
                         return
-                self.require_no_failure()
+                self.require_hope()
                 is_watched = self._ledger.follows((target.api_version, target.id.kind))
                 with suppress(TimeoutError):
                     async with asyncio.timeout(LOOK_AGAIN_WATCHED if is_watched else LOOK_AGAIN):

@@ -89,6 +89,8 @@ class Attempt(Generic[R]):
         than that needs no second look."""
         self.slot = slot
         self.is_resting = False
+        self.preempted_by = ""
+        """The object whose change ended the wait of this attempt, where it is known, as kind/namespace/name."""
         self.doing: str | None = None
         """The last progress message."""
         self.started = time.monotonic()

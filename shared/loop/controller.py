@@ -50,6 +50,8 @@ class _Running:
         self.workers = asyncio.Semaphore(concurrent)
         self.attempts: dict[Key, tuple[asyncio.Task[None], Attempt[Any]]] = {}
         self.preempted: set[Key] = set()
+        self.causes: dict[Key, str] = {}
+        """Of keys that are due: the object whose change made them so, where it is known, as kind/namespace/name."""
         self.patient: set[Key] = set()
         """Keys that are due, but not so urgently that an attempt under way should stop waiting."""
         self.referring: dict[tuple[Wake[Any], Ref], set[Key]] = defaultdict(set)
@@ -106,15 +108,16 @@ class Controller:
             return
         self._take_in(obj)
 
-    def wake(self, kind: str, namespace: str, name: str, *, preempt: bool = True) -> None:
-        """Make an object due now, because something that it depends on changed. Without `preempt` an attempt that
-        waits may first come to its end."""
+    def wake(self, kind: str, namespace: str, name: str, *, preempt: bool = True, cause: str = "") -> None:
+        """Make an object due now, because something that it depends on (`cause`, as kind/namespace/name) changed.
+        Without `preempt` an attempt that waits may first come to its end."""
         key = Key(kind, namespace, name)
         running = self._kinds[kind]
         if preempt:
             running.patient.discard(key)
         elif not running.queue.pending(key):
             running.patient.add(key)
+        running.causes[key] = cause
         running.queue.add(key)
         self.preempt_if_due(key)
 
@@ -122,7 +125,7 @@ class Controller:
         """Take in a change of a ConfigMap or Secret that carries the watch label."""
         for running in self._kinds.values():
             for key in list(running.configs.get(ref, ())):
-                self.wake(*key)
+                self.wake(*key, cause="/".join(ref))
 
     def find(self, type_: type[R], namespace: str, name: str) -> R | None:
         """The newest known state of an object of a watched kind."""
@@ -158,6 +161,7 @@ class Controller:
             return
         if entry[1].is_resting and running.queue.pending(key):
             running.preempted.add(key)
+            entry[1].preempted_by = running.causes.get(key, "")
             entry[0].cancel()
 
     # Work
@@ -202,6 +206,7 @@ class Controller:
             await running.workers.acquire()
             since = running.queue.begin(key)
             running.patient.discard(key)
+            running.causes.pop(key, None)
             slot = Slot(running.workers)
             obj = self._rosters[key.kind].get(key.namespace, key.name)
             if obj is None:
@@ -401,6 +406,7 @@ class Controller:
             self._index(running, obj)
             if old is None or _is_news(old, obj, running.kind):
                 running.patient.discard(key)
+                running.causes[key] = str(key)
                 running.queue.add(key)
                 self.preempt_if_due(key)
         self._wake_referring(kind, old, obj)
@@ -414,6 +420,7 @@ class Controller:
             key = Key(kind, namespace, name)
             running.queue.forget(key)
             running.patient.discard(key)
+            running.causes.pop(key, None)
             self._unindex(running, key)
             running.kind.forget(old)
             metrics.forget(key.kind, key.name, key.namespace)
@@ -430,7 +437,7 @@ class Controller:
             keys = running.referring.get((wake, ref))
             if keys and wake.when(old, new):
                 for key in list(keys):
-                    self.wake(*key)
+                    self.wake(*key, cause=f"{kind}/{ref.namespace}/{ref.name}")
 
     def _index(self, running: _Running, obj: Any) -> None:
         """Remember which objects this one refers to, so that their changes wake it."""

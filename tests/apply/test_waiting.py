@@ -28,6 +28,17 @@ def stuck(name: str = "web", replicas: int = 1) -> dict:
     return manifest
 
 
+def job(name: str, **spec: Any) -> dict:
+    """A Job of one pod."""
+    pod = {"restartPolicy": "Never", "containers": [{"name": "main", "image": "work"}]}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": name},
+        "spec": {"template": {"spec": pod}, **spec},
+    }
+
+
 class ByPhase:
     """What expressions would say of a Gizmo."""
 
@@ -113,6 +124,24 @@ async def test_a_failed_object_ends_the_wait_at_once(world: World) -> None:
         await wait(world, changes, checks=ByPhase())
     assert time.monotonic() - began < 5
     assert f"failed early due to stalled resources: [Gizmo/{world.namespace}/g status: 'Failed']" in str(failure.value)
+
+
+async def test_a_job_that_goes_when_it_has_finished_is_as_good_as_healthy(world: World) -> None:
+    once = job("once", ttlSecondsAfterFinished=0)
+    changes = await world.apply(once, config_map())
+    await wait(world, changes, 20)
+    async with asyncio.timeout(20):
+        while await world.live(once) is not None:
+            await asyncio.sleep(0.05)
+    await wait(world, changes, 2)
+    nowhere = job("kept", ttlSecondsAfterFinished=0)
+    nowhere["spec"]["template"]["spec"]["nodeSelector"] = {"nowhere": "none"}
+    with pytest.raises(apply.HealthCheckError, match=f"Job/{world.namespace}/kept status: 'InProgress'"):
+        await wait(world, await world.apply(nowhere), 0.5)
+    kept = await world.apply(job("gone"))
+    await world.client.delete("batch/v1", "Job", "gone", world.namespace)
+    with pytest.raises(apply.HealthCheckError, match=f"Job/{world.namespace}/gone status: 'NotFound'"):
+        await wait(world, kept, 0.5)
 
 
 async def test_listed_objects_are_looked_at_and_no_others(world: World) -> None:
