@@ -54,9 +54,7 @@ FLAGS = (
     Flag("delivery-deadline", "duration", "1h", "How long a notification is tried to be delivered."),
     Flag("delivery-queue", "int", 50_000, "How many notifications may wait for one Provider; the oldest make room."),
     *logins.FLAGS,
-    Flag(
-        _DEFAULT, "string", "", "The ServiceAccount for cloud logins of Providers that name none."
-    ),
+    Flag(_DEFAULT, "string", "", "The ServiceAccount for cloud logins of Providers that name none."),
 )
 GATES = (
     flags.Gate("CacheSecretsAndConfigMaps", False, "Keep Secrets and ConfigMaps in memory.", built=False),

@@ -10,7 +10,7 @@ from notification_controller.event import INFO, SUMMARY
 from notification_controller.providers import git, identity, web
 from notification_controller.providers.base import Connection, InvalidProvider, Notification, Provider
 from notification_controller.providers.git import Status, Statuses
-from notification_controller.providers.web import Request, json_request
+from notification_controller.providers.web import get_request, json_request
 from shared.auth import azure
 from shared.http import Http
 
@@ -34,19 +34,14 @@ class _AzureDevOps:
 
     async def post(self, notification: Notification) -> None:
         genre = genre_of(notification)
-
-        def look(new: Status) -> Request:
-            return Request(f"{self._at}/{new.commit}/statuses", headers=_ACCEPT, method="GET")
-
-        def say(new: Status) -> Request:
-            return json_request(f"{self._at}/{new.commit}/statuses", payload(new, genre), _ACCEPT)
-
-        def is_said(new: Status, found: Any) -> bool:
-            return git.is_latest(
-                _flat(payload(new, genre)), statuses(found), lambda each: (each["genre"], each["name"])
-            )
-
-        await Statuses(self._connection, self._http, self._login, look, is_said, say).post(notification)
+        await Statuses(
+            self._connection,
+            self._http,
+            self._login,
+            look=lambda new: get_request(f"{self._at}/{new.commit}/statuses", headers=_ACCEPT),
+            is_said=lambda new, found: is_said(new, genre, found),
+            say=lambda new: json_request(f"{self._at}/{new.commit}/statuses", payload(new, genre), _ACCEPT),
+        ).post(notification)
 
     async def _login(self) -> Mapping[str, str]:
         return web.basic("", self._connection.token or await identity.azure(self._connection, azure.DEVOPS))
@@ -69,6 +64,11 @@ def payload(new: Status, genre: str) -> dict[str, Any]:
     """The new status."""
     state = "succeeded" if new.state == INFO else "error"
     return {"state": state, "description": new.description, "context": {"genre": genre, "name": new.id}}
+
+
+def is_said(new: Status, genre: str, found: Any) -> bool:
+    """Whether the latest status of our genre and name is the same."""
+    return git.is_latest(_flat(payload(new, genre)), statuses(found), lambda each: (each["genre"], each["name"]))
 
 
 def statuses(found: Any) -> list[dict[str, Any]]:

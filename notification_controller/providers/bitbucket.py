@@ -11,7 +11,7 @@ from notification_controller.event import INFO
 from notification_controller.providers import git, web
 from notification_controller.providers.base import Connection, InvalidProvider, Provider
 from notification_controller.providers.git import Status, Statuses
-from notification_controller.providers.web import Request, json_request
+from notification_controller.providers.web import get_request, json_request
 from shared.http import Http
 
 API = "https://api.bitbucket.org/2.0"
@@ -27,14 +27,14 @@ def connect(connection: Connection, http: Http) -> Provider:
         raise InvalidProvider("invalid token format, expected to be <user>:<password>")
     owner, repo = (quote(part, safe="") for part in git.repository(connection.address, 2).path)
     at = f"{os.environ.get(API_VARIABLE) or API}/repositories/{owner}/{repo}/commit"
-
-    def look(new: Status) -> Request:
-        return Request(f"{at}/{new.commit}/statuses/build/{key(new)}", method="GET", accepts=(404,))
-
-    def say(new: Status) -> Request:
-        return json_request(f"{at}/{new.commit}/statuses/build", payload(new))
-
-    return Statuses(connection, http, git.always(web.basic(user, password)), look, is_said, say)
+    return Statuses(
+        connection,
+        http,
+        git.always(web.basic(user, password)),
+        look=lambda new: get_request(f"{at}/{new.commit}/statuses/build/{key(new)}", 404),
+        is_said=is_said,
+        say=lambda new: json_request(f"{at}/{new.commit}/statuses/build", payload(new)),
+    )
 
 
 def payload(new: Status) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from notification_controller.providers import bitbucket, git, web
 from notification_controller.providers.base import Connection, InvalidProvider, Provider
 from notification_controller.providers.git import Status, Statuses
-from notification_controller.providers.web import Request, json_request
+from notification_controller.providers.web import get_request, json_request
 from shared.http import Http, origin
 
 _MARK = "/scm/"
@@ -22,14 +22,14 @@ def connect(connection: Connection, http: Http) -> Provider:
     if not connection.token and not (username and password):
         raise InvalidProvider("invalid credentials, expected to be one of username/password or API Token")
     login = web.bearer(connection.token) or web.basic(username, password)
-
-    def look(new: Status) -> Request:
-        return Request(f"{at}/{new.commit}/builds?key={bitbucket.key(new)}", method="GET", accepts=(404,))
-
-    def say(new: Status) -> Request:
-        return json_request(f"{at}/{new.commit}/builds", {**payload(new), "url": connection.address})
-
-    return Statuses(connection, http, git.always({**login, **_HEADERS}), look, is_said, say)
+    return Statuses(
+        connection,
+        http,
+        git.always({**login, **_HEADERS}),
+        look=lambda new: get_request(f"{at}/{new.commit}/builds?key={bitbucket.key(new)}", 404),
+        is_said=is_said,
+        say=lambda new: json_request(f"{at}/{new.commit}/builds", {**payload(new), "url": connection.address}),
+    )
 
 
 def base(connection: Connection) -> str:

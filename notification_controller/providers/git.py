@@ -19,7 +19,7 @@ import msgspec
 from notification_controller.event import CHANGE_REQUEST, ERROR, INFO, PROGRESSING, Event
 from notification_controller.providers import texts, web
 from notification_controller.providers.base import Connection, DeliveryFailed, InvalidProvider, Notification
-from notification_controller.providers.web import Request
+from notification_controller.providers.web import Request, get_request, json_request
 from shared.http import Http
 
 COMMENTS = 100
@@ -29,6 +29,8 @@ _SCP = re.compile(r"(?:[^@/:\s]+@)?([^/:\s]+):(?!//)(.+)", re.ASCII)
 
 Headers = Callable[[], Awaitable[Mapping[str, str]]]
 """Logs in; the headers that every request carries."""
+Me = Callable[[Mapping[str, str]], Awaitable[str]]
+"""Who we are to a service, given the headers of our login."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,7 @@ class Statuses:
             return
         new = status(notification)
         headers = await self.headers()
-        found = await _asked(self, self.look(new), headers, "could not list commit statuses")
+        found = await _asked(self.connection, self.http, self.look(new), headers, "could not list commit statuses")
         if found is None or not self.is_said(new, found):
             await _told(self, self.say(new), headers, "could not create commit status")
 
@@ -178,8 +180,7 @@ class Comments:
     headers: Headers
     mark: str
     """What our comments are known by, beside their author."""
-    me: Callable[[Mapping[str, str]], Awaitable[str]]
-    """Who we are to the service, given the headers of our login."""
+    me: Me
     look: Callable[[int], Request]
     author: Callable[[Mapping[str, Any]], Any]
     edit: Callable[[int, int, str], Request]
@@ -192,7 +193,7 @@ class Comments:
         body = f"{marker}\n\n{texts.markdown(event)}"
         headers = await self.headers()
         me = await self.me(headers)
-        found = items(await _asked(self, self.look(number), headers, "failed to list comments"))
+        found = items(await _asked(self.connection, self.http, self.look(number), headers, "failed to list comments"))
         ours = [each["id"] for each in found if self._is_ours(each, me, marker)]
         if ours:
             await _told(self, self.edit(number, ours[0], body), headers, "failed to update comment")
@@ -209,19 +210,38 @@ class Comments:
         return is_about_it and self.author(comment) == me
 
 
-async def login(service: Statuses | Comments, request: Request, headers: Mapping[str, str], field: str) -> str:
+def issues(connection: Connection, http: Http, headers: Headers, me: Me, at: str, first: str) -> Comments:
+    """Comments where change requests are issues of a repository at `at`; `first` asks for the oldest of them."""
+    return Comments(
+        connection,
+        http,
+        headers,
+        mark="flux-pr-comment-key",
+        me=me,
+        look=lambda number: get_request(f"{at}/issues/{number}/comments?{first}"),
+        author=lambda comment: (comment.get("user") or {}).get("login"),
+        edit=lambda _, id_, body: json_request(f"{at}/issues/comments/{id_}", {"body": body}, method="PATCH"),
+        create=lambda number, body: json_request(f"{at}/issues/{number}/comments", {"body": body}),
+    )
+
+
+def user(connection: Connection, http: Http, url: str, field: str) -> Me:
     """Who we are, from a field of what the service says of us."""
-    said = await _asked(service, request, headers, "failed to get authenticated user info")
-    me = said.get(field) if isinstance(said, dict) else None
-    if not isinstance(me, str) or not me:
-        raise DeliveryFailed("failed to get authenticated user info: the answer names nobody")
+
+    async def me(headers: Mapping[str, str]) -> str:
+        said = await _asked(connection, http, get_request(url), headers, "failed to get authenticated user info")
+        name = said.get(field) if isinstance(said, dict) else None
+        if not isinstance(name, str) or not name:
+            raise DeliveryFailed("failed to get authenticated user info: the answer names nobody")
+        return name
+
     return me
 
 
-async def _asked(service: Statuses | Comments, request: Request, headers: Mapping[str, str], failure: str) -> Any:
+async def _asked(connection: Connection, http: Http, request: Request, headers: Mapping[str, str], failure: str) -> Any:
     """The JSON of an answer; None where there is nothing (404, if the request takes that for an answer)."""
     sent = replace(request, headers={**headers, **request.headers}, limit=_LIST)
-    answer = await web.send(service.http, sent, service.connection, failure)
+    answer = await web.send(http, sent, connection, failure)
     if not answer.is_good:
         return None
     try:

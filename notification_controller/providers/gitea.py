@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
 from notification_controller.event import ERROR, INFO, PROGRESSING
 from notification_controller.providers import git
 from notification_controller.providers.base import Connection, Provider
-from notification_controller.providers.git import COMMENTS, Comments, Headers, Status, Statuses
-from notification_controller.providers.web import Request, json_request
+from notification_controller.providers.git import COMMENTS, Headers, Status, Statuses
+from notification_controller.providers.web import get_request, json_request
 from shared.http import Http
 
 _STATES = {INFO: "success", ERROR: "failure", PROGRESSING: "pending"}
@@ -20,36 +19,22 @@ _STATUSES = 50
 def connect(connection: Connection, http: Http) -> Provider:
     """gitea: needs a repository's address, and a token or a password in the Secret. Tells progress, too."""
     at = base(connection)
-
-    def look(new: Status) -> Request:
-        return Request(f"{at}/commits/{new.commit}/statuses?limit={_STATUSES}&page=1", method="GET")
-
-    def say(new: Status) -> Request:
-        return json_request(f"{at}/statuses/{new.commit}", payload(new))
-
-    return Statuses(connection, http, _login(connection), look, is_said, say, tells_progress=True)
+    return Statuses(
+        connection,
+        http,
+        _login(connection),
+        look=lambda new: get_request(f"{at}/commits/{new.commit}/statuses?limit={_STATUSES}&page=1"),
+        is_said=is_said,
+        say=lambda new: json_request(f"{at}/statuses/{new.commit}", payload(new)),
+        tells_progress=True,
+    )
 
 
 def connect_comments(connection: Connection, http: Http) -> Provider:
     """giteapullrequestcomment: as gitea."""
     at = base(connection)
-
-    async def me(headers: Mapping[str, str]) -> str:
-        api = at.rpartition("/repos/")[0]
-        return await git.login(comments, Request(f"{api}/user", method="GET"), headers, "login")
-
-    comments = Comments(
-        connection,
-        http,
-        _login(connection),
-        mark="flux-pr-comment-key",
-        me=me,
-        look=lambda number: Request(f"{at}/issues/{number}/comments?limit={COMMENTS}&page=1", method="GET"),
-        author=lambda comment: (comment.get("user") or {}).get("login"),
-        edit=lambda _, id_, body: json_request(f"{at}/issues/comments/{id_}", {"body": body}, method="PATCH"),
-        create=lambda number, body: json_request(f"{at}/issues/{number}/comments", {"body": body}),
-    )
-    return comments
+    me = git.user(connection, http, f"{at.rpartition('/repos/')[0]}/user", "login")
+    return git.issues(connection, http, _login(connection), me, at, f"limit={COMMENTS}&page=1")
 
 
 def base(connection: Connection) -> str:

@@ -11,8 +11,8 @@ from notification_controller import event as events
 from notification_controller.event import INFO
 from notification_controller.providers import git, identity, web
 from notification_controller.providers.base import Connection, DeliveryFailed, InvalidProvider, Notification, Provider
-from notification_controller.providers.git import COMMENTS, Comments, Headers, Status, Statuses
-from notification_controller.providers.web import Request, json_request
+from notification_controller.providers.git import COMMENTS, Headers, Status, Statuses
+from notification_controller.providers.web import get_request, json_request
 from shared.auth import github
 from shared.auth.github import App, GitHubError
 from shared.http import Http
@@ -25,24 +25,29 @@ _STATUSES = 50
 def connect(connection: Connection, http: Http) -> Provider:
     """github: needs a repository's address, and a token, a password or a GitHub App in the Secret."""
     at = base(connection)
-
-    def look(new: Status) -> Request:
-        return Request(f"{at}/commits/{new.commit}/statuses?per_page={_STATUSES}", method="GET")
-
-    def say(new: Status) -> Request:
-        return json_request(f"{at}/statuses/{new.commit}", payload(new))
-
-    return Statuses(connection, http, _login(connection), look, is_said, say)
+    return Statuses(
+        connection,
+        http,
+        _login(connection),
+        look=lambda new: get_request(f"{at}/commits/{new.commit}/statuses?per_page={_STATUSES}"),
+        is_said=is_said,
+        say=lambda new: json_request(f"{at}/statuses/{new.commit}", payload(new)),
+    )
 
 
 def connect_comments(connection: Connection, http: Http) -> Provider:
     """githubpullrequestcomment: as github."""
-    at, tokens = base(connection), identity.tokens(connection)
+    at, app = base(connection), _app(connection)
+    me = _bot(connection, app) if app else git.user(connection, http, f"{at.rpartition('/repos/')[0]}/user", "login")
+    first = f"direction=asc&per_page={COMMENTS}&sort=created"
+    return git.issues(connection, http, _login(connection), me, at, first)
+
+
+def _bot(connection: Connection, app: App) -> git.Me:
+    """Who an App is in comments."""
+    tokens = identity.tokens(connection)
 
     async def me(headers: Mapping[str, str]) -> str:
-        app = _app(connection)
-        if app is None:
-            return await git.login(comments, Request(f"{_api(at)}/user", method="GET"), headers, "login")
         try:
             tls, seconds = connection.tls, connection.timeout
             slug = await github.slug(tokens, app, tls=tls, proxy=connection.proxy, seconds=seconds)
@@ -50,20 +55,7 @@ def connect_comments(connection: Connection, http: Http) -> Provider:
             raise DeliveryFailed(f"failed to get authenticated user info: {connection.masked(str(error))}") from error
         return f"{slug}[bot]"
 
-    comments = Comments(
-        connection,
-        http,
-        _login(connection),
-        mark="flux-pr-comment-key",
-        me=me,
-        look=lambda number: Request(
-            f"{at}/issues/{number}/comments?direction=asc&per_page={COMMENTS}&sort=created", method="GET"
-        ),
-        author=lambda comment: (comment.get("user") or {}).get("login"),
-        edit=lambda _, id_, body: json_request(f"{at}/issues/comments/{id_}", {"body": body}, method="PATCH"),
-        create=lambda number, body: json_request(f"{at}/issues/{number}/comments", {"body": body}),
-    )
-    return comments
+    return me
 
 
 def connect_dispatch(connection: Connection, http: Http) -> Provider:
@@ -115,10 +107,6 @@ def dispatched(notification: Notification) -> dict[str, Any]:
         "event_type": f"{involved.kind}/{involved.name}.{involved.namespace}",
         "client_payload": events.manifest(notification.event),
     }
-
-
-def _api(at: str) -> str:
-    return at.rpartition("/repos/")[0]
 
 
 # Logging in

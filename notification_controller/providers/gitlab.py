@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -10,46 +9,41 @@ from notification_controller.event import INFO
 from notification_controller.providers import git
 from notification_controller.providers.base import Connection, Provider
 from notification_controller.providers.git import COMMENTS, Comments, Headers, Status, Statuses
-from notification_controller.providers.web import Request, json_request
+from notification_controller.providers.web import get_request, json_request
 from shared.http import Http
 
 
 def connect(connection: Connection, http: Http) -> Provider:
     """gitlab: needs a repository's address, and a token or a password in the Secret."""
     at = base(connection)
-
-    def look(new: Status) -> Request:
-        return Request(f"{at}/repository/commits/{new.commit}/statuses?name={quote(new.id, safe='')}", method="GET")
-
-    def say(new: Status) -> Request:
-        return json_request(f"{at}/statuses/{new.commit}", payload(new))
-
-    return Statuses(connection, http, _login(connection), look, is_said, say)
+    return Statuses(
+        connection,
+        http,
+        _login(connection),
+        look=lambda new: get_request(f"{at}/repository/commits/{new.commit}/statuses?name={quote(new.id, safe='')}"),
+        is_said=is_said,
+        say=lambda new: json_request(f"{at}/statuses/{new.commit}", payload(new)),
+    )
 
 
 def connect_comments(connection: Connection, http: Http) -> Provider:
     """gitlabmergerequestcomment: as gitlab."""
     at = base(connection)
 
-    async def me(headers: Mapping[str, str]) -> str:
-        api = at.rpartition("/projects/")[0]
-        return await git.login(comments, Request(f"{api}/user", method="GET"), headers, "username")
-
     def notes(number: int) -> str:
         return f"{at}/merge_requests/{number}/notes"
 
-    comments = Comments(
+    return Comments(
         connection,
         http,
         _login(connection),
         mark="flux-mr-comment-key",
-        me=me,
-        look=lambda number: Request(f"{notes(number)}?order_by=created_at&per_page={COMMENTS}&sort=asc", method="GET"),
+        me=git.user(connection, http, f"{at.rpartition('/projects/')[0]}/user", "username"),
+        look=lambda number: get_request(f"{notes(number)}?order_by=created_at&per_page={COMMENTS}&sort=asc"),
         author=lambda note: (note.get("author") or {}).get("username"),
         edit=lambda number, id_, body: json_request(f"{notes(number)}/{id_}", {"body": body}, method="PUT"),
         create=lambda number, body: json_request(notes(number), {"body": body}),
     )
-    return comments
 
 
 def base(connection: Connection) -> str:

@@ -66,6 +66,11 @@ def json_request(
     return Request(url, msgspec.json.encode(payload), {"Content-Type": JSON, **(headers or {})}, method, refusal)
 
 
+def get_request(url: str, *accepts: int, headers: Mapping[str, str] | None = None) -> Request:
+    """A request that asks for what is there; bad statuses that are an answer, too, are accepted."""
+    return Request(url, headers=headers or {}, method="GET", accepts=accepts)
+
+
 def bearer(token: str) -> dict[str, str]:
     """The header that a token goes into; none without one."""
     return {"Authorization": f"Bearer {token}"} if token else {}
