@@ -3,7 +3,8 @@
     python -m tests.bench N [--api real|embedded|KUBECONFIG] [--json FILE] [--timeout SECONDS]
 
 Starts a control plane, the controllers and a Git server, and measures N Kustomizations of four objects: seconds of each
-phase, their ratio to the floor measured in the same run (tests/bench/floor.py), CPU of each process, peak memory.
+phase, their ratio to the floor measured in the same run (tests/bench/floor.py), CPU of each process, peak memory; and
+how long single changes take to get through (tests/bench/latencies.py).
 Compare ratios, not seconds: those depend on the machine and on what else it does.
 """
 
@@ -27,6 +28,7 @@ from tests.bench import usage
 from tests.bench.client import BenchFailed, Client
 from tests.bench.floor import Floor
 from tests.bench.kustomizations import Phases
+from tests.bench.latencies import Latencies
 from tests.kit.gitserver import GitServer
 from tests.kit.installation import Installation
 from tests.kit.processes import ProcessFailed
@@ -92,11 +94,15 @@ async def measure(installation: Installation, folder: Path, count: int, timeout:
                 for name in ("apply", "noop", "update"):
                     await measured.phase(f"floor {name}", getattr(floor, name))
                 await floor.clean()
-                for name in ("sources", "apply", "noop", "update", "drift", "delete"):
+                for name in ("sources", "apply", "noop", "update", "drift"):
                     await measured.phase(name, getattr(phases, name))
+                latencies = await Latencies(client, repo, count).measure()
+                for name, found in latencies.items():
+                    print(f"{name:22}{_words(found)}  ms", flush=True)
+                await measured.phase("delete", phases.delete)
             finally:
                 phases.close()
-    return measured.result()
+    return measured.result() | {"latencies_ms": latencies}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -86,11 +86,13 @@ class Collection:
         self.path = path
         self.objects: dict[str, dict[str, Any]] = {}
         self.task: asyncio.Task[None] | None = None
+        self._came: dict[str, float] = {}
         self._changed = asyncio.Event()
 
     def put(self, obj: dict[str, Any], *, gone: bool = False) -> None:
         """Note one change."""
         name = obj["metadata"]["name"]
+        self._came[name] = time.monotonic()
         if gone:
             self.objects.pop(name, None)
         else:
@@ -111,10 +113,19 @@ class Collection:
             if self.task and self.task.done():
                 self.task.result()
 
-    async def until(self, name: str, holds: Callable[[dict[str, Any]], bool], what: str, timeout: float) -> None:
-        """Wait until it holds of one object; BenchFailed after `timeout` seconds."""
+    async def until(self, name: str, holds: Callable[[dict[str, Any]], bool], what: str, timeout: float) -> float:
+        """Wait until it holds of one object; when, by time.monotonic(), the change came that made it so. BenchFailed
+        after `timeout` seconds."""
+        await self._until(lambda: name in self.objects and holds(self.objects[name]), what, timeout)
+        return self._came[name]
+
+    async def until_gone(self, name: str, timeout: float) -> None:
+        """Wait until an object is gone; BenchFailed after `timeout` seconds."""
+        await self._until(lambda: name not in self.objects, f"end of {name}", timeout)
+
+    async def _until(self, is_so: Callable[[], bool], what: str, timeout: float) -> None:
         deadline = time.monotonic() + timeout
-        while name not in self.objects or not holds(self.objects[name]):
+        while not is_so():
             self._changed.clear()
             try:
                 await asyncio.wait_for(self._changed.wait(), max(0.0, deadline - time.monotonic()))

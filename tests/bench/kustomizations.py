@@ -21,6 +21,11 @@ from tests.kit.gitserver import Repo
 NAMESPACE = "bench"
 TENANT = f"system:serviceaccount:{NAMESPACE}:tenant"
 APP = Path(__file__).with_name("app.yaml").read_text()
+AFTER = """apiVersion: v1
+kind: ConfigMap
+metadata: {name: "after-${INDEX}"}
+data: {version: "${VERSION}"}
+"""
 CORE, RBAC = "/api/v1", "/apis/rbac.authorization.k8s.io/v1"
 
 
@@ -57,6 +62,7 @@ def kustomization(index: int, namespace: str, *, suspend: bool = False) -> dict[
             "wait": True,
             "serviceAccountName": "tenant",
             "targetNamespace": namespace,
+            "path": "./app",
             "postBuild": {"substitute": {"INDEX": str(index)}},
             "suspend": suspend,
         },
@@ -64,8 +70,12 @@ def kustomization(index: int, namespace: str, *, suspend: bool = False) -> dict[
 
 
 def files(version: str) -> dict[str, str | bytes | None]:
-    """What the Git repository holds at one version; the applications fill in their own index."""
-    return {"app.yaml": APP.replace("${VERSION}", f"v{version}")}
+    """What the Git repository holds at one version: the application, and what comes after it; each fills in its own
+    index."""
+    return {
+        "app/app.yaml": APP.replace("${VERSION}", f"v{version}"),
+        "after/after.yaml": AFTER.replace("${VERSION}", f"v{version}"),
+    }
 
 
 def is_ready(obj: dict[str, Any]) -> bool:

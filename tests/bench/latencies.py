@@ -1,0 +1,117 @@
+"""How long one change takes to get through, in a fleet that is at rest: each of 100 applications in turn.
+
+artifact → Ready        a source's new artifact is seen, then its Kustomization Ready at that revision, with `wait`
+drift → restored        a Service's port changed by hand is answered, then the Service seen as it was
+dependency → applied    a Kustomization is seen Ready at a new revision, then the change to what a dependent one applies
+
+What is measured is what a client sees that watches: the API server's own delays are in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+from tests.bench.client import JSON_PATCH, MERGE, Client, Collection
+from tests.bench.kustomizations import CORE, NAMESPACE, apps_path, files, is_ready, kustomization, sources_path
+from tests.kit.gitserver import Repo
+
+MOST = 100
+"""Applications that are changed, one after the other."""
+WITHIN = 60.0
+"""Seconds that one change may take."""
+
+
+def quantiles(seconds: Sequence[float]) -> dict[str, float]:
+    """Median and p99 of the sample, the largest, in milliseconds."""
+    ordered = sorted(seconds)
+    p99 = ordered[min(len(ordered) - 1, round(0.99 * len(ordered)) - 1)] if len(ordered) > 1 else ordered[0]
+    found = {"median": statistics.median(ordered), "p99": p99, "max": ordered[-1]}
+    return {name: round(1000 * value, 1) for name, value in found.items()}
+
+
+def dependent(index: int) -> dict[str, Any]:
+    """A Kustomization that depends on an application's, and builds one ConfigMap from the same source."""
+    made = kustomization(index, NAMESPACE)
+    made["metadata"]["name"] = f"after-{index}"
+    made["spec"] |= {"path": "./after", "dependsOn": [{"name": f"app-{index}"}]}
+    return made
+
+
+class Latencies:
+    """Measures a fleet that the phases have made, up to their `update`; it is at version 2."""
+
+    def __init__(self, client: Client, repo: Repo, count: int) -> None:
+        self._client, self._repo, self._count = client, repo, min(count, MOST)
+
+    async def measure(self) -> dict[str, dict[str, float]]:
+        """The latencies by name, in milliseconds. BenchFailed when a change doesn't get through."""
+        paths = [sources_path(NAMESPACE), apps_path(NAMESPACE)]
+        paths += [f"{CORE}/namespaces/{NAMESPACE}/{plural}" for plural in ("services", "configmaps")]
+        watched = [await self._client.watch(path) for path in paths]
+        sources, apps, services, config_maps = watched
+        try:
+            return {
+                "artifact → Ready": quantiles([took async for took in self._updates(sources, apps)]),
+                "drift → restored": quantiles([took async for took in self._drifts(services)]),
+                "dependency → applied": quantiles([took async for took in self._orders(apps, config_maps)]),
+            }
+        finally:
+            for each in watched:
+                each.close()
+
+    async def _updates(self, sources: Collection, apps: Collection) -> AsyncIterator[float]:
+        commit = await self._commit("3")
+        for index in range(self._count):
+            name = f"app-{index}"
+            await self._request(name)
+            stored = await sources.until(name, _has_artifact(commit), f"artifact of {name}", WITHIN)
+            yield await apps.until(name, _is_applied(commit), f"update of {name}", WITHIN) - stored
+
+    async def _drifts(self, services: Collection) -> AsyncIterator[float]:
+        edit = [{"op": "replace", "path": "/spec/ports/0/port", "value": 9897}]
+        for index in range(self._count):
+            name = f"app-{index}"
+            answer = await self._client.send("PATCH", f"{services.path}/{name}", edit, kind=JSON_PATCH)
+            edited, version = time.monotonic(), int(answer["metadata"]["resourceVersion"])
+
+            def is_restored(live: dict[str, Any], version: int = version) -> bool:
+                return int(live["metadata"]["resourceVersion"]) > version and live["spec"]["ports"][0]["port"] == 9898
+
+            yield await services.until(name, is_restored, f"drift of {name}", WITHIN) - edited
+
+    async def _orders(self, apps: Collection, config_maps: Collection) -> AsyncIterator[float]:
+        made = (self._client.send("POST", apps.path, dependent(index)) for index in range(self._count))
+        await asyncio.gather(*made)
+        for index in range(self._count):
+            await apps.until(f"after-{index}", is_ready, "dependents", WITHIN)
+        commit = await self._commit("4")
+        for index in range(self._count):
+            first, second = f"app-{index}", f"after-{index}"
+            await self._request(first)
+            ready = await apps.until(first, _is_applied(commit), f"update of {first}", WITHIN)
+            applied = await config_maps.until(second, lambda live: live["data"]["version"] == "v4", second, WITHIN)
+            yield applied - ready
+            await apps.until(second, _is_applied(commit), f"update of {second}", WITHIN)
+        gone = (self._client.send("DELETE", f"{apps.path}/after-{index}") for index in range(self._count))
+        await asyncio.gather(*gone)
+        for index in range(self._count):
+            await apps.until_gone(f"after-{index}", WITHIN)
+
+    async def _commit(self, version: str) -> str:
+        return await asyncio.to_thread(self._repo.commit, files(version))
+
+    async def _request(self, name: str) -> None:
+        patch = {"metadata": {"annotations": {"reconcile.fluxcd.io/requestedAt": str(time.time())}}}
+        await self._client.send("PATCH", f"{sources_path(NAMESPACE)}/{name}", patch, kind=MERGE)
+
+
+def _has_artifact(commit: str) -> Callable[[dict[str, Any]], bool]:
+    return lambda live: (live.get("status", {}).get("artifact") or {}).get("revision", "").endswith(commit)
+
+
+def _is_applied(commit: str) -> Callable[[dict[str, Any]], bool]:
+    return lambda live: is_ready(live) and live["status"].get("lastAppliedRevision", "").endswith(commit)
