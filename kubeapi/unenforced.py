@@ -15,8 +15,6 @@ Manifest = dict[str, Any]
 _POLICIES = "the embedded Kubernetes API evaluates no admission policies: writes are admitted without this one"
 _WITHOUT_EFFECT = {
     ("admissionregistration.k8s.io", "mutatingadmissionpolicybindings"): _POLICIES,
-    ("", "resourcequotas"): "the embedded Kubernetes API enforces no quotas",
-    ("", "limitranges"): "the embedded Kubernetes API applies no limit ranges",
 }
 
 

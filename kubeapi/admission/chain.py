@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from kubeapi.admission import attributes
 from kubeapi.admission.attributes import Attributes
+from kubeapi.admission.limit_ranges import LimitRanges
+from kubeapi.admission.quotas import Quotas
 from kubeapi.admission.validating_policies import ValidatingPolicies
 from kubeapi.admission.webhooks import Reinvocation, Webhooks
 from kubeapi.resources import Resource
@@ -27,8 +29,12 @@ class Chain:
         self._changing = Webhooks(cluster, authorizer, mutating=True)
         self._policies = ValidatingPolicies(cluster, authorizer)
         self._judging = Webhooks(cluster, authorizer, mutating=False)
+        limits, quotas = LimitRanges(cluster), Quotas(cluster)
+        cluster.admission.on_admitting.append(limits.default)
+        cluster.admission.on_judging.append(limits.judge)
         cluster.admission.on_changing.append(self._change)
         cluster.admission.on_judging.append(self._judge)
+        cluster.admission.on_judging.append(quotas.judge)
         cluster.admission.on_deleting.append(self._judge_deletion)
 
     def _change(self, resource: Resource, manifest: Manifest, old: Manifest | None, options: Options) -> None:

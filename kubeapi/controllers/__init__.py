@@ -18,6 +18,7 @@ from kubeapi.controllers.definitions import Definitions
 from kubeapi.controllers.events import Events
 from kubeapi.controllers.garbage import GarbageCollector
 from kubeapi.controllers.namespaces import Namespaces
+from kubeapi.controllers.quotas import Quotas
 from kubeapi.escalation import Escalation
 from kubeapi.invariants import watch as watch_invariants
 from kubeapi.workloads.accounts import PodAdmission
@@ -56,6 +57,7 @@ class Controllers:
             Accounts(cluster, ca),
             Aggregation(cluster),
             Events(cluster),
+            Quotas(cluster),
             Allocator(cluster),
         ]
         self._workloads = workloads

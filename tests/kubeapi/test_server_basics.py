@@ -154,10 +154,25 @@ async def test_what_is_not_served_is_not_found(api: Api):
 
 
 async def test_what_has_no_effect_here_is_stored_with_a_warning(api: Api):
-    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q"}, "spec": {"hard": {"pods": "1"}}}
-    async with api.raw("POST", "/api/v1/namespaces/default/resourcequotas", json=quota) as response:
-        assert response.status == 201
-        assert response.headers["Warning"] == '299 - "the embedded Kubernetes API enforces no quotas"'
+    names = {"plural": "things", "singular": "thing", "kind": "Thing", "listKind": "ThingList"}
+    schema = {"openAPIV3Schema": {"type": "object"}}
+    webhook = {"conversionReviewVersions": ["v1"], "clientConfig": {"url": "https://example.com/convert"}}
+    crd = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "things.example.org"},
+        "spec": {
+            "group": "example.org",
+            "scope": "Namespaced",
+            "names": names,
+            "versions": [{"name": "v1", "served": True, "storage": True, "schema": schema}],
+            "conversion": {"strategy": "Webhook", "webhook": webhook},
+        },
+    }
+    async with api.raw("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", json=crd) as response:
+        assert response.status == 201, await response.text()
+        said = "the embedded Kubernetes API calls no conversion webhook: versions differ by apiVersion only"
+        assert response.headers["Warning"] == f'299 - "{said}"'
 
 
 async def test_a_new_server_has_what_every_cluster_has_before_it_answers(api: Api):
