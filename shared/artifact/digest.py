@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import importlib
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
+
+from blake3 import blake3
 
 ALGORITHMS = ("sha1", "sha256", "sha384", "sha512", "blake3")
 DEFAULT = "sha256"
@@ -28,26 +29,17 @@ class Hash(Protocol):
     def hexdigest(self) -> str: ...
 
 
-def _blake3() -> Hash:
-    try:
-        module: Any = importlib.import_module("blake3")
-    except ImportError as error:
-        raise DigestError("digests by blake3 need the Python package 'blake3': install it or use sha256") from error
-    made: Hash = module.blake3()
-    return made
-
-
 _MAKERS: dict[str, Callable[[], Hash]] = {
     "sha1": lambda: hashlib.sha1(usedforsecurity=False),
     "sha256": hashlib.sha256,
     "sha384": hashlib.sha384,
     "sha512": hashlib.sha512,
-    "blake3": _blake3,
+    "blake3": blake3,
 }
 
 
 def hasher(algorithm: str) -> Hash:
-    """An empty hash of `algorithm`. DigestError when it is unknown or its library is missing."""
+    """An empty hash of `algorithm`. DigestError when it is unknown."""
     if algorithm not in _MAKERS:
         raise DigestError(f"unknown digest algorithm '{algorithm}': use one of {', '.join(ALGORITHMS)}")
     return _MAKERS[algorithm]()

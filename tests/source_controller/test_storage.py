@@ -10,6 +10,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from shared.artifact.digest import of_file
 from tests.source_controller.conftest import condition
 
 ROOT = Path(__file__).parents[2]
@@ -122,3 +125,44 @@ async def test_a_status_write_that_fails_is_made_up_for(world, api, repo):
     await world.put("s", {"url": repo.url})
     source = await world.ready("s", head)
     assert digest(world.stored(source)) == source["status"]["artifact"]["digest"]
+
+
+@pytest.mark.parametrize("algorithm", ["sha1", "sha256", "sha384", "sha512", "blake3"])
+async def test_digests_are_of_the_algorithm_that_the_flag_names(world, repo, algorithm):
+    repo.commit({"a": "1"})
+    await world.start(f"--artifact-digest-algo={algorithm}")
+    await world.put("s", {"url": repo.url})
+    artifact = (await world.ready("s"))["status"]["artifact"]
+    assert artifact["digest"] == of_file(world.storage / artifact["path"], algorithm)
+    await world.stop()
+    await world.start("--artifact-digest-algo=sha256")  # another one later needs no new artifact
+    token = await world.ask("s")
+    after = await world.until("s", lambda obj: obj["status"].get("lastHandledReconcileAt") == token)
+    assert after["status"]["artifact"]["digest"] == artifact["digest"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "kept"),
+    [
+        (["--artifact-retention-ttl=1h"], 3),  # two, and the one that was just superseded
+        (["--artifact-retention-ttl=1h", "--artifact-retention-records=4"], 5),
+        (["--artifact-retention-ttl=0s", "--artifact-retention-records=4"], 2),
+    ],
+)
+async def test_artifacts_stay_as_the_flags_say(world, repo, flags, kept):
+    await world.start(*flags)
+    heads = []
+    for number in range(7):
+        heads.append(repo.commit({"a": str(number)}))
+        if number == 0:
+            await world.put("s", {"url": repo.url})
+        else:
+            await world.ask("s")
+        await world.ready("s", heads[-1])
+    found = {file.name for file in (world.storage / "gitrepository/default/s").iterdir()}
+    assert found == {f"{head}.tar.gz" for head in heads[-kept:]}
+    token = await world.ask("s")  # a pass without a new revision collects the rest
+    await world.until("s", lambda obj: obj["status"].get("lastHandledReconcileAt") == token)
+    found = {file.name for file in (world.storage / "gitrepository/default/s").iterdir()}
+    assert found == {f"{head}.tar.gz" for head in heads[-kept + 1 :]}
+    assert "GarbageCollectionSucceeded" in [event["reason"] for event in await world.events("s")]
