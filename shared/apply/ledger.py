@@ -2,8 +2,7 @@
 
     applied objects → records;  watch changes → drift → callbacks
 
-One cache a kind in use, selected by the owner label, started when the kind is first applied and stopped when nothing of
-it is left. Our own writes never count as drift, in whatever order the answer and the watch's change come. The ledger is
+Our own writes never count as drift, in whatever order the answer and the watch's change come. The ledger is
 memory only: after a restart it is empty, and an audit fills it again (`audit`).
 """
 
@@ -12,16 +11,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
-from typing import TypeAlias
 
 from shared.api.meta import Manifest
-from shared.apply import policies
+from shared.apply import policies, waking
 from shared.apply.drifting import Drifted
+from shared.apply.following import GVK, Following
 from shared.apply.identity import DEFAULT_GROUP, ObjectId, Owner
 from shared.apply.items import Item
 from shared.apply.judgement import Drift, Left, Record, judge
@@ -30,21 +27,12 @@ from shared.apply.live import Live, Reader
 from shared.apply.parked import Parked
 from shared.apply.policies import Policy
 from shared.apply.takeover import Predecessors
+from shared.apply.waking import Waking
 from shared.apply.watches import Watches
 from shared.kube.client import Client
-from shared.kube.watch import Cache, Change
+from shared.kube.watch import Change
 
 logger = logging.getLogger(__name__)
-GVK: TypeAlias = tuple[str, str]
-"""API version and kind."""
-
-START_TIMEOUT = 20.0
-"""Seconds that an apply waits for the watches of its kinds to be current; without them it asks the server more."""
-CALM = 60.0
-"""Seconds after a correction in which another drift counts as a fight with somebody."""
-FREE_STRIKES = 3
-"""So many corrections in a row are made at once; after that each waits twice as long as the one before."""
-LONGEST_DELAY = 300.0
 
 
 @dataclass(slots=True)
@@ -75,109 +63,53 @@ class Ledger:
         self.predecessors = Predecessors(field_manager, tuple(overrides))
         self.reader = Reader(self.predecessors, group)
         self.group = group
+        self._kinds = Following(client, self.reader, self._seen, self._released)
         self.watches = Watches(group)
         """The full-object watches of those who wait for health."""
-        self.parked = Parked(client, self._call)
+        self._waking = Waking(self.drifted)
+        self.parked = Parked(client, self._waking.wake)
         """Owners that wait for a kind to be defined."""
-        self.listings = Listings(client, f"{group}/name", unknown=self._unknown, key=self.key, live=self.live)
+        self.listings = Listings(
+            client, f"{group}/name", unknown=self._kinds.unknown, key=self._kinds.key, live=self._kinds.live
+        )
         """What spares those who look at many objects a call for each."""
         self._clock = clock
-        self._caches: dict[GVK, Cache[Live]] = {}
-        self._starting: dict[GVK, asyncio.Task[None]] = {}
-        self._held: Counter[GVK] = Counter()
-        """By passes that are under way."""
-        self._used: Counter[GVK] = Counter()
-        """By records."""
         self._records: dict[ObjectId, dict[Owner, Record]] = {}
         self._owned: dict[Owner, dict[ObjectId, Record]] = {}
         self._complete: dict[Owner, str] = {}
         self._in_flight: dict[ObjectId, _Flight] = {}
-        self._callbacks: list[Callable[[Owner], None]] = []
-        self._timers: dict[Owner, asyncio.TimerHandle] = {}
         self._listeners: dict[ObjectId, set[asyncio.Event]] = {}
-        self._closing: set[asyncio.Task[None]] = set()
 
     @property
     def field_manager(self) -> str:
         return self.predecessors.manager
 
     async def close(self) -> None:
-        for timer in self._timers.values():
-            timer.cancel()
-        self._timers.clear()
-        for task in self._starting.values():
-            task.cancel()
+        self._waking.close()
         self.listings.close()
-        caches, self._caches = list(self._caches.values()), {}
-        await asyncio.gather(*(cache.stop() for cache in caches), self.watches.close(), self.parked.close())
-        await asyncio.gather(*self._closing, return_exceptions=True)
+        await asyncio.gather(self._kinds.close(), self.watches.close(), self.parked.close())
 
     # Watching
 
-    @asynccontextmanager
-    async def following(self, kinds: Iterable[GVK]) -> AsyncIterator[None]:
+    def following(self, kinds: Iterable[GVK]) -> AbstractAsyncContextManager[None]:
         """While inside, the kinds are watched; entered once the watches are current, or can't be (then `follows`
         says so)."""
-        wanted = set(kinds)
-        self._held.update(wanted)
-        try:
-            await self._start(wanted)
-            yield
-        finally:
-            self._held.subtract(wanted)
-            self._release()
+        return self._kinds.during(kinds)
 
     def follows(self, kind: GVK) -> bool:
         """Is the live state of this kind known without asking?"""
-        cache = self._caches.get(kind)
-        return cache is not None and cache.synced and cache.problem is None
+        return self._kinds.follows(kind)
 
     def live(self, id: ObjectId, api_version: str) -> Live | None:
         """The live object as the watch knows it; None when it isn't there or doesn't carry an owner label."""
-        cache = self._caches.get((api_version, id.kind))
-        return None if cache is None else cache.get(*self.key(id, api_version))
+        return self._kinds.live(id, api_version)
 
     def key(self, id: ObjectId, api_version: str) -> tuple[str, str]:
         """Under which namespace and name caches have the object."""
-        resource = self.client.discovery.known(api_version, id.kind)
-        return ("" if resource is not None and not resource.namespaced else id.namespace, id.name)
+        return self._kinds.key(id, api_version)
 
-    def _unknown(self, kind: GVK) -> int:
-        """How many live objects of a kind nobody has looked at yet."""
-        return len(self._caches[kind]) - self._used[kind] if self.follows(kind) else 0
-
-    async def _start(self, kinds: Iterable[GVK]) -> None:
-        for kind in kinds:
-            if kind not in self._caches:
-                cache: Cache[Live] = Cache(
-                    self.client,
-                    *kind,
-                    label_selector=f"{self.group}/name",
-                    metadata_only=True,
-                    keep=self.reader.of_watch,
-                    streaming=True,
-                )
-                cache.on_change(partial(self._seen, kind))
-                self._caches[kind] = cache
-                self._starting[kind] = asyncio.create_task(cache.start(), name=f"start watch of {kind[1]}")
-        waiting = [self._starting[kind] for kind in kinds if kind in self._starting]
-        if waiting:
-            done, _ = await asyncio.wait(waiting, timeout=START_TIMEOUT)
-            for kind in list(self._starting):
-                if self._starting[kind] in done:
-                    del self._starting[kind]
-
-    def _release(self) -> None:
-        """Stops the watches of kinds that nobody needs any more."""
-        for kind in [kind for kind in self._caches if self._held[kind] <= 0 and self._used[kind] <= 0]:
-            cache = self._caches.pop(kind)
-            self.listings.forget(kind)
-            starting = self._starting.pop(kind, None)
-            if starting is not None:
-                starting.cancel()
-            task = asyncio.create_task(cache.stop(), name=f"stop watch of {kind[1]}")
-            self._closing.add(task)
-            task.add_done_callback(self._closing.discard)
+    def _released(self, kind: GVK) -> None:
+        self.listings.forget(kind)
 
     # Knowing
 
@@ -189,11 +121,10 @@ class Ledger:
         before = self.record(record.owner, record.id)
         record.corrected = self._clock()
         if before is not None and before.drift and not record.skipped:
-            fought = record.corrected - before.corrected < CALM + _delay(before.strikes)
-            record.strikes = before.strikes + 1 if fought else 0
+            record.strikes = waking.strikes(before.strikes, calm=record.corrected - before.corrected)
         if before is not None:
-            self._used[before.api_version, before.id.kind] -= 1
-        self._used[record.api_version, record.id.kind] += 1
+            self._kinds.leave((before.api_version, before.id.kind))
+        self._kinds.use((record.api_version, record.id.kind))
         self._records.setdefault(record.id, {})[record.owner] = record
         self._owned.setdefault(record.owner, {})[record.id] = record
         if record.id not in self._in_flight and (live := self.live(record.id, record.api_version)) is not None:
@@ -277,19 +208,17 @@ class Ledger:
         if ids is None:
             self._complete.pop(owner, None)
             self.parked.park(owner, ())
-            timer = self._timers.pop(owner, None)
-            if timer is not None:
-                timer.cancel()
+            self._waking.forget(owner)
             ids = list(self._owned.get(owner, {}))
         for id in ids:
             self._drop(owner, id)
-        self._release()
+        self._kinds.release()
 
     def _drop(self, owner: Owner, id: ObjectId) -> None:
         owned = self._owned.get(owner, {})
         record = owned.pop(id, None)
         if record is not None:
-            self._used[record.api_version, id.kind] -= 1
+            self._kinds.leave((record.api_version, id.kind))
         if not owned:
             self._owned.pop(owner, None)
         records = self._records.get(id, {})
@@ -330,13 +259,7 @@ class Ledger:
     def on_drift(self, callback: Callable[[Owner], None]) -> Callable[[], None]:
         """Calls back when an owner's objects were changed or deleted, or a deleted one is gone at last; returns what
         ends that. An object that drifts again and again calls less and less often."""
-        self._callbacks.append(callback)
-
-        def end() -> None:
-            with suppress(ValueError):
-                self._callbacks.remove(callback)
-
-        return end
+        return self._waking.on_drift(callback)
 
     @contextmanager
     def listening(self, id: ObjectId) -> Iterator[asyncio.Event]:
@@ -375,44 +298,14 @@ class Ledger:
             if record.leaving:
                 if not record.drift and (live is None or live.uid != record.uid):
                     record.drift = "deleted"
-                    self._wake(owner, 0.0)
+                    self._waking.wake(owner)
                 continue
             before, record.drift = record.drift, judge(record, live, version=version)
             has_expired = record.drift == "deleted" and bool(record.policy & Policy.EXPIRES)
             if record.drift in ("changed", "deleted") and not before and not has_expired:
                 logger.info("%s of %s was %s in the cluster", id, owner, record.drift)
-                self._wake(owner, _delay(record.strikes))
-
-    def _wake(self, owner: Owner, delay: float) -> None:
-        """Calls back, at once or after a delay; the earliest of several wins."""
-        timer = self._timers.get(owner)
-        if delay <= 0:
-            if timer is not None:
-                timer.cancel()
-                del self._timers[owner]
-            self._call(owner)
-            return
-        loop = asyncio.get_running_loop()
-        if timer is not None:
-            if timer.when() <= loop.time() + delay:
-                return
-            timer.cancel()
-        self._timers[owner] = loop.call_later(delay, self._ring, owner)
-
-    def _ring(self, owner: Owner) -> None:
-        self._timers.pop(owner, None)
-        if self.drifted(owner):
-            self._call(owner)
-
-    def _call(self, owner: Owner) -> None:
-        for callback in tuple(self._callbacks):
-            callback(owner)
+                self._waking.wake(owner, waking.delay(record.strikes))
 
 
 _LATEST = 1 << 62
 """Later than any resourceVersion."""
-
-
-def _delay(strikes: int) -> float:
-    """Seconds to wait before a correction, after so many that did not last."""
-    return 0.0 if strikes < FREE_STRIKES else min(2.0 ** min(strikes - FREE_STRIKES + 1, 20), LONGEST_DELAY)

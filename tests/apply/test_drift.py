@@ -121,7 +121,7 @@ async def test_two_owners_of_one_object_do_not_wake_each_other(world: World) -> 
 
 
 async def test_a_fight_slows_down(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.apply.ledger.FREE_STRIKES", 2)
+    monkeypatch.setattr("shared.apply.waking.FREE_STRIKES", 2)
     await world.apply(config_map())
     for _ in range(2):
         world.woken.clear()
