@@ -87,6 +87,7 @@ bench: install
 	@$(RUN) -m tests.upstream.controlplane.build --only $(TEST_TOOLS)
 	@$(RUN) -m tests.bench $(N) $(ARGS)
 	@$(RUN) -m tests.bench.kustomize || [ $$? = 1 ]  # 1: a target was missed, as its table says
+	@$(RUN) -m tests.bench.notifications
 
 bench-full:
 	@$(MAKE) bench N=1000

@@ -1,9 +1,10 @@
 """How long the sender of a webhook waits, and how long it takes until its object is asked to reconcile.
 
-    python -m tests.bench.webhooks [--receivers 1000] [--webhooks 2000] [--api real|embedded] [--json FILE]
+    python -m tests.bench.webhooks [--receivers 1000] [--webhooks 2000] [--senders 1] [--rate 0] [--api real|embedded]
 
-Makes as many Receivers with a source each, and sends signed webhooks to them, `--senders` at a time. Both times are of
-each webhook: until its answer, and until a watch of the sources shows the new annotation.
+Makes as many Receivers with a source each, and sends signed webhooks to them, `--senders` at a time: the next as soon as
+one is answered, or `--rate` a second. Both times are of each webhook: until its answer, and until a watch of the sources
+shows the new annotation.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from shared.api.source import GitRepository
 from shared.kube import config
 from shared.kube.client import Client
 from shared.kube.watch import Cache, Change
+from tests.bench import usage
 from tests.kit.installation import Installation
 
 NAMESPACE, TOKEN, BODY = "webhooks", b"the token of a benchmark", b'{"ref": "refs/heads/main"}'
@@ -68,7 +70,9 @@ async def _prepare(client: Client, count: int) -> list[str]:
         await asyncio.sleep(0.5)
 
 
-async def _measure(installation: Installation, receivers: int, webhooks: int, senders: int) -> dict[str, Any]:
+async def _measure(
+    installation: Installation, receivers: int, webhooks: int, senders: int, rate: float
+) -> dict[str, Any]:
     client = Client(config.load(Path(installation.kubeconfig)), qps=-1)
     paths = await _prepare(client, receivers)
     print(f"{receivers} Receivers are ready", flush=True)
@@ -96,27 +100,37 @@ async def _measure(installation: Installation, receivers: int, webhooks: int, se
     told: list[float] = []
     order = list(range(receivers))
     random.Random(1).shuffle(order)
-    numbers = iter([order[each % receivers] for each in range(webhooks)])
+    turns = iter([(each, order[each % receivers]) for each in range(webhooks)])
+    start = time.perf_counter()
 
     async def sender(session: aiohttp.ClientSession) -> None:
-        for number in numbers:
+        for turn, number in turns:
+            if rate:
+                await asyncio.sleep(start + turn / rate - time.perf_counter())
             future = waiting[f"n{number}"] = asyncio.get_running_loop().create_future()
-            began = time.perf_counter()
+            began = start + turn / rate if rate else time.perf_counter()  # when it was due, should all be late
             url = f"http://{installation.addresses.receiver}{paths[number]}"
             async with session.post(url, data=BODY, headers=headers) as answer:
                 assert answer.status == 200, answer.status
             answered.append(1000 * (time.perf_counter() - began))
             told.append(1000 * (await asyncio.wait_for(future, 60) - began))
 
+    before = usage.of(installation.pids)
     async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as group:
         for _ in range(senders):
             group.create_task(sender(session))
+    spent = usage.cpu_between(before, usage.of(installation.pids))
     await cache.stop()
     await client.close()
-    return {"answer ms": _shares(answered), "requested ms": _shares(told)}
+    return {
+        "answer ms": shares(answered),
+        "requested ms": shares(told),
+        "CPU ms a webhook": {name: round(1000 * cpu / webhooks, 1) for name, cpu in spent.items()},
+    }
 
 
-def _shares(values: list[float]) -> dict[str, float]:
+def shares(values: list[float]) -> dict[str, float]:
+    """Milliseconds that half, 99 % and 99.9 % of them don't exceed."""
     cuts = statistics.quantiles(values, n=1000, method="inclusive")
     return {"median": round(cuts[499], 1), "p99": round(cuts[989], 1), "p99.9": round(cuts[998], 1)}
 
@@ -128,6 +142,7 @@ def main() -> int:
     parser.add_argument("--receivers", type=int, default=1000)
     parser.add_argument("--webhooks", type=int, default=2000)
     parser.add_argument("--senders", type=int, default=1)
+    parser.add_argument("--rate", type=float, default=0.0, help="webhooks a second; 0: the next when one is answered")
     parser.add_argument("--api", default="embedded")
     parser.add_argument("--json", type=Path)
     parsed = parser.parse_args()
@@ -135,7 +150,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         installation = Installation.start(parsed.api, Path(folder), flags=flags)
         try:
-            result = asyncio.run(_measure(installation, parsed.receivers, parsed.webhooks, parsed.senders))
+            result = asyncio.run(_measure(installation, parsed.receivers, parsed.webhooks, parsed.senders, parsed.rate))
         finally:
             installation.stop()
     print(json.dumps(result, indent=1))
