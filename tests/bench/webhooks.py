@@ -1,10 +1,10 @@
 """How long the sender of a webhook waits, and how long it takes until its object is asked to reconcile.
 
-    python -m tests.bench.webhooks [--receivers 1000] [--webhooks 2000] [--senders 1] [--rate 0] [--api real|embedded]
+    python -m tests.bench.webhooks [--receivers 1000] [--webhooks 2000] [--senders 1] [--rate 0] [--api real]
 
-Makes as many Receivers with a source each, and sends signed webhooks to them, `--senders` at a time: the next as soon as
-one is answered, or `--rate` a second. Both times are of each webhook: until its answer, and until a watch of the sources
-shows the new annotation.
+Makes as many Receivers with a source each, and sends signed webhooks to them, `--senders` at a time: the next as soon
+as one is answered, or `--rate` a second. Both times are of each webhook: until its answer, and until a watch of the
+sources shows the new annotation.
 """
 
 from __future__ import annotations
