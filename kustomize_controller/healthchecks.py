@@ -42,14 +42,16 @@ async def wait(
     if not _is_asked(ks, changes):
         attempt.mark(HEALTHY, None)
         return
-    before, started = ks.status.conditions, time.monotonic()
+    before = ks.status.conditions
     revision, seconds = attempt.about["revision"], format_duration(within)
     message = f"Running health checks for revision {revision} with a timeout of {seconds}"
     attempt.mark(HEALTHY, "Unknown", "Progressing", message)
     await attempt.progress(message)
     try:
         async with attempt.resting():
+            started = time.monotonic()
             await cluster.wait_healthy(changes, built, checks, within)
+            took = time.monotonic() - started
     except Failed as error:
         attempt.mark(HEALTHY, False, error.reason, error.message)
         raise
@@ -57,7 +59,6 @@ async def wait(
         if cause := attempt.preempted_by:
             attempt.event(CANCELED, f"Health checks canceled due to new reconciliation triggered by {cause}")
         raise
-    took = time.monotonic() - started
     was_healthy = any(condition.type == HEALTHY and condition.status == "True" for condition in before)
     if was_healthy and not report.changed and took < LONG:
         ks.status.conditions = before  # nothing was waited for, and nothing is new

@@ -73,6 +73,9 @@ class Kustomizations:
         cluster = await self._clusters.find(ks, attempt)  # ReconciliationFailed
 
         revision = source.artifact.revision
+        is_news = ks.status.last_applied_revision != revision
+        was_ready = any(one.type == "Ready" and one.status == "True" for one in ks.status.conditions)
+        attempt.is_routine = was_ready and not is_news
         inputs = memory.inputs(ks, given, keys.digest if keys else "")
         built = self._memory.recall(ks, inputs, source.artifact.digest, asked=attempt.requested)
         if built is not None and attempt.requested:
@@ -85,11 +88,10 @@ class Kustomizations:
         report = Report(attempt)
         with history.kept(ks, attempt, built.digest), report.in_time():
             changes = await self._apply(ks, attempt, cluster, built, report)  # ReconciliationFailed, PruneFailed
+            attempt.is_routine &= not report.changed
             await healthchecks.wait(  # HealthCheckFailed
                 ks, attempt, cluster, changes, built, checks, report, timeout(ks)
             )
-        is_news = ks.status.last_applied_revision != revision
-        was_ready = any(one.type == "Ready" and one.status == "True" for one in ks.status.conditions)
         ks.status.last_applied_revision = revision
         ks.status.last_applied_origin_revision = source.origin_revision
         report.succeed(history.SUCCEEDED, revision_is_new=is_news, was_ready=was_ready)

@@ -39,6 +39,9 @@ S = TypeVar("S", bound=Resource)
 
 LONG = 1.0
 """Seconds after which an attempt's progress is written to the status."""
+ROUTINE = 30.0
+"""The same for one that is expected to find all as it was. After a restart there are thousands, which wait for each
+other, and none of them has anything to tell."""
 
 
 class Slot:
@@ -93,6 +96,8 @@ class Attempt(Generic[R]):
         """The object whose change ended the wait of this attempt, where it is known, as kind/namespace/name."""
         self.doing: str | None = None
         """The last progress message."""
+        self.is_routine = False
+        """Whether it is expected that nothing has to be done: then progress is told later."""
         self.started = time.monotonic()
         self._unsettled = False
         self._saved = obj
@@ -152,12 +157,15 @@ class Attempt(Generic[R]):
         )
 
     async def progress(self, message: str) -> None:
-        """Say what is being done. Written to the status only when the attempt takes longer than a second."""
+        """Say what is being done. Written to the status only when the attempt takes longer than a second, or than 30
+        where it `is_routine`."""
         self.doing = message
-        if time.monotonic() - self.started >= LONG:
+        left = (ROUTINE if self.is_routine else LONG) - (time.monotonic() - self.started)
+        self._stop_timer()
+        if left <= 0:
             await self._write()
-        elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(LONG, self._write_later)
+        else:
+            self._timer = asyncio.get_running_loop().call_later(left, self._write_later)
 
     async def save(self, message: str) -> None:
         """Say what is being done and write the whole status now, before the world is changed."""

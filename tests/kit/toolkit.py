@@ -177,6 +177,12 @@ class Toolkit:
             if asked.user == user and asked.resource and asked.verb not in uncounted
         )
 
+    async def asked(self, user: str, call: str) -> None:
+        """Wait until a controller has asked something, such as `list gitrepositories`."""
+        async with asyncio.timeout(30):
+            while not self.calls(user)[call]:
+                await asyncio.sleep(0.02)
+
     async def quiet(self, user: str, seconds: float = 0.5) -> None:
         """Wait until a controller has asked nothing for a while."""
         loop = asyncio.get_running_loop()
