@@ -205,10 +205,11 @@ class Session:
     async def _write(self, commit: Commit, dest: Path, sparse: Sequence[str], where: Mapping[str, str]) -> None:
         """Writes the commit's files, or those in the directories `sparse`, to `dest`."""
         files = {**where, "GIT_WORK_TREE": os.fspath(dest), "GIT_LITERAL_PATHSPECS": "1"}
-        listing = await self._listing(commit.hash, where)
         directories = [posixpath.normpath(path) for path in sparse]
+        everything = not directories or "." in directories
+        listing = await self._listing(commit.hash, () if everything else directories, where)
         _require_directories(directories, sparse, listing)
-        if not directories or "." in directories:
+        if everything:
             await self._git("read-tree", "--reset", "-u", commit.hash, cwd=dest, env=files)
         else:
             await self._git("checkout", "-q", commit.hash, "--", *directories, cwd=dest, env=files)
@@ -254,9 +255,11 @@ class Session:
         tag = Tag(head.ref.removeprefix("refs/tags/"), found.hash, found.raw) if found.kind == "tag" else None
         return Commit(commit.hash, head.name, commit.raw, tag, head)
 
-    async def _listing(self, commit: str, where: Mapping[str, str]) -> list[bytes]:
-        """The paths of the commit's files. TooLarge before anything is written when they are too many or too big."""
-        result = await self._git("ls-tree", "-r", "-l", "-z", "--full-tree", commit, env=where)
+    async def _listing(self, commit: str, directories: Sequence[str], where: Mapping[str, str]) -> list[bytes]:
+        """The paths of the commit's files, or of those in some directories. TooLarge before anything is written when
+        they are too many or too big."""
+        wanted = [path for path in directories if not path.startswith(("/", ".."))]
+        result = await self._git("ls-tree", "-r", "-l", "-z", "--full-tree", commit, "--", *wanted, env=where)
         paths: list[bytes] = []
         total = 0
         for entry in result.stdout.split(b"\0")[:-1]:
