@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kubeapi.admission import attributes
 from kubeapi.admission.attributes import Attributes
 from kubeapi.admission.limit_ranges import LimitRanges
+from kubeapi.admission.pod_security import PodSecurity
 from kubeapi.admission.quotas import Quotas
 from kubeapi.admission.validating_policies import ValidatingPolicies
 from kubeapi.admission.webhooks import Reinvocation, Webhooks
@@ -32,6 +33,7 @@ class Chain:
         limits, quotas = LimitRanges(cluster), Quotas(cluster)
         cluster.admission.on_admitting.append(limits.default)
         cluster.admission.on_judging.append(limits.judge)
+        cluster.admission.on_judging.append(PodSecurity(cluster).judge)
         cluster.admission.on_changing.append(self._change)
         cluster.admission.on_judging.append(self._judge)
         cluster.admission.on_judging.append(quotas.judge)
