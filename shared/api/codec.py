@@ -299,12 +299,16 @@ def status_patch(before: Resource | Manifest, after: Resource | Manifest) -> Man
     absent, as the API server has it, and so does an empty status. A typed `after` over a manifest `before` keeps the
     status fields that our types don't know.
     """
-    if isinstance(after, Resource):
-        after = encode(after, onto=before if isinstance(before, dict) else None)
-    if isinstance(before, Resource):
-        before = encode(before)
-    changes = _difference(_object(before.get("status")), _object(after.get("status")))
+    old = _status(before)
+    changes = _difference(old, _status(after, onto=old if isinstance(before, dict) else None))
     return {"status": changes} if changes else None
+
+
+def _status(obj: Resource | Manifest, onto: Manifest | None = None) -> Manifest:
+    if isinstance(obj, dict):
+        return _object(obj.get("status"))
+    status = getattr(obj, "status", None)
+    return encode(status, onto) if isinstance(status, Part) else {}
 
 
 def _object(value: Any) -> Manifest:
