@@ -41,7 +41,8 @@ help:
 	@echo '  make conformance             the black-box suite in ../shared (or $$FLUVIAL_SHARED) against these controllers'
 	@echo '       CASES=cases/source      only these cases          ARGS="-k prune"   more options for pytest'
 	@echo '       API=embedded|real|FILE  on which API server: a fresh one of either kind, or that of a kubeconfig'
-	@echo '  make bench                   $(N) Kustomizations of four objects beside the floor; builds beside kustomize (needs Go once)'
+	@echo '  make bench                   $(N) Kustomizations of four objects beside the floor; builds beside kustomize; the embedded'
+	@echo '                               API beside a real one (needs Go once)'
 	@echo '  make bench-full              the same with 1000'
 	@echo
 	@echo '  make clean                   remove what make made in this folder (built Go tools stay in ~/.cache/fluvial)'
@@ -88,6 +89,7 @@ bench: install
 	@$(RUN) -m tests.bench $(N) $(ARGS)
 	@$(RUN) -m tests.bench.kustomize || [ $$? = 1 ]  # 1: a target was missed, as its table says
 	@$(RUN) -m tests.bench.notifications
+	@$(RUN) -m tests.bench.kubeapi
 
 bench-full:
 	@$(MAKE) bench N=1000

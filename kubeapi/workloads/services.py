@@ -110,8 +110,8 @@ class Allocator(Controller[str]):
         if address:  # one that was made through its status has none, as on a real server
             spec["clusterIP"] = address
             spec.setdefault("clusterIPs", [address])
-            spec.setdefault("ipFamilies", ["IPv6" if ":" in address else "IPv4"])
-            spec.setdefault("ipFamilyPolicy", "SingleStack")
+        spec.setdefault("ipFamilies", ["IPv6" if ":" in address else "IPv4"])
+        spec.setdefault("ipFamilyPolicy", "SingleStack")
         wants_ports = spec.get("type") == "NodePort" or (
             spec.get("type") == "LoadBalancer" and spec.get("allocateLoadBalancerNodePorts") is not False
         )

@@ -37,3 +37,12 @@ def of(pids: Mapping[str, int]) -> dict[str, Usage]:
 def cpu_between(before: Mapping[str, Usage], after: Mapping[str, Usage]) -> dict[str, float]:
     """CPU seconds that each process spent in between."""
     return {name: used.cpu - (before[name].cpu if name in before else 0.0) for name, used in after.items()}
+
+
+def resident(pid: int) -> float:
+    """MiB of memory that a process has right now; 0 when it is gone."""
+    try:
+        status = (Path("/proc") / str(pid) / "status").read_text()
+    except FileNotFoundError:
+        return 0.0
+    return next((int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmRSS:")), 0.0)

@@ -85,8 +85,9 @@ async def test_a_deployment_whose_image_is_not_there_stays_unavailable_until_it_
         f"{APPS}/deployments/web",
         lambda web: condition(web, "Progressing").get("reason") == "ProgressDeadlineExceeded",
     )
-    (pod,) = await pods_of(api, "web")
-    waiting = pod["status"]["containerStatuses"][0]["state"]["waiting"]
+    pods = f"{CORE}/pods?labelSelector=app%3Dweb"
+    found = await api.until(pods, lambda found: found["items"][0]["status"].get("containerStatuses"))
+    waiting = found["items"][0]["status"]["containerStatuses"][0]["state"]["waiting"]
     assert waiting == {"reason": "ImagePullBackOff", "message": 'Back-off pulling image "app:1"'}
 
     fixed = {"spec": {"template": {"metadata": {"annotations": {"kubeapi.fluvial.dev/fail": None}}}}}
