@@ -8,18 +8,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from kustomize_controller import kubeconfigs
 from kustomize_controller.kustomization import Kustomizations, kind
 from shared.apply import Ledger, Owner
 from shared.artifact.fetch import Fetcher
+from shared.loop import logins
 from shared.loop.flags import Flag, Gate, parse
 from shared.loop.kinds import Kind
 from shared.loop.process import Runtime, run
 
 NAME = "kustomize-controller"
-IDENTITY_GATE = kubeconfigs.GATE
 DESCRIPTION = "Makes a cluster what a path of a source says, and keeps it so."
 FLAGS: tuple[Flag, ...] = (
+    *logins.FLAGS,
     Flag("concurrent-ssa", "int", 4, "How many objects of one Kustomization are applied at the same time."),
     Flag(
         "custom-apply-stage-kinds",
@@ -77,11 +77,7 @@ GATES: tuple[Gate, ...] = (
     Gate("ExternalArtifact", False, "Allow ExternalArtifacts as sources."),
     Gate("GroupChangeLog", False, "Log changes grouped by what was done.", built=False),
     Gate("MigrateAPIVersion", False, "Migrate the API version of managed fields.", built=False),
-    Gate(
-        IDENTITY_GATE,
-        False,
-        "Let objects choose the ServiceAccount whose token logs in for them: to other clusters, to key services.",
-    ),
+    *logins.GATES,
     Gate("StrictPostBuildSubstitutions", True, "A variable that isn't set and has no default fails the build."),
 )
 
@@ -99,7 +95,7 @@ async def build(runtime: Runtime) -> Sequence[Kind[Any]]:
     def wake(owner: Owner, preempt: bool) -> None:
         runtime.wake("Kustomization", owner.namespace, owner.name, preempt=preempt)
 
-    kustomizations = Kustomizations(ledger, fetcher, chosen, wake)
+    kustomizations = Kustomizations(ledger, fetcher, logins.clouds(runtime), chosen, wake)
     runtime.services.push_async_callback(kustomizations.close)
     return [kind(kustomizations)]
 
@@ -112,14 +108,7 @@ def _group_kind(text: str) -> tuple[str, str]:
 def options(arguments: Sequence[str] | None = None) -> Any:
     """The parsed flags. Exits with 2 when they contradict each other."""
     chosen = parse(NAME, DESCRIPTION, FLAGS, arguments, gates=GATES)
-    defaults = (chosen.default_kubeconfig_service_account, chosen.default_decryption_service_account)
-    if any(defaults) and not chosen.feature_gates[IDENTITY_GATE]:
-        print(
-            "cannot set default service accounts for other clusters or key services when the feature gate "
-            f"{IDENTITY_GATE} is not enabled: add --feature-gates={IDENTITY_GATE}=true",
-            file=sys.stderr,
-        )
-        raise SystemExit(2)
+    logins.require_gate(chosen, "default-kubeconfig-service-account", "default-decryption-service-account")
     return chosen
 
 

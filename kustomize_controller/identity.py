@@ -15,6 +15,7 @@ from kustomize_controller.cluster import Cluster, owner_of
 from kustomize_controller.kubeconfigs import NoKubeconfig, Way
 from shared.api.kustomize import Kustomization
 from shared.apply import Ledger, Owner
+from shared.auth import Clouds
 from shared.kube.client import Client
 from shared.kube.errors import NotFound
 from shared.loop.attempt import Attempt
@@ -30,10 +31,10 @@ class Clusters:
     Kustomizations that go the same way share a connection and a ledger, which are closed with the last of them.
     """
 
-    def __init__(self, ledger: Ledger, options: Any, on_drift: Callable[[Owner, bool], None]) -> None:
+    def __init__(self, ledger: Ledger, options: Any, clouds: Clouds, on_drift: Callable[[Owner, bool], None]) -> None:
         """`ledger` is that of the controller's own cluster; `on_drift` is called for every cluster's objects, and told
         whether one was deleted. Then a wait for health is in vain; after an edit it may well come to its end first."""
-        self._own, self._options, self._on_drift = ledger, options, on_drift
+        self._own, self._options, self._clouds, self._on_drift = ledger, options, clouds, on_drift
         self._remote: dict[str, Ledger] = {}
         self._used_by: dict[Owner, str] = {}
         self._closing: set[asyncio.Task[None]] = set()
@@ -80,7 +81,7 @@ class Clusters:
             self._release(owner)
             return self._own
         known = {digest: ledger.client.transport.connection for digest, ledger in self._remote.items()}
-        way = await kubeconfigs.find(ks, attempt, known)
+        way = await kubeconfigs.find(ks, attempt, self._clouds, known)
         if self._used_by.get(owner) != way.digest:
             self._release(owner)
             self._used_by[owner] = way.digest

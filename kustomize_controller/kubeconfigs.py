@@ -1,6 +1,6 @@
 """Another cluster to apply to: what spec.kubeConfig names → the way there.
 
-    Secret: a kubeconfig → Way;  ConfigMap: an address, and whose token → Way
+    Secret: a kubeconfig → Way;  ConfigMap: a cluster, and whose token, of Kubernetes or of a cloud → Way
 
 Ways that are equal have equal digests, so that those who go them share one connection.
 """
@@ -9,23 +9,24 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import orjson
 
 from shared.api.kustomize import Kustomization
+from shared.auth import CONTROLLER, Access, AuthError, Clouds, NoAccount, Who
+from shared.auth.accounts import GATE
+from shared.auth.tokens import asked_to
 from shared.kube import config
+from shared.kube.accounts import Accounts
 from shared.kube.client import Client
 from shared.kube.config import Connection
 from shared.kube.credentials import Issued, IssuedToken
 from shared.kube.errors import ConfigError, NotFound
 from shared.loop.attempt import Attempt
-from shared.loop.verdict import Failed, Stalled
+from shared.loop.verdict import Failed
 
-GATE = "ObjectLevelWorkloadIdentity"
 PROVIDERS = ("aws", "azure", "gcp", "generic")
-_ACCOUNT = "system:serviceaccount:"
 
 
 class NoKubeconfig(Failed):
@@ -46,21 +47,26 @@ class Login:
     """What a ConfigMap says of a cluster and of who logs in there."""
 
     provider: str
+    cluster: str
+    """Its name at the cloud."""
     address: str
+    """Empty for what the cloud says."""
     authority: str
-    """PEM; the system's authorities when empty."""
+    """PEM; when empty that of the cloud, or for generic the system's authorities."""
     audiences: tuple[str, ...]
-    """Of the ServiceAccount's token."""
+    """Of the ServiceAccount's token; empty for those of the cloud."""
     account: str
     """The ServiceAccount in the Kustomization's namespace; empty for the controller's own."""
 
 
-async def find(ks: Kustomization, attempt: Attempt[Kustomization], known: Mapping[str, Connection]) -> Way:
+async def find(
+    ks: Kustomization, attempt: Attempt[Kustomization], clouds: Clouds, known: Mapping[str, Connection]
+) -> Way:
     """The way to the cluster that spec.kubeConfig says; `known` are the connections there are already, by digest.
     ReconciliationFailed when it can't be had; a NoKubeconfig when something it needs isn't there."""
     assert ks.spec.kube_config is not None
     if ks.spec.kube_config.config_map_ref is not None:
-        way = await _by_login(ks, attempt, ks.spec.kube_config.config_map_ref.name, known)
+        way = await _by_login(ks, attempt, ks.spec.kube_config.config_map_ref.name, clouds, known)
     else:
         way = await _by_kubeconfig(ks, attempt, known)
     return way
@@ -95,7 +101,7 @@ async def _by_kubeconfig(ks: Kustomization, attempt: Attempt[Kustomization], kno
 
 
 async def _by_login(
-    ks: Kustomization, attempt: Attempt[Kustomization], name: str, known: Mapping[str, Connection]
+    ks: Kustomization, attempt: Attempt[Kustomization], name: str, clouds: Clouds, known: Mapping[str, Connection]
 ) -> Way:
     namespace = ks.metadata.namespace or ""
     where = f"{namespace}/{name}"
@@ -110,21 +116,22 @@ async def _by_login(
             f"the kubeconfig ConfigMap '{where}' logs in as ServiceAccount {namespace}/{told.account}: "
             f"{GATE} feature gate is not enabled, start the controller with --feature-gates={GATE}=true",
         )
-    digest = _digest(told, namespace)
-    connection = known.get(digest)
     try:
-        if connection is None:
-            connection = _connection(told, namespace, attempt.kube, attempt.options)
-        await connection.credentials.headers()  # so that a login that fails is told as such
+        if told.provider == "generic":
+            way = _of_kubernetes(told, namespace, attempt, known)
+        else:
+            way = await _of_cloud(told, namespace, attempt, clouds, known)
+        await way.connection.credentials.headers()  # so that a login that fails is told as such
     except ConfigError as error:
         problem = f"can't log in as the kubeconfig ConfigMap '{where}' says: {error}"
-        gone = isinstance(error.__cause__, NotFound)
+        cause = error.__cause__
+        gone = isinstance(cause, NotFound) or (isinstance(cause, AuthError) and isinstance(cause.__cause__, NoAccount))
         raise (NoKubeconfig if gone else Failed)("ReconciliationFailed", problem) from error
-    return Way(digest, connection)
+    return way
 
 
 def login(where: str, data: Mapping[str, str], default_account: str = "") -> Login:
-    """What a ConfigMap's data say. Failed names what is missing; Stalled when the provider is one that isn't built."""
+    """What a ConfigMap's data say. Failed names what is missing."""
     provider = data.get("provider", "")
     if provider not in PROVIDERS:
         given = f"has the provider '{provider}'" if provider else "has no provider"
@@ -132,36 +139,81 @@ def login(where: str, data: Mapping[str, str], default_account: str = "") -> Log
             "ReconciliationFailed",
             f"the kubeconfig ConfigMap '{where}' {given}: it must be one of {', '.join(PROVIDERS)}",
         )
-    if provider != "generic":
-        raise Stalled(
-            "NotImplemented",
-            f"the provider '{provider}' of the kubeconfig ConfigMap '{where}' is not supported by this version: use "
-            "the provider generic, or a kubeconfig in a Secret",
-        )
-    address = data.get("address", "").strip()
-    if not address:
+    address, cluster, authority = (
+        data.get("address", "").strip(),
+        data.get("cluster", "").strip(),
+        data.get("ca.crt", ""),
+    )
+    if provider == "generic" and not address:
         raise Failed("ReconciliationFailed", f"the kubeconfig ConfigMap '{where}' has no address: generic needs it")
+    if provider != "generic" and not cluster and (provider == "aws" or not (address and authority.strip())):
+        need = "aws needs it" if provider == "aws" else f"{provider} needs it, or both address and ca.crt"
+        raise Failed("ReconciliationFailed", f"the kubeconfig ConfigMap '{where}' has no cluster: {need}")
     audiences = tuple(line.strip() for line in data.get("audiences", "").splitlines() if line.strip())
+    if provider == "generic":
+        cluster, audiences = "", audiences or (address,)
     account = data.get("serviceAccountName", "").strip() or default_account
-    return Login(provider, address, data.get("ca.crt", ""), audiences or (address,), account)
+    return Login(provider, cluster, address, authority, audiences, account)
 
 
 def _digest(told: Login, namespace: str) -> str:
     who = [namespace, told.account] if told.account else []
-    said = [told.provider, told.address, told.authority, told.audiences, who]
+    said = [told.provider, told.cluster, told.address, told.authority, told.audiences, who]
     return hashlib.sha256(orjson.dumps(said)).hexdigest()
 
 
-def _connection(told: Login, namespace: str, client: Client, options: Any) -> Connection:
+async def _of_cloud(
+    told: Login, namespace: str, attempt: Attempt[Kustomization], clouds: Clouds, known: Mapping[str, Connection]
+) -> Way:
+    """The way that a cloud says. When it says another one, that is another connection."""
+    who = Who(namespace, told.account) if told.account else CONTROLLER
+
+    async def log_in() -> Access:
+        try:
+            with asked_to("fetch_kubeconfig"):
+                return await clouds.cluster(
+                    told.provider,
+                    told.cluster,
+                    who,
+                    address=told.address,
+                    ca=told.authority.strip(),
+                    audiences=told.audiences,
+                )
+        except AuthError as error:
+            raise ConfigError(str(error)) from error
+
+    async def issue() -> IssuedToken:
+        access = await log_in()
+        return IssuedToken(access.token, access.expires)
+
+    access = await log_in()
+    digest = _digest(replace(told, address=access.server, authority=access.ca), namespace)
+    if digest in known:
+        return Way(digest, known[digest])
+    credentials = Issued(issue, longest=attempt.options.token_cache_max_duration)
+    return Way(digest, config.of_server(access.server, access.ca, credentials))
+
+
+def _of_kubernetes(
+    told: Login, namespace: str, attempt: Attempt[Kustomization], known: Mapping[str, Connection]
+) -> Way:
+    """The way with a token of this cluster, which the other one must trust."""
+    client, digest = attempt.kube, _digest(told, namespace)
+    if digest in known:
+        return Way(digest, known[digest])
+
     async def issue() -> IssuedToken:
         if told.account:
             return await client.create_token(told.account, namespace, told.audiences)
-        own_namespace, own = await _own_account(client)
+        try:
+            own_namespace, own = await Accounts(client).own()
+        except AuthError as error:
+            raise ConfigError(str(error)) from error
         await _require_harmless(told, client, own_namespace, own)
         return await client.create_token(own, own_namespace, told.audiences)
 
-    credentials = Issued(issue, longest=options.token_cache_max_duration)
-    return config.of_server(told.address, told.authority, credentials)
+    credentials = Issued(issue, longest=attempt.options.token_cache_max_duration)
+    return Way(digest, config.of_server(told.address, told.authority, credentials))
 
 
 async def _require_harmless(told: Login, client: Client, namespace: str, name: str) -> None:
@@ -173,12 +225,3 @@ async def _require_harmless(told: Login, client: Client, namespace: str, name: s
             f"a token for {', '.join(told.audiences)} would make {told.address} the controller itself: "
             "leave out audiences, or set serviceAccountName"
         )
-
-
-async def _own_account(client: Client) -> tuple[str, str]:
-    """Namespace and name of the ServiceAccount that the controller runs as. ConfigError when it is none."""
-    user = await client.whoami()
-    namespace, _, name = user.removeprefix(_ACCOUNT).partition(":")
-    if not user.startswith(_ACCOUNT) or not name:
-        raise ConfigError(f"the controller runs as '{user}', which is no ServiceAccount: set serviceAccountName")
-    return namespace, name

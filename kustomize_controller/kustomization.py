@@ -36,6 +36,7 @@ from shared.api.kustomize import Kustomization
 from shared.api.meta import format_duration, parse_duration
 from shared.apply import ChangeSet, Inventory, Ledger, Owner
 from shared.artifact.fetch import Fetcher
+from shared.auth import Clouds
 from shared.kustomize import Trace
 from shared.loop.attempt import Attempt
 from shared.loop.kinds import Kind, Ref, Wake
@@ -51,10 +52,12 @@ SHORTEST_TIMEOUT = 30.0
 class Kustomizations:
     """The story of all Kustomizations, with what is remembered of them between attempts."""
 
-    def __init__(self, ledger: Ledger, fetcher: Fetcher, options: Any, wake: Callable[[Owner, bool], None]) -> None:
+    def __init__(
+        self, ledger: Ledger, fetcher: Fetcher, clouds: Clouds, options: Any, wake: Callable[[Owner, bool], None]
+    ) -> None:
         """`ledger` is that of the controller's own cluster; `wake` makes an owner's Kustomization due, and says whether
         that ends a wait."""
-        self._clusters = Clusters(ledger, options, wake)
+        self._clusters = Clusters(ledger, options, clouds, wake)
         self._fetcher, self._options = fetcher, options
         self._memory, self._surveys = Memory(), Surveys()
 

@@ -38,6 +38,10 @@ class Accounts(Protocol):
         """A token of a ServiceAccount for who reads it. AuthError when the API refuses."""
         ...
 
+    async def own(self) -> tuple[str, str]:
+        """Namespace and name of the ServiceAccount that the controller runs as. AuthError when it is none."""
+        ...
+
 
 def chosen(namespace: str, name: str | None, *, object_level: bool, default: str) -> Who:
     """Whose identity an object has. GateClosed."""

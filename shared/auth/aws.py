@@ -146,9 +146,9 @@ def git_login(url: str, keys: Keys, now: datetime | None = None) -> Fresh[Login]
     return Fresh(Login(name, f"{stamp}Z{signer.signature(text, request)}"), now.timestamp() + _SIGNED)
 
 
-def cluster_token(name: str, region: str, keys: Keys, wish: Wish) -> Fresh[str]:
+def cluster_token(name: str, region: str, keys: Keys, proxy: str) -> Fresh[str]:
     """A token for EKS: the address at which STS says who has these keys, signed for this cluster."""
-    client = _client("sts", region, keys, wish.proxy, _endpoint(wish))
+    client = _client("sts", region, keys, proxy)
     signer = library("botocore.signers", NAME).RequestSigner(
         client.meta.service_model.service_id, region, "sts", "v4", _given(keys), client.meta.events
     )

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from shared.auth import accounts, aws, azure, azure_registry, clusters, gcp
 from shared.auth.accounts import CONTROLLER, Accounts, Who
-from shared.auth.clusters import Place
+from shared.auth.clusters import Known, Place
 from shared.auth.errors import AuthError
 from shared.auth.results import Access, Federated, Keys, Login
 from shared.auth.tokens import Fresh, Tokens
@@ -35,9 +36,7 @@ class Clouds:
 
     async def aws(self, who: Who, region: str = "", *, endpoint: str = "", proxy: str = "") -> Keys:
         """Keys for AWS. `endpoint` is that of STS; the region is AWS_REGION where none is given."""
-        found = await self._fresh(aws, who, Wish(region=region, endpoint=endpoint, proxy=proxy))
-        assert isinstance(found.value, Keys)
-        return found.value
+        return await self._aws(who, Wish(region=region, endpoint=endpoint, proxy=proxy))
 
     async def azure(self, who: Who, scope: str, *, proxy: str = "") -> str:
         """An access token of Entra ID for a scope, such as azure.BLOBS."""
@@ -90,30 +89,63 @@ class Clouds:
         *,
         address: str = "",
         ca: str = "",
+        audiences: Sequence[str] = (),
         proxy: str = "",
     ) -> Access:
-        """Access to a cluster of EKS, AKS or GKE. `address` and `ca` (PEM) are asked for where they are empty."""
-        place = Place(address, ca)
+        """Access to a cluster of EKS, AKS or GKE. `address` and `ca` (PEM) are asked for where they are empty, and
+        `audiences` are for whom the account's token is, where that isn't the cloud's usual one. To an address of the
+        user's choice goes a token of the user's account; one of the controller's only to what the cloud knows."""
+        wish, given = Wish(audiences=tuple(audiences), proxy=proxy), Place(address, ca)
+        strict = who == CONTROLLER or provider == "azure"
+        ask = who == CONTROLLER or not given.is_whole
+        if ask and not cluster:
+            raise AuthError("the name of the cluster at the cloud is needed: by it the cluster's address is known")
         match provider:
             case "aws":
                 region, name = clusters.eks(cluster)
-                keys = await self.aws(who, region, proxy=proxy)
-                if not place.is_whole:
-                    said = await asyncio.to_thread(aws.described, name, region, keys, proxy)
-                    place = place.completed(said.get("endpoint"), (said.get("certificateAuthority") or {}).get("data"))
-                token = await asyncio.to_thread(aws.cluster_token, name, region, keys, Wish(region=region, proxy=proxy))
+                keys = await self._aws(who, replace(wish, region=region))
+
+                async def known() -> Known:
+                    return clusters.of_eks(await asyncio.to_thread(aws.described, name, region, keys, proxy))
+
+                async def token() -> Fresh[str]:
+                    return await asyncio.to_thread(aws.cluster_token, name, region, keys, proxy)
+
+                proof = f"{keys.access} {keys.session}"
             case "azure":
-                token = await self._fresh(azure, who, Wish(scope=clusters.AKS, proxy=proxy))
-                if not place.is_whole:
-                    manager = await self.azure(who, clusters.arm()[1], proxy=proxy)
-                    place = await clusters.of_aks(cluster, manager, place, proxy)
+                if ask:
+                    clusters.aks(cluster)
+                found = await self._fresh(azure, who, replace(wish, scope=clusters.AKS))
+
+                async def known() -> Known:
+                    manager = await self._fresh(azure, who, replace(wish, scope=clusters.arm()[1]))
+                    return await clusters.of_aks(cluster, manager.value, proxy)
+
+                async def token() -> Fresh[str]:
+                    return found
+
+                proof = found.value
             case "gcp":
-                token = await self._fresh(gcp, who, Wish(proxy=proxy))
-                if not place.is_whole:
-                    place = await clusters.of_gke(cluster, token.value, place, proxy)
+                if ask:
+                    clusters.gke(cluster)
+                found = await self._fresh(gcp, who, wish)
+
+                async def known() -> Known:
+                    return await clusters.of_gke(cluster, found.value, proxy)
+
+                async def token() -> Fresh[str]:
+                    return found
+
+                proof = found.value
             case _:
                 raise AuthError(f"there is no provider '{provider}' of clusters")
-        return Access(clusters.canonical(place.server), place.ca, token.value, token.expires)
+
+        async def make() -> Fresh[Access]:
+            place = clusters.chosen(cluster, given, await known(), strict=strict) if ask else given
+            made = await token()
+            return Fresh(Access(clusters.canonical(place.server), place.ca, made.value, made.expires), made.expires)
+
+        return await self.tokens.find(("cluster", provider, cluster, address, ca, proof, proxy), make)
 
     async def azure_secret(self, data: Mapping[str, str], scope: str, *, proxy: str = "") -> str | None:
         """An access token for the identity in a Secret; None when it names none."""
@@ -134,6 +166,11 @@ class Clouds:
             about, lambda: asyncio.to_thread(gcp.of_key, text, Wish(scope=scope, proxy=proxy))
         )
 
+    async def _aws(self, who: Who, wish: Wish) -> Keys:
+        found = (await self._fresh(aws, who, wish)).value
+        assert isinstance(found, Keys)
+        return found
+
     async def _fresh(self, cloud: Cloud, who: Who, wish: Wish) -> Fresh[Any]:
         """A token of a cloud with its end, kept or made. AuthError says whose it would have been."""
         about: tuple[object, ...] = (cloud.NAME, *dataclasses.astuple(wish))
@@ -151,16 +188,16 @@ class Clouds:
         said = await accounts.about(self._kube, who)
         try:
             identity = cloud.identity(said)
-            audience = await asyncio.to_thread(cloud.audience, said)
+            audiences = wish.audiences or (await asyncio.to_thread(cloud.audience, said),)
         except AuthError as error:
             raise AuthError(f"service account '{who}': {error}") from error
 
         async def exchange() -> Fresh[Any]:
-            token = await self._kube.token(who.namespace, who.name, [audience])
+            token = await self._kube.token(who.namespace, who.name, audiences)
             try:
                 made = await asyncio.to_thread(cloud.exchanged, said, str(who), token, wish)
             except AuthError as error:
                 raise AuthError(f"service account '{who}' can't log in at {cloud.NAME}: {error}") from error
             return Fresh(made, made.expires)
 
-        return await self.tokens.find((*about, str(who), identity, audience), exchange)
+        return await self.tokens.find((*about, str(who), identity, audiences), exchange)

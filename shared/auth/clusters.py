@@ -1,8 +1,8 @@
 """Clusters: where a cloud's cluster is, whom to trust there, and who one is in it.
 
-    EKS, AKS or GKE's name of a cluster + a token of the cloud → what the cloud says of it → Access
+    EKS, AKS or GKE's name of a cluster + a token of the cloud → what the cloud says of it → the place chosen
 
-An address and an authority that are given are not asked for.
+An address and an authority that are given are not asked for, unless the address must be proven to be the cluster's.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import binascii
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -53,16 +53,26 @@ class Place:
     def is_whole(self) -> bool:
         return bool(self.server and self.ca)
 
-    def completed(self, server: object, ca: object) -> Place:
-        """With what the cloud says (`ca` in base64) where something is missing. AuthError."""
-        try:
-            pem = self.ca or base64.b64decode(str(ca or ""), validate=True).decode()
-        except (binascii.Error, ValueError) as error:
-            raise AuthError("the cluster's certificate authority, as the cloud gives it, can't be read") from error
-        found = self.server or str(server or "")
-        if not found or not pem:
-            raise AuthError("the cloud gives no address or no certificate authority for the cluster")
-        return Place(found if "://" in found else f"https://{found}", pem)
+
+Known = Sequence[tuple[str, str]]
+"""The addresses that a cloud has for a cluster, each with its authority (PEM in base64)."""
+
+
+def chosen(cluster: str, given: Place, known: Known, *, strict: bool) -> Place:
+    """The place among those that a cloud knows: the one with the given address, or else the first. AuthError when there
+    is none; with `strict` also for a given address that the cloud doesn't know. Pure."""
+    fitting = [each for each in known if not given.server or canonical(each[0]) == canonical(given.server)]
+    if not fitting and (strict or not known) and given.server:
+        names = ", ".join(f"'{server}'" for server, _ in known)
+        raise AuthError(f"the cluster '{cluster}' has no address '{given.server}': it has {names or 'none'}")
+    server, ca = (fitting or known or [("", "")])[0]
+    try:
+        pem = given.ca or base64.b64decode(ca, validate=True).decode()
+    except (binascii.Error, ValueError) as error:
+        raise AuthError("the cluster's certificate authority, as the cloud gives it, can't be read") from error
+    if not server or not pem:
+        raise AuthError(f"the cloud gives no address or no certificate authority for the cluster '{cluster}'")
+    return Place(given.server or server, pem)
 
 
 def eks(cluster: str) -> tuple[str, str]:
@@ -84,6 +94,19 @@ def gke(cluster: str) -> str:
     return cluster
 
 
+def aks(cluster: str) -> str:
+    """The cluster's path."""
+    found = _AKS.fullmatch(cluster)
+    if found is None:
+        raise AuthError(
+            f"'{cluster[:300]}' is no cluster of AKS: it must be /subscriptions/<id>/resourceGroups/<group>/providers/"
+            "Microsoft.ContainerService/managedClusters/<name>"
+        )
+    subscription, group, name = (quote(part, safe="") for part in found.groups())
+    place = f"/subscriptions/{subscription}/resourceGroups/{group}"
+    return f"{place}/providers/Microsoft.ContainerService/managedClusters/{name}"
+
+
 def arm() -> tuple[str, str]:
     """Azure's resource manager: its address and the scope of its tokens."""
     custom = azure_registry.environment()
@@ -99,39 +122,38 @@ def arm() -> tuple[str, str]:
     return address.rstrip("/"), f"{audience}/.default"
 
 
-async def of_gke(cluster: str, token: str, place: Place, proxy: str) -> Place:
-    """What GKE says of a cluster."""
+def of_eks(said: Mapping[str, Any]) -> Known:
+    """What EKS says of a cluster. Pure."""
+    return [(str(said.get("endpoint") or ""), str((said.get("certificateAuthority") or {}).get("data") or ""))]
+
+
+async def of_gke(cluster: str, token: str, proxy: str) -> Known:
+    """What GKE says of a cluster: its usual address first, then those inside the network and by name."""
     url = f"https://container.googleapis.com/v1/{quote(gke(cluster))}"
     said = await _asked("GET", url, token, proxy, cluster)
-    return place.completed(said.get("endpoint"), (said.get("masterAuth") or {}).get("clusterCaCertificate"))
-
-
-async def of_aks(cluster: str, token: str, place: Place, proxy: str) -> Place:
-    """What AKS says of a cluster: the kubeconfig with the given address, or else the first."""
-    found = _AKS.fullmatch(cluster)
-    if found is None:
-        raise AuthError(
-            f"'{cluster[:300]}' is no cluster of AKS: it must be /subscriptions/<id>/resourceGroups/<group>/providers/"
-            "Microsoft.ContainerService/managedClusters/<name>"
-        )
-    group, name = quote(found[2], safe=""), quote(found[3], safe="")
-    url = (
-        f"{arm()[0]}/subscriptions/{quote(found[1], safe='')}/resourceGroups/{group}/providers"
-        f"/Microsoft.ContainerService/managedClusters/{name}"
+    ca = str((said.get("masterAuth") or {}).get("clusterCaCertificate") or "")
+    control = said.get("controlPlaneEndpointsConfig") or {}
+    by_ip, by_name = control.get("ipEndpointsConfig") or {}, control.get("dnsEndpointConfig") or {}
+    inside = (said.get("privateClusterConfig") or {}).get("privateEndpoint")
+    named = (
+        said.get("endpoint"),
+        inside,
+        by_ip.get("publicEndpoint"),
+        by_ip.get("privateEndpoint"),
+        by_name.get("endpoint"),
     )
+    return [(str(server), ca) for server in named if server]
+
+
+async def of_aks(cluster: str, token: str, proxy: str) -> Known:
+    """What AKS says of a cluster: the kubeconfigs that it has for users."""
+    url = f"{arm()[0]}{aks(cluster)}"
     version = f"api-version={_ARM_VERSION}"
     said = await _asked("GET", f"{url}?{version}", token, proxy, cluster)
     if not (said.get("properties") or {}).get("aadProfile"):
         raise AuthError(f"the cluster '{cluster}' doesn't know identities of Entra ID: enable that at AKS")
     listed = await _asked("POST", f"{url}/listClusterUserCredential?{version}", token, proxy, cluster)
-    servers = [_kubeconfig(each) for each in listed.get("kubeconfigs") or ()]
-    for server, ca in servers:
-        if not place.server or canonical(server) == canonical(place.server):
-            return place.completed(server, ca)
-    if not place.server:
-        raise AuthError(f"AKS has no kubeconfig of the cluster '{cluster}'")
-    names = ", ".join(f"'{server}'" for server, _ in servers)
-    raise AuthError(f"the cluster '{cluster}' has no address '{place.server}': it has {names or 'none'}")
+    return [_kubeconfig(each) for each in listed.get("kubeconfigs") or ()]
 
 
 def canonical(address: str) -> str:

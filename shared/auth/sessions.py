@@ -24,6 +24,10 @@ _TALKATIVE = ("azure", "botocore", "google.auth", "msal", "urllib3")
 """Libraries whose logs have requests and answers in them, at some level with secrets."""
 
 
+_NOISE = ("To mitigate", "Visit ", "Attempted credentials", "Content: ")
+"""Lines of Azure's errors that help nobody, or say everything again."""
+
+
 class TooLarge(requests.RequestException):
     """More than a login's answer can be."""
 
@@ -87,7 +91,7 @@ def told(error: BaseException) -> str:
         nested = (getattr(inner, "reason", None), getattr(inner, "inner_exception", None), *inner.args)
         inner = next((each for each in nested if isinstance(each, BaseException)), None)
     lines = [line.strip() for line in str(error).splitlines()]
-    kept = [line for line in lines if line and not line.startswith(("To mitigate", "Visit ", "Attempted credentials"))]
+    kept = [line for line in lines if line and not line.startswith(_NOISE)]
     return "; ".join(kept)[:500] or type(error).__name__
 
 

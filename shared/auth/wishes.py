@@ -19,6 +19,8 @@ class Wish:
     """aws."""
     endpoint: str = ""
     """Of the token service; aws."""
+    audiences: tuple[str, ...] = ()
+    """For whom the account's token shall be, where that isn't what the cloud's module says."""
     proxy: str = field(default="", repr=False)
 
 

@@ -8,6 +8,8 @@ from shared.auth.errors import AuthError, NoAccount
 from shared.kube.client import Client
 from shared.kube.errors import ApiError, NotFound
 
+_ACCOUNT = "system:serviceaccount:"
+
 
 class Accounts:
     """The answers of an API server, under a client's identity."""
@@ -31,3 +33,14 @@ class Accounts:
             return (await self._client.create_token(name, namespace, audiences)).token
         except ApiError as error:
             raise AuthError(f"failed to create a token of service account '{namespace}/{name}': {error}") from error
+
+    async def own(self) -> tuple[str, str]:
+        """Namespace and name of the ServiceAccount as which the client is known. AuthError when it is none."""
+        try:
+            user = await self._client.whoami()
+        except ApiError as error:
+            raise AuthError(f"the API server doesn't say as whom the controller runs: {error}") from error
+        namespace, _, name = user.removeprefix(_ACCOUNT).partition(":")
+        if not user.startswith(_ACCOUNT) or not name:
+            raise AuthError(f"the controller runs as '{user}', which is no ServiceAccount: set serviceAccountName")
+        return namespace, name

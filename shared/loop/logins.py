@@ -16,7 +16,9 @@ FLAGS = (
     Flag("token-cache-max-size", "int", 100, "How many tokens of clouds and GitHub Apps are kept; 0 for none."),
     Flag("token-cache-max-duration", "duration", "1h", "How long such a token is kept, at most an hour."),
 )
-GATES = (Gate(GATE, False, "Let objects choose a cloud identity by a ServiceAccount."),)
+GATES = (
+    Gate(GATE, False, "Let objects name a ServiceAccount that logs in for them: at clouds, clusters, key services."),
+)
 
 
 def clouds(runtime: Runtime, default_account: str = "") -> Clouds:

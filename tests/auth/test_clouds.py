@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 import pytest
 
 from shared.auth import CONTROLLER, AuthError, Clouds, GateClosed, Keys, Tokens, Who, aws, azure, gcp
-from shared.auth.clusters import canonical
+from shared.auth.clusters import Place, canonical, chosen
 from tests.kit.clouds import Entra, claims, key_of_google, said, token
 from tests.kit.internet import Internet, Reply
 
@@ -295,7 +295,29 @@ async def test_aks_says_where_a_cluster_is(entra, internet, clouds, kube, who):
         await clouds.cluster("azure", cluster, who, address="three.example")
     profile["properties"] = {}
     with pytest.raises(AuthError, match="doesn't know identities of Entra ID"):
-        await clouds.cluster("azure", cluster, who)
+        await Clouds(kube, Tokens(), object_level=True).cluster("azure", cluster, who)
+
+
+@pytest.mark.parametrize(
+    ("given", "known", "strict", "place"),
+    [
+        (Place(), [("https://a", "UEVN"), ("https://b", "UEVN")], True, Place("https://a", "PEM")),
+        (Place("B:443"), [("https://a", "QQ=="), ("https://b", "UEVN")], True, Place("B:443", "PEM")),
+        (Place("c"), [("https://a", "UEVN")], False, Place("c", "PEM")),
+        (Place("c"), [("https://a", "UEVN")], True, "has no address 'c': it has 'https://a'"),
+        (Place("c"), [], False, "has no address 'c': it has none"),
+        (Place(), [], True, "gives no address or no certificate authority"),
+        (Place(), [("https://a", "")], True, "gives no address or no certificate authority"),
+        (Place("", "MINE"), [("https://a", "")], True, Place("https://a", "MINE")),
+        (Place(), [("https://a", "no base64!")], True, "can't be read"),
+    ],
+)
+def test_of_the_places_that_a_cloud_knows_one_is_chosen(given, known, strict, place):
+    if isinstance(place, Place):
+        assert chosen("prod", given, known, strict=strict) == place
+    else:
+        with pytest.raises(AuthError, match=place):
+            chosen("prod", given, known, strict=strict)
 
 
 async def test_a_child_gets_the_token_and_what_it_is_good_for(clouds, kube, who):

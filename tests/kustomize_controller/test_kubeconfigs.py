@@ -19,11 +19,11 @@ ADDRESS = "https://other.example:6443"
 @pytest.mark.parametrize(
     ("data", "default", "expected"),
     [
-        ({}, "", Login("generic", ADDRESS, "", (ADDRESS,), "")),
-        ({"ca.crt": "PEM"}, "", Login("generic", ADDRESS, "PEM", (ADDRESS,), "")),
-        ({"audiences": "one\n\n  two \n"}, "", Login("generic", ADDRESS, "", ("one", "two"), "")),
-        ({"serviceAccountName": "mine"}, "default", Login("generic", ADDRESS, "", (ADDRESS,), "mine")),
-        ({}, "default", Login("generic", ADDRESS, "", (ADDRESS,), "default")),
+        ({}, "", Login("generic", "", ADDRESS, "", (ADDRESS,), "")),
+        ({"ca.crt": "PEM"}, "", Login("generic", "", ADDRESS, "PEM", (ADDRESS,), "")),
+        ({"audiences": "one\n\n  two \n"}, "", Login("generic", "", ADDRESS, "", ("one", "two"), "")),
+        ({"serviceAccountName": "mine"}, "default", Login("generic", "", ADDRESS, "", (ADDRESS,), "mine")),
+        ({}, "default", Login("generic", "", ADDRESS, "", (ADDRESS,), "default")),
     ],
     ids=["least", "authority", "audiences", "account", "the operator's account"],
 )
@@ -32,11 +32,28 @@ def test_a_config_map_says_where_and_as_whom(data: dict[str, str], default: str,
 
 
 @pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ({"provider": "aws", "cluster": "arn"}, Login("aws", "arn", "", "", (), "")),
+        ({"provider": "gcp", "cluster": "c", "serviceAccountName": "mine"}, Login("gcp", "c", "", "", (), "mine")),
+        (
+            {"provider": "azure", "address": ADDRESS, "ca.crt": "PEM", "audiences": "one"},
+            Login("azure", "", ADDRESS, "PEM", ("one",), ""),
+        ),
+    ],
+)
+def test_a_clouds_cluster_is_known_by_its_name(data: dict[str, str], expected: Login) -> None:
+    assert login("ns/cm", data) == expected
+
+
+@pytest.mark.parametrize(
     ("data", "reason", "says"),
     [
         ({}, "ReconciliationFailed", "has no provider"),
         ({"provider": "other"}, "ReconciliationFailed", "'other': it must be one of aws, azure, gcp, generic"),
         ({"provider": "generic"}, "ReconciliationFailed", "has no address"),
+        ({"provider": "aws", "address": ADDRESS, "ca.crt": "PEM"}, "ReconciliationFailed", "no cluster: aws needs it"),
+        ({"provider": "gcp", "address": ADDRESS}, "ReconciliationFailed", "no cluster: gcp needs it, or both address"),
     ],
 )
 def test_what_is_missing_is_named(data: dict[str, str], reason: str, says: str) -> None:
