@@ -23,18 +23,17 @@ from shared.kube.errors import ApiError, Conflict, NotFound
 from shared.loop import metrics
 from shared.loop.attempt import Attempt, Slot, requested_at
 from shared.loop.events import Recorder
-from shared.loop.feed import Relisting
 from shared.loop.kinds import ConfigRef, Kind, Ref, Wake
+from shared.loop.known import Known
 from shared.loop.logs import ObjectLog
 from shared.loop.queue import Key, Queue
+from shared.loop.references import References
 from shared.loop.roster import Roster
 from shared.loop.verdict import Failed, NotReady, Ready, Stalled, Waiting, conclude
 
 log = logging.getLogger(__name__)
 
 NOT_BUILT = "NotImplemented"
-LIST_AGAIN = 1.0
-"""Seconds after which a list that failed is asked for again."""
 WAIT_AGAIN = 30.0
 """Seconds after which a Waiting object is looked at even if no change was seen, unless a flag says otherwise."""
 
@@ -54,9 +53,7 @@ class _Running:
         """Of keys that are due: the object whose change made them so, where it is known, as kind/namespace/name."""
         self.patient: set[Key] = set()
         """Keys that are due, but not so urgently that an attempt under way should stop waiting."""
-        self.referring: dict[tuple[Wake[Any], Ref], set[Key]] = defaultdict(set)
-        self.configs: dict[ConfigRef, set[Key]] = defaultdict(set)
-        self.refs: dict[Key, tuple[list[tuple[Wake[Any], Ref]], list[ConfigRef]]] = {}
+        self.references = References(kind)
 
 
 class Controller:
@@ -71,23 +68,20 @@ class Controller:
             )
             for kind in kinds
         }
-        self._types: dict[str, type[Resource]] = {}
-        self._rosters: dict[str, Roster[Any]] = {}
-        self._relistings: dict[str, Relisting] = {}
+        self._known = Known(client, self._changed)
         self._watched: dict[str, list[tuple[_Running, Wake[Any]]]] = defaultdict(list)
         for running in self._kinds.values():
-            self._watch(running.kind.type)
+            self._known.add(running.kind.type)
             for wake in running.kind.wakes:
-                self._watch(wake.type)
+                self._known.add(wake.type)
                 self._watched[wake.type.resource.kind].append((running, wake))
-        self._background: set[asyncio.Task[Any]] = set()
 
     # What comes in
 
     @property
     def watched(self) -> list[type[Resource]]:
         """The kinds whose changes must be delivered."""
-        return list(self._types.values())
+        return self._known.types
 
     def depths(self) -> dict[str, int]:
         """How many objects of each kind are due and wait for a worker."""
@@ -95,18 +89,7 @@ class Controller:
 
     def deliver(self, resource: ResourceKind, type_: str | None, manifest: Manifest) -> None:
         """Take in a change of a custom resource. `type_` is the watch's; None for a listed object."""
-        metadata = manifest["metadata"]
-        namespace, name = metadata.get("namespace", ""), metadata["name"]
-        self._relistings[resource.kind].note(type_, namespace, name)
-        if type_ == "DELETED":
-            self._gone(resource.kind, namespace, name, metadata.get("uid"))
-            return
-        try:
-            obj = codec.decode(self._types[resource.kind], manifest)
-        except ValueError as error:
-            log.error("%s %s/%s cannot be read: %s", resource.kind, namespace, name, error)
-            return
-        self._take_in(obj)
+        self._known.deliver(resource, type_, manifest)
 
     def wake(self, kind: str, namespace: str, name: str, *, preempt: bool = True, cause: str = "") -> None:
         """Make an object due now, because something that it depends on (`cause`, as kind/namespace/name) changed.
@@ -124,7 +107,7 @@ class Controller:
     def config_changed(self, ref: ConfigRef) -> None:
         """Take in a change of a ConfigMap or Secret that carries the watch label."""
         for running in self._kinds.values():
-            for key in list(running.configs.get(ref, ())):
+            for key in running.references.to_config(ref):
                 self.wake(*key, cause="/".join(ref))
 
     def find(self, type_: type[R], namespace: str, name: str) -> R | None:
@@ -133,25 +116,14 @@ class Controller:
 
     def known(self, type_: type[R]) -> Roster[R]:
         """The newest known states of all objects of a watched kind."""
-        roster: Roster[R] = self._rosters[type_.resource.kind]
+        roster: Roster[R] = self._known.of(type_.resource.kind)
         return roster
 
     async def learn(self, namespace: str | None, label_selectors: Mapping[str, str]) -> None:
         """Read all objects of the kinds that must be known first, as often as it takes."""
         for name, running in self._kinds.items():
-            resource = running.kind.type.resource
-            while running.kind.known_first:
-                try:
-                    found = await self.client.list(
-                        resource.api_version, name, namespace, label_selector=label_selectors.get(name, "")
-                    )
-                except ApiError as error:
-                    log.error("could not list %s, trying again: %s", resource.plural, error)
-                    await asyncio.sleep(LIST_AGAIN)
-                    continue
-                for manifest in found:
-                    self.deliver(resource, "MODIFIED", manifest)
-                break
+            if running.kind.known_first:
+                await self._known.learn(running.kind.type.resource, namespace, label_selectors.get(name, ""))
 
     def preempt_if_due(self, key: Key) -> None:
         """End the wait of an attempt whose key is due again."""
@@ -174,9 +146,9 @@ class Controller:
                     group.create_task(self._serve(running))
         finally:
             tasks = [entry[0] for running in self._kinds.values() for entry in running.attempts.values()]
-            for task in [*tasks, *self._background]:
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, *self._background, return_exceptions=True)
+            await asyncio.gather(*tasks, self._known.close(), return_exceptions=True)
 
     async def write_status(self, obj: Resource, patch: Manifest) -> Any:
         """Write a status patch; the object as it is then, which is also what the next attempt sees."""
@@ -193,7 +165,7 @@ class Controller:
             field_manager=self._manager(resource.kind),
         )
         saved = codec.decode(type(obj), answer)
-        self._take_in(saved)  # the answer may hold somebody else's change that no watch has told of yet
+        self._known.put(saved)  # the answer may hold somebody else's change that no watch has told of yet
         return saved
 
     def _manager(self, kind: str) -> str:
@@ -208,7 +180,7 @@ class Controller:
             running.patient.discard(key)
             running.causes.pop(key, None)
             slot = Slot(running.workers)
-            obj = self._rosters[key.kind].get(key.namespace, key.name)
+            obj = self._known.of(key.kind).get(key.namespace, key.name)
             if obj is None:
                 running.queue.done(key)
                 slot.release()
@@ -232,7 +204,7 @@ class Controller:
             attempt.log.debug("a change ended the wait")
             running.queue.add(key)
         except NotFound:
-            self._gone(key.kind, key.namespace, key.name, attempt.obj.metadata.uid)
+            self._known.drop(key.kind, key.namespace, key.name, attempt.obj.metadata.uid)
         except Conflict:
             running.queue.add(key, 0.1)
         except ApiError as error:
@@ -268,7 +240,7 @@ class Controller:
             return None
         metrics.attempts.labels(kind.type.resource.kind).inc()
         verdict = await self._verdict(kind, attempt)
-        status, before = obj.status, _ready_message(self._rosters[attempt.key.kind], attempt.key)
+        status, before = obj.status, _ready_message(self._known.of(attempt.key.kind), attempt.key)
         now = format_time(time.time())
         status.conditions = conclude(
             status.conditions, verdict, attempt.generation, now, abnormal=kind.abnormal, doing=attempt.doing
@@ -278,7 +250,7 @@ class Controller:
         if token := requested_at(obj):
             status.last_handled_reconcile_at = token
         saved = await attempt.write_final()
-        self._index(running, saved)
+        running.references.note(attempt.key, saved)
         self._observe(attempt, verdict, before)
         return self._next(running, attempt.key, saved, verdict)
 
@@ -330,7 +302,7 @@ class Controller:
                 attempt.event(error.reason, error.message, "error")
             return error.retry_after or running.queue.backoff(attempt.key)
         await self._set_finalizers(obj, _without(obj, finalizer))
-        self._gone(*attempt.key, obj.metadata.uid)  # for us; others' finalizers may keep it a while
+        self._known.drop(*attempt.key, obj.metadata.uid)  # for us; others' finalizers may keep it a while
         return None
 
     async def _set_finalizers(self, obj: Resource, finalizers: list[str]) -> None:
@@ -347,7 +319,7 @@ class Controller:
         )
         saved = codec.decode(type(obj), answer)
         if not saved.metadata.deletion_timestamp:
-            self._take_in(saved)
+            self._known.put(saved)
         obj.metadata = saved.metadata
 
     def _observe(self, attempt: Attempt[Any], verdict: Ready | NotReady, before: str) -> None:
@@ -387,95 +359,42 @@ class Controller:
 
     # What is known
 
-    def _watch(self, type_: type[Resource]) -> None:
-        kind = type_.resource.kind
-        if kind not in self._types:
-            self._types[kind] = type_
-            self._rosters[kind] = Roster()
-            self._relistings[kind] = Relisting(lambda names: self._verify(type_, names))
-
-    def _take_in(self, obj: Any) -> None:
-        kind = obj.resource.kind
-        roster = self._rosters[kind]
-        old = roster.put(obj)
-        if old is obj:
-            return
-        running = self._kinds.get(kind)
-        if running is not None:
-            key = Key(kind, obj.metadata.namespace or "", obj.metadata.name)
-            self._index(running, obj)
-            if old is None or _is_news(old, obj, running.kind):
-                running.patient.discard(key)
-                running.causes[key] = str(key)
-                running.queue.add(key)
-                self.preempt_if_due(key)
-        self._wake_referring(kind, old, obj)
-
-    def _gone(self, kind: str, namespace: str, name: str, uid: str | None) -> None:
-        old = self._rosters[kind].drop(namespace, name, uid)
-        if old is None:
-            return
-        running = self._kinds.get(kind)
-        if running is not None:
-            key = Key(kind, namespace, name)
-            running.queue.forget(key)
-            running.patient.discard(key)
-            running.causes.pop(key, None)
-            self._unindex(running, key)
-            running.kind.forget(old)
-            metrics.forget(key.kind, key.name, key.namespace)
-            entry = running.attempts.get(key)
-            if entry is not None and entry[1].is_resting:
-                running.preempted.add(key)
-                entry[0].cancel()
-        self._wake_referring(kind, old, None)
-
-    def _wake_referring(self, kind: str, old: Any, new: Any) -> None:
+    def _changed(self, kind: str, old: Any, new: Any) -> None:
+        """An object of a kind that we reconcile or refer to is not as it was."""
         obj = new if new is not None else old
-        ref = Ref(obj.metadata.namespace or "", obj.metadata.name)
-        for running, wake in self._watched.get(kind, ()):
-            keys = running.referring.get((wake, ref))
+        key = Key(kind, obj.metadata.namespace or "", obj.metadata.name)
+        running = self._kinds.get(kind)
+        if running is not None and new is not None:
+            self._take_in(running, key, old, new)
+        elif running is not None:
+            self._let_go(running, key, old)
+        ref = Ref(key.namespace, key.name)
+        for referring, wake in self._watched.get(kind, ()):
+            keys = referring.references.to(wake, ref)
             if keys and wake.when(old, new):
-                for key in list(keys):
-                    self.wake(*key, cause=f"{kind}/{ref.namespace}/{ref.name}")
+                for each in keys:
+                    self.wake(*each, cause=str(key))
 
-    def _index(self, running: _Running, obj: Any) -> None:
-        """Remember which objects this one refers to, so that their changes wake it."""
-        key = Key(obj.resource.kind, obj.metadata.namespace or "", obj.metadata.name)
-        refs = [(wake, ref) for wake in running.kind.wakes for ref in wake.refers(obj)]
-        configs = list(running.kind.configs(obj))
-        if running.refs.get(key) == (refs, configs):
-            return
-        self._unindex(running, key)
-        running.refs[key] = (refs, configs)
-        for ref in refs:
-            running.referring[ref].add(key)
-        for config in configs:
-            running.configs[config].add(key)
+    def _take_in(self, running: _Running, key: Key, old: Any, new: Any) -> None:
+        running.references.note(key, new)
+        if old is None or _is_news(old, new, running.kind):
+            running.patient.discard(key)
+            running.causes[key] = str(key)
+            running.queue.add(key)
+            self.preempt_if_due(key)
 
-    def _unindex(self, running: _Running, key: Key) -> None:
-        refs, configs = running.refs.pop(key, ([], []))
-        for ref in refs:
-            _discard(running.referring, ref, key)
-        for config in configs:
-            _discard(running.configs, config, key)
-
-    def _verify(self, type_: type[Resource], names: list[tuple[str, str]]) -> None:
-        """Look whether objects that a relisting did not repeat are still there."""
-        task = asyncio.create_task(self._look(type_, names))
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
-
-    async def _look(self, type_: type[Resource], names: list[tuple[str, str]]) -> None:
-        resource = type_.resource
-        for namespace, name in names:
-            try:
-                manifest = await self.client.get(resource.api_version, resource.kind, name, namespace)
-                self.deliver(resource, "MODIFIED", manifest)
-            except NotFound:
-                self.deliver(resource, "DELETED", {"metadata": {"namespace": namespace, "name": name}})
-            except ApiError as error:
-                log.error("could not look whether %s %s/%s is still there: %s", resource.kind, namespace, name, error)
+    def _let_go(self, running: _Running, key: Key, old: Any) -> None:
+        """Forget all of an object that is gone."""
+        running.queue.forget(key)
+        running.patient.discard(key)
+        running.causes.pop(key, None)
+        running.references.forget(key)
+        running.kind.forget(old)
+        metrics.forget(key.kind, key.name, key.namespace)
+        entry = running.attempts.get(key)
+        if entry is not None and entry[1].is_resting:
+            running.preempted.add(key)
+            entry[0].cancel()
 
 
 def _is_news(old: Resource, new: Resource, kind: Kind[Any]) -> bool:
@@ -510,9 +429,3 @@ def _leaves(group: BaseExceptionGroup[Any]) -> Iterable[BaseException]:
             yield from _leaves(error)
         else:
             yield error
-
-
-def _discard(index: dict[Any, set[Key]], at: Any, key: Key) -> None:
-    index[at].discard(key)
-    if not index[at]:
-        del index[at]
