@@ -14,7 +14,7 @@ PACKAGES := $(foreach package,shared kubeapi source_controller kustomize_control
 	notification_controller image_automation fluvial,$(if $(wildcard $(package)/__init__.py),-p $(package)))
 
 # What the tests run or compare with; the rest of the tools is built on demand.
-TEST_TOOLS := etcd kube-apiserver kube-controller-manager kube-scheduler kwok kustomize crane flux kubectl sops age age-keygen nats-server
+TEST_TOOLS := etcd kube-apiserver kube-controller-manager kube-scheduler kwok kustomize crane flux kubectl helm sops age age-keygen nats-server
 
 API ?= embedded
 CASES ?=

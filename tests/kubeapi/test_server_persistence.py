@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import signal
 import sqlite3
 import stat
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import aiohttp
@@ -142,6 +144,62 @@ async def test_what_was_answered_survives_a_kill(tmp_path: Path):
     finally:
         process.terminate()
         assert await process.wait() == 0
+
+
+class Clients:
+    """Several clients that create, change and delete ConfigMaps until the server is gone."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, str | None] = {}
+        """What each object's data was when that was answered; None once its deletion was."""
+        self.unsure: set[str] = set()
+        """Objects of requests that are under way."""
+
+    async def work(self, session: aiohttp.ClientSession, url: str, prefix: str) -> None:
+        for number in range(10_000):
+            name = f"{prefix}-{number // 3}"
+            method, path, body, kind = (
+                ("POST", PATH, config_map(name, x="1"), "application/json"),
+                ("PATCH", f"{PATH}/{name}", {"data": {"x": "2"}}, "application/merge-patch+json"),
+                ("DELETE", f"{PATH}/{name}", None, "application/json"),
+            )[number % 3]
+            self.unsure.add(name)
+            async with session.request(method, url + path, json=body, headers={"Content-Type": kind}) as answer:
+                assert answer.status < 300, await answer.text()
+                await answer.read()
+            self.known[name] = ("1", "2", None)[number % 3]
+            self.unsure.discard(name)
+
+    async def until_killed(self, session: aiohttp.ClientSession, url: str, round_: int, answers: int) -> None:
+        """Work until so many more objects are known; the rest of what is asked meets a dead server."""
+        tasks = [asyncio.create_task(self.work(session, url, f"r{round_}-w{worker}")) for worker in range(4)]
+        enough = len(self.known) + answers
+        while len(self.known) < enough:
+            assert not any(task.done() for task in tasks)
+            await asyncio.sleep(0.001)
+        self.kill()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    kill: Callable[[], None]
+
+
+async def test_no_kill_at_any_moment_loses_or_undoes_what_was_answered(tmp_path: Path):
+    chance = random.Random(1)
+    clients = Clients()
+    for round_ in range(4):
+        process, url, token = await _started(tmp_path)
+        clients.kill = process.kill
+        async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as session:
+            async with session.get(url + PATH) as response:
+                items = (await response.json())["items"]
+            there = {one["metadata"]["name"]: one["data"].get("x") for one in items}
+            assert {name: there.get(name) for name in clients.known} == clients.known
+            await clients.until_killed(session, url, round_, chance.randrange(5, 120))
+        await process.wait()
+        # What was under way may have happened or not.
+        for name in clients.unsure:
+            clients.known.pop(name, None)
+        clients.unsure.clear()
 
 
 def test_one_directory_serves_one_server(tmp_path: Path):

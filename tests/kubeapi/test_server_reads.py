@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from urllib.parse import quote
 
+import aiohttp
 import pytest
 
 from tests.kubeapi.server_kit import Api
@@ -204,3 +205,19 @@ async def test_all_namespaces_are_not_emptied_at_once(api: Api):
     await have(api, a={})
     await api.delete("/api/v1/configmaps", expect=405)
     await api.get(f"{PATH}/a")
+
+
+async def test_hundreds_of_watches_see_the_same_changes_in_order(api: Api):
+    start = (await api.get(PATH))["metadata"]["resourceVersion"]
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+        many = Api(api.server, session)
+
+        async def seen() -> list[str]:
+            async with many.watch(PATH, resourceVersion=start) as events:
+                return [(await events.next(30))["object"]["metadata"]["name"] for _ in range(20)]
+
+        watches = [asyncio.create_task(seen()) for _ in range(300)]
+        for number in range(20):
+            await have(api, **{f"seen-{number}": {}})
+        told = await asyncio.gather(*watches)
+    assert told == [[f"seen-{number}" for number in range(20)]] * 300

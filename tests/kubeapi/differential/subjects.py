@@ -45,7 +45,8 @@ class ServerOnly(ControlPlane):
 
     def _start(self, timeout: float) -> None:
         pki = self.directory / "pki"
-        controlplane._make_pki(pki)
+        if not pki.is_dir():
+            controlplane._make_pki(pki)
         self.token = (pki / "tokens.csv").read_text().split(",")[0]
         api, etcd, peer = controlplane.free_ports(3)
         self.url = f"https://127.0.0.1:{api}"
