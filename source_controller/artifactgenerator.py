@@ -45,14 +45,14 @@ def kind(outputs: Outputs, fetcher: Fetcher) -> Kind[ArtifactGenerator]:
         lost = await outputs.lost(generator, attempt)
         if not (lost or is_outdated(generator, observed) or outputs.drifted(generator, attempt)):
             message = f"No drift detected, {len(status.inventory)} artifact(s) up to date"
-            attempt.event("Ready", message, "trace", stored=attempt.requested)
+            attempt.unchanged("Ready", message)
             return _ready(generator)
         await (attempt.save(_WORKING) if lost else attempt.progress(_WORKING))
 
         async with sources.fetched(found, fetcher) as trees:  # SourceFetchFailed
             wanted = await planned(generator, trees)  # BuildFailed stalls
             await record(generator, wanted, attempt)
-            with attempt.workdir() as work:
+            async with attempt.workdir() as work:
                 await _make(generator, wanted, trees, found, work, attempt)  # BuildFailed, ReconciliationFailed
         await _prune(generator, {each.name for each in wanted}, attempt)  # ReconciliationFailed
         status.observed_sources_digest = observed

@@ -40,7 +40,7 @@ def kind(publisher: Publisher, clouds: Clouds) -> Kind[Bucket]:
         await publisher.require_stored(bucket, attempt)  # one that is gone is built again
         store = await access.find(bucket, clouds, attempt)  # AuthenticationFailed, FeatureGateDisabled stalls
 
-        with attempt.workdir() as work:
+        async with attempt.workdir() as work:
             root = work / "files"
             try:
                 async with asyncio.timeout(parse_duration(spec.timeout)), store as opened:

@@ -54,7 +54,7 @@ def kind(publisher: Publisher, git: Git) -> Kind[GitRepository]:
 
         shared = f"{at.url} {credentials.digest}"  # who reaches it alike
         seconds = parse_duration(spec.timeout)
-        with attempt.workdir() as work:
+        async with attempt.workdir() as work:
             root = work / "files"
             with _explained(repository):  # GitOperationFailed
                 async with (

@@ -77,7 +77,7 @@ def kind(publisher: Publisher, shared: Shared) -> Kind[HelmChart]:
         before = status.artifact
         await publisher.require_stored(chart, attempt)  # one that is gone is built again
         source = await find_source(chart, attempt)  # SourceUnavailable, NoSourceArtifact wait
-        with attempt.workdir() as work:
+        async with attempt.workdir() as work:
             try:
                 if isinstance(source, HelmRepository):
                     built = await _Pull(publisher, shared, chart, attempt).run(source)

@@ -37,7 +37,7 @@ def kind(publisher: Publisher, indexes: Indexes, clouds: Clouds) -> Kind[HelmRep
         before = status.artifact
         await publisher.require_stored(repository, attempt)  # one that is gone is fetched again
         access = await repositories.find_access(repository, clouds, attempt)  # URLInvalid stalls, AuthenticationFailed
-        with attempt.workdir() as work:
+        async with attempt.workdir() as work:
             file = work / LATEST
             await fetch(access, file, indexes.limit)  # Failed
             revision = await asyncio.to_thread(digest.of_file, file)

@@ -51,7 +51,7 @@ def kind(publisher: Publisher, signatures: Signatures, clouds: Clouds) -> Kind[O
         if credentials is None:
             credentials = await registries.cloud_login(source, at, clouds, transport)  # FeatureGateDisabled stalls
 
-        with attempt.workdir() as work:
+        async with attempt.workdir() as work:
             try:
                 async with (
                     asyncio.timeout(parse_duration(spec.timeout)),

@@ -16,7 +16,7 @@ import logging
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -195,14 +195,15 @@ class Attempt(Generic[R]):
         except (binascii.Error, ValueError) as error:
             raise verdict.Failed("AuthenticationFailed", f"secret '{name}' holds data that is not base64") from error
 
-    @contextlib.contextmanager
-    def workdir(self) -> Iterator[Path]:
-        """A private directory for this attempt, gone when it ends."""
-        path = Path(tempfile.mkdtemp(prefix=f"{self.key.kind.lower()}-"))
+    @contextlib.asynccontextmanager
+    async def workdir(self) -> AsyncIterator[Path]:
+        """A private directory for this attempt, gone when it ends. Removing thousands of files keeps nobody else
+        waiting."""
+        path = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix=f"{self.key.kind.lower()}-"))
         try:
             yield path
         finally:
-            shutil.rmtree(path, ignore_errors=True)
+            await asyncio.shield(asyncio.to_thread(shutil.rmtree, path, True))
 
     @contextlib.asynccontextmanager
     async def resting(self) -> AsyncIterator[None]:
