@@ -102,7 +102,7 @@ def options(argv: Sequence[str] | None = None) -> Any:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command."""
-    return process.run(NAME, options(argv), build)
+    return process.run(NAME, options(argv), build, serves_always=True)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from notification_controller import provider as providers_
 from notification_controller.alert import Interest, Interests, combined, has_labels
 from notification_controller.commitstatus import commit_status
 from notification_controller.event import Event
-from notification_controller.journal import About, Change, Delivery, Journal, JournalError, Line
+from notification_controller.journal import About, Change, Contents, Delivery, Journal, JournalError, JournalTaken, Line
 from notification_controller.outbox import Outbox
 from notification_controller.provider import Secrets
 from notification_controller.providers import AlertName, Notification
@@ -34,6 +34,8 @@ from shared.loop.process import Runtime
 log = logging.getLogger(__name__)
 
 FAILED = "NotificationDispatchFailed"
+TAKEN_AGAIN = 1.0
+"""Seconds between looks whether the process that had the journal has ended."""
 TOLD_AGAIN = 60.0
 """Seconds after which the same is told again of an Alert."""
 CONFLICTS = (
@@ -54,25 +56,39 @@ class Dispatch:
         self._quiet = Quiet(self._quiet_settings, self._send_held, journal.write)
         self._interests: tuple[int, Interests] = (-1, Interests(()))
         self._told: OrderedDict[tuple[str, str, str], float] = OrderedDict()
+        self._is_ready = False
 
     async def open(self) -> None:
-        """Take up what the journal holds. JournalError when it can't be used."""
-        contents = await self._journal.open()
-        self._quiet.remember(contents.held, contents.told)
-        self._beginning = asyncio.create_task(self._begin(contents.waiting))
+        """Take up what the journal holds, as soon as no other process does. JournalError when it can't be used."""
+        contents = await self._opened()
+        self._beginning = asyncio.create_task(self._begin(contents))
 
-    async def _begin(self, waiting: Mapping[Line, int]) -> None:
+    async def _opened(self) -> Contents | None:
+        """What the journal holds; None while another process has it."""
+        try:
+            return await self._journal.open()
+        except JournalTaken as error:
+            log.warning("%s; no event is taken until it ends", error)
+            return None
+
+    async def _begin(self, contents: Contents | None) -> None:
         """Go on with what was there, once Alerts and Providers are known."""
+        while contents is None:
+            await asyncio.sleep(TAKEN_AGAIN)
+            contents = await self._opened()
         await self._runtime.working.wait()
-        self.outbox.start(waiting)
+        self._quiet.remember(contents.held, contents.told)
+        self.outbox.start(contents.waiting)
         self._quiet.start()
+        self._is_ready = True
 
     def is_ready(self) -> bool:
         """Whether events can be taken."""
-        return self._beginning.done()
+        return self._is_ready
 
     async def close(self) -> None:
         """Stop; what is to be told stays in the journal."""
+        self._is_ready = False
         self._beginning.cancel()
         await asyncio.gather(self._beginning, return_exceptions=True)
         await self._quiet.stop()

@@ -48,6 +48,10 @@ class JournalError(Exception):
     """The journal can't be used; the message says why and what to do."""
 
 
+class JournalTaken(JournalError):
+    """Another process uses it."""
+
+
 class Line(NamedTuple):
     """A Provider, whose deliveries stand in one line."""
 
@@ -128,7 +132,7 @@ class Journal:
         self._timer: asyncio.TimerHandle | None = None
 
     async def open(self) -> Contents:
-        """What is there. JournalError when the directory can't be used, or another process uses it."""
+        """What is there. JournalTaken while another process uses the directory, JournalError when it can't be used."""
         return await self._do(self._open)
 
     async def close(self) -> None:
@@ -212,7 +216,8 @@ class Journal:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise JournalError(
+            self._unlock()
+            raise JournalTaken(
                 f"another process keeps its notifications in {self._directory}: choose another --storage-path"
             ) from error
         path = self._directory / FILE
@@ -240,8 +245,13 @@ class Journal:
         return {About(alert, obj): msgspec.json.decode(value, type=type_) for alert, obj, value in rows}
 
     def _close(self) -> None:
-        self._database.close()
+        if self._lock >= 0:
+            self._database.close()
+            self._unlock()
+
+    def _unlock(self) -> None:
         os.close(self._lock)
+        self._lock = -1
 
     def _commit(self, changes: list[Change]) -> None:
         self._database.execute("BEGIN IMMEDIATE")

@@ -45,7 +45,7 @@ class Runtime:
     def __init__(self, name: str, client: Client, options: argparse.Namespace) -> None:
         self.name, self.client, self.options = name, client, options
         self.services = contextlib.AsyncExitStack()
-        """Entered when the process starts to work (holds the lease) and left when it stops."""
+        """Entered when the process starts to work (holds the lease, unless it serves always) and left when it stops."""
         self.controller: Controller | None = None
         self.events_address: str = getattr(options, "events_addr", "")
         """Where to post events; "" for Kubernetes Events only."""
@@ -82,8 +82,9 @@ class Runtime:
 Build = Callable[[Runtime], Awaitable[Sequence[Kind[Any]]]]
 
 
-def run(name: str, options: argparse.Namespace, build: Build) -> int:
-    """Run a controller until it is told to stop; the process' exit status."""
+def run(name: str, options: argparse.Namespace, build: Build, *, serves_always: bool = False) -> int:
+    """Run a controller until it is told to stop; the process' exit status. With `serves_always` the lease is for the
+    loop only: what it serves to others, each replica serves."""
     logs.configure(options.log_level, options.log_encoding)
     sys.setswitchinterval(0.001)  # kopf's thread and the loop take turns more often: lower latency
     for flag in options.unbuilt:
@@ -95,19 +96,21 @@ def run(name: str, options: argparse.Namespace, build: Build) -> int:
         return 1
     with contextlib.suppress(KeyboardInterrupt):
         try:
-            return asyncio.run(_main(name, connection, options, build))
+            return asyncio.run(_main(name, connection, options, build, serves_always))
         except OSError as error:
             log.error("can't start: %s", error.strerror or error)
             return 1
     return 0
 
 
-async def _main(name: str, connection: config.Connection, options: argparse.Namespace, build: Build) -> int:
+async def _main(
+    name: str, connection: config.Connection, options: argparse.Namespace, build: Build, serves_always: bool
+) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    async with running(name, connection, options, build) as lost:
+    async with running(name, connection, options, build, serves_always=serves_always) as lost:
         waits = [asyncio.create_task(stop.wait()), asyncio.create_task(lost.wait())]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
@@ -118,9 +121,14 @@ async def _main(name: str, connection: config.Connection, options: argparse.Name
 
 @contextlib.asynccontextmanager
 async def running(
-    name: str, connection: config.Connection, options: argparse.Namespace, build: Build
+    name: str,
+    connection: config.Connection,
+    options: argparse.Namespace,
+    build: Build,
+    *,
+    serves_always: bool = False,
 ) -> AsyncIterator[asyncio.Event]:
-    """A controller at work in this event loop; the event is set when it can't go on."""
+    """A controller at work in this event loop, as `run` runs one; the event is set when it can't go on."""
     client = Client(connection, qps=options.kube_api_qps, burst=options.kube_api_burst, user_agent=name)
     working, broken = asyncio.Event(), asyncio.Event()
     async with contextlib.AsyncExitStack() as stack:
@@ -133,7 +141,7 @@ async def running(
             runner = await probes.serve(routes, listen)
             if runner is not None:
                 stack.push_async_callback(runner.cleanup)
-        work = asyncio.create_task(_work(name, client, connection, options, build, working, broken))
+        work = asyncio.create_task(_work(name, client, connection, options, build, serves_always, working, broken))
         try:
             yield broken
         finally:
@@ -152,15 +160,15 @@ async def _work(
     connection: config.Connection,
     options: argparse.Namespace,
     build: Build,
+    serves_always: bool,
     working: asyncio.Event,
     broken: asyncio.Event,
 ) -> None:
     """Everything between the start and the end of work; an error that ends it is logged and sets `broken`."""
     try:
         async with contextlib.AsyncExitStack() as stack:
-            if options.enable_leader_election:
-                lease = await stack.enter_async_context(_leading(name, client, options))
-                stack.enter_context(_tell(lease.lost, broken))
+            if not serves_always:
+                await _lead(stack, name, client, options, broken)
             runtime = Runtime(name, client, options)
             kinds = await build(runtime)
             recorder = Recorder(client, name, runtime.events_address)
@@ -182,7 +190,7 @@ async def _work(
             stack.push_async_callback(feed.stop)
             if not options.feature_gates.get("DisableConfigWatchers"):
                 await _watch_configs(stack, client, controller, options)
-            loop_task = asyncio.create_task(controller.run())
+            loop_task = asyncio.create_task(_loop(controller, name, options, broken if serves_always else None))
             stack.push_async_callback(_end, loop_task)
             await feed.start()
             await controller.learn(namespace, selectors)
@@ -197,6 +205,27 @@ async def _work(
     except Exception as error:
         log.error("%s can't go on: %s", name, error, exc_info=error)
         broken.set()
+
+
+async def _loop(controller: Controller, name: str, options: argparse.Namespace, broken: asyncio.Event | None) -> None:
+    """The loop, as soon as the lease is held; with no `broken` to set when it is lost it is held already."""
+    async with contextlib.AsyncExitStack() as stack:
+        if broken is not None:
+            await _lead(stack, name, controller.client, options, broken)
+        await controller.run()
+
+
+async def _lead(
+    stack: contextlib.AsyncExitStack,
+    name: str,
+    client: Client,
+    options: argparse.Namespace,
+    broken: asyncio.Event,
+) -> None:
+    """Hold the lease until the stack is left, where the flags ask for one."""
+    if options.enable_leader_election:
+        lease = await stack.enter_async_context(_leading(name, client, options))
+        stack.enter_context(_tell(lease.lost, broken))
 
 
 async def _end(task: asyncio.Task[None]) -> None:

@@ -37,10 +37,11 @@ class World:
         self.client, self._connection = client, connection
         self.worked: list[tuple[str, str]] = []
         """The controller and the name of the object, for each attempt."""
+        self.runtimes: dict[str, Runtime] = {}
         self._changed = asyncio.Event()
 
     @contextlib.asynccontextmanager
-    async def controller(self, name: str, *arguments: str) -> AsyncIterator[asyncio.Event]:
+    async def controller(self, name: str, *arguments: str, serves_always: bool = False) -> AsyncIterator[asyncio.Event]:
         async def reconcile(ks: Kustomization, attempt: Attempt[Kustomization]) -> Ready:
             self.worked.append((name, ks.metadata.name))
             self._changed.set()
@@ -48,11 +49,13 @@ class World:
 
         async def finalize(ks: Kustomization, attempt: Attempt[Kustomization]) -> None: ...
 
-        async def build(_: Runtime) -> Sequence[Kind[Any]]:
+        async def build(runtime: Runtime) -> Sequence[Kind[Any]]:
+            self.runtimes[name] = runtime
             return [Kind(type=Kustomization, reconcile=reconcile, finalize=finalize)]
 
         options = flags.parse("test-controller", "Tests.", (), [*QUIET, *arguments])
-        async with running("test-controller", self._connection, options, build) as broken:
+        connection = self._connection
+        async with running("test-controller", connection, options, build, serves_always=serves_always) as broken:
             yield broken
 
     async def define(self) -> None:
@@ -130,6 +133,24 @@ async def test_of_two_replicas_one_works_and_the_other_takes_over_when_it_stops(
             await world.until(lambda: {("second", "app"), ("second", "more")} <= set(world.worked))
     workers = [who for who, _ in world.worked]
     assert workers == sorted(workers), "both worked at the same time"
+
+
+async def test_a_replica_that_serves_always_knows_all_and_works_on_none(world):
+    await world.define()
+    await world.have("app")
+    async with contextlib.AsyncExitStack() as first:
+        await first.enter_async_context(world.controller("first", *ELECTION, serves_always=True))
+        await world.until(lambda: world.worked == [("first", "app")])
+        async with world.controller("second", *ELECTION, serves_always=True):
+            async with asyncio.timeout(20):
+                while "second" not in world.runtimes or not world.runtimes["second"].known(Kustomization):
+                    await asyncio.sleep(0.01)
+            await world.runtimes["second"].working.wait()
+            await world.have("more")
+            await world.until(lambda: ("first", "more") in world.worked)
+            assert "second" not in {who for who, _ in world.worked}
+            await first.aclose()
+            await world.until(lambda: {("second", "app"), ("second", "more")} <= set(world.worked))
 
 
 async def test_a_shard_works_on_what_carries_its_label_only(world):

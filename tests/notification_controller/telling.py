@@ -36,7 +36,9 @@ class Telling:
     namespace = "default"
 
     def __init__(self, api: Any, folder: Path) -> None:
-        self.api, self.folder = api, folder
+        self.api = api
+        self.storage = folder / "notifications"
+        folder.mkdir(exist_ok=True)
         self._kubeconfig = folder / "kubeconfig"
         api.kubeconfig(self._kubeconfig)
         self.kube = Client(config.load(self._kubeconfig), qps=-1)
@@ -49,6 +51,8 @@ class Telling:
     async def install(self) -> None:
         for kind in (Alert, Provider, Receiver, GitRepository):
             await self.kube.apply(crd.definition(kind), field_manager="test")
+        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "flux-system"}}
+        await self.kube.apply(namespace, field_manager="test")  # of the lease
 
     def _flags(self, flags: tuple[str, ...]) -> list[str]:
         self._port, hooks = free_ports(2)
@@ -57,19 +61,19 @@ class Telling:
             "--metrics-addr=0",
             f"--events-addr=127.0.0.1:{self._port}",
             f"--receiverAddr=127.0.0.1:{hooks}",
-            f"--storage-path={self.folder / 'notifications'}",
+            f"--storage-path={self.storage}",
             *flags,
         ]
 
-    async def start(self, *flags: str) -> None:
-        """Start the controller in this process, and wait until it takes events."""
+    async def start(self, *flags: str, answers: int = 400) -> None:
+        """Start the controller in this process, and wait until it takes events: what is none is answered 400 then."""
         self._running = contextlib.AsyncExitStack()
         options = notification_controller.options(self._flags(flags))
         connection = config.load(self._kubeconfig)
         await self._running.enter_async_context(
-            process.running(NAME, connection, options, notification_controller.build)
+            process.running(NAME, connection, options, notification_controller.build, serves_always=True)
         )
-        await self._until_it_listens()
+        await self._until_it_listens(answers)
 
     async def spawn(self, *flags: str) -> None:
         """Start the controller as a process of its own, and wait until it takes events."""
@@ -78,9 +82,9 @@ class Telling:
         self._processes.start(NAME, [*command.line, kubeconfig, *self._flags(flags)])
         await self._until_it_listens()
 
-    async def _until_it_listens(self) -> None:
+    async def _until_it_listens(self, answers: int = 400) -> None:
         async with asyncio.timeout(60):
-            while await self.post(b"no event") != 400:
+            while await self.post(b"no event") != answers:
                 self._processes.require_running()
                 await asyncio.sleep(0.02)
 

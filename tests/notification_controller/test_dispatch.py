@@ -239,6 +239,52 @@ async def test_what_was_accepted_survives_a_kill(world: Telling, hooks: Hooks) -
     assert messages(hooks) == wanted
 
 
+# Several replicas
+
+ELECTION = ("--enable-leader-election", "--leader-election-retry-period=50ms")
+
+
+async def test_each_replica_takes_events(world: Telling, api: Any, tmp_path: Path, hooks: Hooks) -> None:
+    await world.provider(address=hooks.url)
+    await world.alert()
+    await world.start(*ELECTION)
+    other = Telling(api, tmp_path / "other")
+    try:
+        await other.start(*ELECTION)
+        await world.known()
+        await other.known()
+        await world.happens("to the one")
+        await other.happens("to the other")
+        await until(lambda: len(hooks.requests) == 2)
+        assert sorted(messages(hooks)) == ["to the one", "to the other"]
+    finally:
+        await other.close()
+
+
+async def test_who_finds_the_directory_in_use_takes_over_what_waits_there(
+    world: Telling, api: Any, tmp_path: Path, hooks: Hooks
+) -> None:
+    hooks.answers = [Reply(503)]
+    await world.provider(address=hooks.url)
+    await world.alert()
+    await world.start(*ELECTION)
+    await world.known()
+    await world.happens("waits")
+    await until(lambda: hooks.requests)
+    next_ = Telling(api, tmp_path / "next")
+    next_.storage = world.storage
+    try:
+        await next_.start(*ELECTION, answers=503)
+        hooks.requests.clear()
+        await world.stop()
+        hooks.answers = [Reply()]
+        await until(lambda: "waits" in messages(hooks))
+        await next_.happens("is told by the next")
+        await until(lambda: "is told by the next" in messages(hooks))
+    finally:
+        await next_.close()
+
+
 # Less noise
 
 
