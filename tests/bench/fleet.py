@@ -46,7 +46,7 @@ SOURCES = f"/apis/source.toolkit.fluxcd.io/v1/namespaces/{NAMESPACE}/gitreposito
 _CALLS = re.compile(
     r'^fluvial_api_requests_total\{controller="[^"]*",resource="[^"]*",verb="([^"]*)"\} (\S+)', re.MULTILINE
 )
-_READS = {"GET", "LIST", "WATCH"}
+_READS = {"GET", "LIST", "WATCH", "DISCOVER", "REVIEW"}
 
 
 def files(count: int) -> dict[str, str | bytes | None]:
