@@ -116,6 +116,8 @@ def parse(
     for flag in sorted(merged.values(), key=lambda item: item.name):
         _add(parser, flag)
     options = parser.parse_args(arguments)
+    if not 0 <= options.interval_jitter_percentage < 100:
+        parser.error(f"--interval-jitter-percentage: {options.interval_jitter_percentage} is not from 0 to 99")
     known = {gate.name: gate for gate in gates}
     for name in options.feature_gates:
         if name not in known:
