@@ -1,5 +1,7 @@
-"""Every flag, default, feature gate and environment variable that upstream documents is there, so that a Deployment made
-for its controllers starts ours."""
+"""Every flag, default, feature gate and environment variable that upstream documents is there.
+
+So a Deployment made for its controllers starts ours.
+"""
 
 from __future__ import annotations
 
