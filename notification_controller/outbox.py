@@ -30,6 +30,7 @@ from notification_controller.session import Session
 from shared.api.meta import format_duration
 from shared.api.notification import Provider
 from shared.auth import Clouds
+from shared.auth.tokens import Asker, asker
 from shared.kube.errors import ApiError
 from shared.loop import metrics
 
@@ -164,6 +165,7 @@ class _Worker:
         self.task = asyncio.create_task(self._run(), name=f"deliver {line}")
 
     async def _run(self) -> None:
+        asker.set(Asker(Provider.resource.kind, self._line.provider, self._line.namespace, "post"))  # of this task
         try:
             while True:
                 self.more.clear()

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+import prometheus_client
 import pytest
 
 from notification_controller import __main__ as notification_controller
@@ -77,6 +78,10 @@ async def test_pubsub_by_the_key_in_a_secret(telling: Telling, internet: Interne
     assert json.loads(first.body)["messages"][0]["attributes"] == {"team": "blue"}
     assert messages(internet.to(PUBSUB)) == ["fine", "fine again"]
     assert len(internet.to("oauth2.googleapis.com")) == 1  # a token is kept
+    labels = 'kind="Provider",name="chat",namespace="default",operation="post"'
+    told = prometheus_client.generate_latest().decode()
+    for what in ("cache_miss", "cache_hit"):
+        assert f'gotk_token_cache_events_total{{event_type="{what}",{labels}}} 1.0' in told
 
 
 async def test_pubsub_by_the_identity_of_a_service_account(
