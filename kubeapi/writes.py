@@ -29,7 +29,7 @@ from kubeapi.errors import (
 )
 from kubeapi.identity import CONTROLLER, User
 from kubeapi.resources import Resource
-from kubeapi.seam import fields, validation
+from kubeapi.seam import crd, fields, validation
 
 if TYPE_CHECKING:
     from kubeapi.cluster import Cluster
@@ -64,6 +64,8 @@ class Options:
     subresource: str = ""
     sent: Mapping[str, str] = field(default_factory=dict)
     """The field manager and validation that the client named itself."""
+    restated: bool = False
+    """Whether a custom resource came with numbers such as 5.0, which a real server tells from the 5 it has stored."""
     warnings: list[str] = field(default_factory=list)
 
 
@@ -270,6 +272,8 @@ def _apply(
         uid = metadata["uid"]
         problem = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
         raise conflict(resource.group, resource.plural, name, problem)
+    if resource.custom:
+        _settle(resource, applied, options)
     merged = fields.apply(
         live,
         applied,
@@ -317,6 +321,7 @@ def replace_live(
         manifest = fields.updated(
             live, manifest, options.field_manager, schema=resource.schema, now=now, subresource=options.subresource
         )
+        manifest = {**manifest}  # what changes nothing comes back as `live` itself, which stays as it is
     cluster.admission.admitting(resource, manifest, live, options)
     manifest = strategies.prepare_update(resource, manifest, live, options.subresource)
     metadata = manifest["metadata"] = dict(manifest["metadata"])
@@ -336,7 +341,8 @@ def replace_live(
         validation.prepare(resource, manifest, live, stamp(now))
     _admit(cluster, resource, manifest, live, options)
     metadata = manifest["metadata"]
-    if options.subresource != "status" and strategies.changes_generation(resource, manifest, live):
+    changed = options.restated or strategies.changes_generation(resource, manifest, live)
+    if options.subresource != "status" and changed:
         metadata["generation"] = old.get("generation", 0) + 1
     memory.done()
     if same(manifest, live):
@@ -417,9 +423,18 @@ def _same_metadata(new: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
 
 def _read(resource: Resource, manifest: Manifest, options: Options, patch: Any) -> Manifest:
     """A body, or what a patch made of the live object, as the server holds it."""
+    if resource.custom:
+        _settle(resource, manifest, options)
     manifest, warnings = validation.read(resource, manifest, field_validation=options.field_validation, patch=patch)
     options.warnings.extend(warnings)
     return manifest
+
+
+def _settle(resource: Resource, manifest: Manifest, options: Options) -> None:
+    """Write the numbers of a custom resource as they are stored."""
+    for key, child in manifest.items():
+        if key != "metadata" and isinstance(child, (dict, list)) and crd.numbers.settle(child):
+            options.restated = options.restated or key != "status" or not strategies.has_status(resource)
 
 
 def _admit(cluster: Cluster, resource: Resource, manifest: Manifest, old: Manifest | None, options: Options) -> None:

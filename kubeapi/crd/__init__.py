@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kubeapi.crd import numbers
 from kubeapi.crd.definition import Definition, Version
 
-__all__ = ["Definition", "Version"]
+__all__ = ["Definition", "Version", "numbers"]

@@ -52,13 +52,16 @@ class Version:
     def read(self, manifest: Manifest, *, merged: bool = False) -> tuple[Manifest, list[str]]:
         """The manifest as the server holds it (changed in place), and the paths of fields it doesn't know.
 
-        What server-side apply merged has been held to the schema before: its nulls stay. DecodeProblem when the
+        What server-side apply merged has been held to the schema before: its nulls stay, and its unknown fields go
+        without a word where the schema keeps those of an object but declares others below it. DecodeProblem when the
         metadata can't be read.
         """
         unknown: list[str] = []
         if "metadata" in manifest:
             manifest["metadata"], unknown = embedded.read_metadata(manifest["metadata"])
         if merged:
+            if self.root.has_mixed:
+                prune.prune(manifest, self.root)
             self.default(manifest)
             return manifest, unknown
         unknown += prune.prune(manifest, self.root)

@@ -41,6 +41,7 @@ class Node:
         "has_defaults",
         "has_embedded",
         "has_lists",
+        "has_mixed",
         "has_rules",
         "int_or_string",
         "is_format",
@@ -126,6 +127,7 @@ class Node:
         below = [*self.properties.values()]
         below += [one for one in (self.additional, self.items) if isinstance(one, Node)]
         self.has_defaults: bool = any(one.default is not None or one.has_defaults for one in below)
+        self.has_mixed: bool = (self.preserve and bool(below)) or any(one.has_mixed for one in below)
         self.has_lists: bool = self.list_type in ("set", "map") or any(one.has_lists for one in below)
         self.has_embedded: bool = self.embedded or any(one.has_embedded for one in below)
         self.has_rules: bool = bool(self.rules) or any(one.has_rules for one in (*below, *self.all_of))

@@ -24,6 +24,13 @@ class DoesNotApply(StatusError):
         super().__init__(422, "Invalid", "the server rejected our request due to an error in our request")
 
 
+def _without_nulls(value: Any) -> Any:
+    """An element of a list in a merge patch: there is nothing that a null in it could remove; nulls of lists stay."""
+    if isinstance(value, dict):
+        return merge_patch({}, value)
+    return [_without_nulls(child) for child in value] if isinstance(value, list) else value
+
+
 def merge_patch(obj: Any, patch: Any) -> Any:
     """`obj` with the fields of a merge patch; null removes a field."""
     if not isinstance(patch, dict):
@@ -34,6 +41,8 @@ def merge_patch(obj: Any, patch: Any) -> Any:
             out.pop(key, None)
         elif isinstance(value, dict):
             out[key] = merge_patch(out.get(key), value)
+        elif isinstance(value, list):
+            out[key] = [_without_nulls(child) for child in value]
         else:
             out[key] = value
     return out

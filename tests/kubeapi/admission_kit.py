@@ -96,7 +96,8 @@ class Target:
             timeout=40,
         )
         warnings = [text.replace('\\"', '"') for text in _WARNING.findall(answer.headers.get("Warning", ""))]
-        return Reply(answer.status_code, answer.json(), warnings)
+        is_json = answer.headers.get("Content-Type", "").startswith("application/json")
+        return Reply(answer.status_code, answer.json() if is_json else {"message": answer.text}, warnings)
 
     def path(self, manifest: Manifest, subresource: str = "", *, named: bool = True) -> str:
         api_version, metadata = manifest["apiVersion"], manifest["metadata"]
