@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import ctypes
 import os
+import random
 import signal
 import socket
 import sys
@@ -20,6 +21,8 @@ T = TypeVar("T")
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+PORTS = range(10_000, 32_000)
+"""No connection is given one of these by the system, so that none takes a port before the program that it is for."""
 PATIENCE = 5.0
 """Seconds that a program has to end after it was asked to."""
 
@@ -119,10 +122,16 @@ class Processes:
 
 
 def free_ports(count: int) -> list[int]:
-    """That many loopback ports that nothing listens on right now."""
+    """That many loopback ports that nothing listens on right now. Failed when there aren't so many."""
+    found: list[int] = []
     with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [held.getsockname()[1] for held in sockets]
+        for port in random.sample(PORTS, len(PORTS)):
+            with contextlib.suppress(OSError):
+                stack.enter_context(socket.create_server(("127.0.0.1", port)))
+                found.append(port)
+            if len(found) == count:
+                return found
+    raise Failed(f"no {count} free ports on 127.0.0.1 between {PORTS[0]} and {PORTS[-1]}: end what uses them")
 
 
 def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:

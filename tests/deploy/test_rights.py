@@ -11,9 +11,10 @@ import aiohttp
 import pytest
 
 import kubeapi
+from fluvial.processes import free_ports
 from shared.api.meta import Manifest
 from tests.deploy.built import COMMANDS, ROOT, Admin, container, label, manifests, path
-from tests.kit.processes import Processes, free_ports
+from tests.kit.processes import Processes
 
 BROKEN: dict[str, Manifest] = {
     "source-controller": {

@@ -29,8 +29,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from fluvial.processes import free_ports
 from tests.kit.api import Api
-from tests.kit.processes import Processes, ProcessFailed, free_ports
+from tests.kit.processes import Processes, ProcessFailed
 from tests.upstream.controlplane import build
 
 STAGES = Path(__file__).with_name("kwok-stages.yaml")

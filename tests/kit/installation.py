@@ -16,9 +16,10 @@ from types import TracebackType
 
 import requests
 
+from fluvial.processes import free_ports
 from tests.kit.api import Api
 from tests.kit.controlplane import ControlPlane
-from tests.kit.processes import Processes, ProcessFailed, free_ports
+from tests.kit.processes import Processes, ProcessFailed
 from tests.upstream.controlplane import build
 
 ROOT = Path(__file__).resolve().parents[2]

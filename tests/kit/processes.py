@@ -11,7 +11,6 @@ import atexit
 import ctypes
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -24,16 +23,6 @@ _libc = ctypes.CDLL(None) if os.uname().sysname == "Linux" else None
 
 class ProcessFailed(Exception):
     """A program ended too early or wasn't ready in time; the message has the end of its log and where the rest is."""
-
-
-def free_ports(count: int) -> list[int]:
-    """That many different loopback TCP ports that nothing listens on right now."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    try:
-        return [held.getsockname()[1] for held in sockets]
-    finally:
-        for held in sockets:
-            held.close()
 
 
 def _die_with_parent() -> None:
