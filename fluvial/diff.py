@@ -123,8 +123,8 @@ async def compare(client: Client, namespace: str, name: str, source: Path) -> li
         raise Failed(f"Kustomization {name} applies to another cluster (spec.kubeConfig), which diff doesn't reach")
     if ks.spec.decryption is not None:
         raise Failed(f"Kustomization {name} decrypts (spec.decryption), for which diff would need its keys here")
-    # Of the attempt only its client is asked for.
-    given = await variables.find(ks, cast("Attempt[Kustomization]", _Asking(client)))
+    # Of the attempt only ConfigMaps and Secrets are asked for.
+    given = await variables.find(ks, cast("Attempt[Kustomization]", _Asking(client, namespace)))
     tree = DiskTree(source)
     built = await build.objects(ks, tree, build.require_path(ks, tree), given, strict=False)
     comparison = _Comparison(client, ks, built.manifests)
@@ -142,7 +142,11 @@ async def compare(client: Client, namespace: str, name: str, source: Path) -> li
 
 @dataclass(frozen=True)
 class _Asking:
-    kube: Client
+    client: Client
+    namespace: str
+
+    async def config(self, kind: str, name: str) -> Manifest:
+        return await self.client.get("v1", kind, name, self.namespace)
 
 
 class _Comparison:

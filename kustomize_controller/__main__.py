@@ -68,15 +68,33 @@ FLAGS: tuple[Flag, ...] = (
 
 GATES: tuple[Gate, ...] = (
     Gate("AdditiveCELDependencyCheck", False, "A readyExpr adds to the built-in check of a dependency."),
-    Gate("CacheSecretsAndConfigMaps", False, "Keep Secrets and ConfigMaps in memory.", built=False),
-    Gate("CancelHealthCheckOnNewRevision", True, "A new revision ends a wait for health. Always so.", built=False),
-    Gate("DirectSourceFetch", False, "Read sources from the API server instead of the watch.", built=False),
+    Gate(
+        "CacheSecretsAndConfigMaps",
+        False,
+        "Keep all Secrets and ConfigMaps in memory: reading them costs no request then, but memory.",
+    ),
+    Gate(
+        "CancelHealthCheckOnNewRevision",
+        True,
+        "A new revision ends a wait for health. It always does: turning this off changes nothing.",
+    ),
+    Gate("DirectSourceFetch", False, "Read a source from the API server at each reconciliation, not from the watch."),
     Gate("DisableConfigWatchers", False, "Don't watch ConfigMaps and Secrets."),
-    Gate("DisableFailFastBehavior", False, "Keep waiting for health after an object failed.", built=False),
-    Gate("DisableStatusPollerCache", True, "Read objects live while waiting. They are always watched.", built=False),
+    Gate("DisableFailFastBehavior", False, "Wait for the health of all other objects before one that failed counts."),
+    Gate(
+        "DisableStatusPollerCache",
+        True,
+        "Don't keep objects in memory to poll their health. Nothing polls, watches tell: turning this off changes "
+        "nothing.",
+    ),
     Gate("ExternalArtifact", False, "Allow ExternalArtifacts as sources."),
-    Gate("GroupChangeLog", False, "Log changes grouped by what was done.", built=False),
-    Gate("MigrateAPIVersion", False, "Migrate the API version of managed fields.", built=False),
+    Gate("GroupChangeLog", False, "Log what was applied by what was done, not object by object."),
+    Gate(
+        "MigrateAPIVersion",
+        False,
+        "Move managed fields to the API version that is applied. It is done whenever the API server can't read the old "
+        "ones: turning this on changes nothing.",
+    ),
     *logins.GATES,
     Gate("StrictPostBuildSubstitutions", True, "A variable that isn't set and has no default fails the build."),
 )

@@ -76,10 +76,11 @@ class Cluster:
                 seconds=within,
             )
         except apply.ApplyError as error:
-            report.add(error.changes.made)
+            report.add(error.changes)
             parked = _parked(error.changes)
             raise Failed("ReconciliationFailed", "\n".join(filter(None, [error.told(built.places), parked]))) from error
-        report.add(changes.made)
+        report.add(changes)
+        report.log(changes, grouped=self.options.feature_gates["GroupChangeLog"])
         return changes
 
     def doomed(self, stale: Inventory) -> list[ObjectId]:
@@ -123,7 +124,7 @@ class Cluster:
         try:
             changes = await apply.prune(self.client, ids, owner=self.owner, ledger=self.ledger, enabled=enabled)
         except apply.PruneError as error:
-            report.add(error.changes.made)
+            report.add(error.changes)
             raise Failed("PruneFailed", str(error), event=f"{told}{error}") from error
-        report.add(changes.made)
+        report.add(changes)
         return changes

@@ -106,7 +106,7 @@ async def _by_login(
     namespace = ks.metadata.namespace or ""
     where = f"{namespace}/{name}"
     try:
-        manifest = await attempt.kube.get("v1", "ConfigMap", name, namespace)
+        manifest = await attempt.config("ConfigMap", name, namespace)
     except NotFound as error:
         raise NoKubeconfig("ReconciliationFailed", f"can't read the kubeconfig ConfigMap '{where}': {error}") from error
     told = login(where, manifest.get("data") or {}, attempt.options.default_kubeconfig_service_account)

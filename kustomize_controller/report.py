@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from shared.api.kustomize import Kustomization
 from shared.api.meta import format_duration, parse_duration
+from shared.apply import ChangeSet
 from shared.loop.attempt import LONG, Attempt
 from shared.loop.events import NOTE_LIMIT
 
@@ -27,11 +28,18 @@ class Report:
         self.changed = False
         """Whether anything in the cluster was changed."""
 
-    def add(self, changes: Iterable[object]) -> None:
-        """Take in changes that were made, one line each."""
-        lines = [str(change) for change in changes]
-        self._lines += lines
-        self.changed = self.changed or bool(lines)
+    def add(self, changes: ChangeSet) -> None:
+        """Take in the changes that were made, one line each."""
+        self._lines += [str(change) for change in changes.made]
+        self.changed = self.changed or bool(self._lines)
+
+    def log(self, applied: ChangeSet, *, grouped: bool) -> None:
+        """Log what became of each object that was to be applied, if anything changed: by object, or `grouped` by what
+        was done."""
+        if applied.made:
+            output = applied.by_action() if grouped else applied.by_object()
+            about = {"output": output, "revision": self._attempt.about.get("revision")}
+            self._attempt.log.info("server-side apply completed", extra=about)
 
     def note(self, line: str) -> None:
         """Take in a line that is worth telling but is no change of the cluster."""

@@ -69,7 +69,8 @@ async def find(ks: Kustomization, attempt: Attempt[Kustomization]) -> Source:
             "start the controller with --feature-gates=ExternalArtifact=true",
         )
     type_ = KINDS[kind]
-    source = await attempt.read(type_, where.namespace, where.name)
+    direct = attempt.options.feature_gates["DirectSourceFetch"]
+    source = await attempt.read(type_, where.namespace, where.name, direct=direct)
     again = format_duration(attempt.options.requeue_dependency)
     if source is None:
         plural = f"{type_.resource.plural}.{type_.resource.group}"

@@ -43,7 +43,7 @@ async def find(ks: Kustomization, attempt: Attempt[Kustomization]) -> dict[str, 
     for reference in post_build.substitute_from:
         where = f"{reference.kind}/{reference.name}"
         try:
-            manifest = await attempt.kube.get("v1", reference.kind, reference.name, ks.metadata.namespace)
+            manifest = await attempt.config(reference.kind, reference.name)
         except NotFound as error:
             if reference.optional:
                 continue

@@ -117,7 +117,11 @@ async def build(runtime: process.Runtime) -> Sequence[Kind[Any]]:
 
 GATES = (
     flags.Gate(_GENERATORS, True, "Make what ArtifactGenerators ask for, where their CRD is installed at the start."),
-    flags.Gate("CacheSecretsAndConfigMaps", False, "Keep Secrets and ConfigMaps in memory.", built=False),
+    flags.Gate(
+        "CacheSecretsAndConfigMaps",
+        False,
+        "Keep all Secrets and ConfigMaps in memory: reading them costs no request then, but memory.",
+    ),
     *logins.GATES,
 )
 

@@ -85,3 +85,10 @@ class ChangeSet:
     def by_object(self) -> dict[str, str]:
         """`Kind/namespace/name` → action, as the log shows it."""
         return {str(change.id): change.action for change in self.changes}
+
+    def by_action(self) -> dict[str, list[str]]:
+        """action → `Kind/namespace/name`, …, as the log shows it when it is to have few keys."""
+        grouped: dict[str, list[str]] = {}
+        for change in self.changes:
+            grouped.setdefault(change.action, []).append(str(change.id))
+        return grouped

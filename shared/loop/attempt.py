@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import msgspec
 
 from shared.api import codec
-from shared.api.meta import Resource, format_time
+from shared.api.meta import Manifest, Resource, format_time
 from shared.kube.client import Client
 from shared.kube.errors import NotFound
 from shared.loop import verdict
@@ -176,9 +176,10 @@ class Attempt(Generic[R]):
         """The newest known state of another object, from the controller's watches; None when it isn't known."""
         return self.controller.find(type_, namespace, name)
 
-    async def read(self, type_: type[S], namespace: str, name: str) -> S | None:
-        """Another object: from the watches, or, when they don't know it, from the API. None when there is none."""
-        known = self.find(type_, namespace, name)
+    async def read(self, type_: type[S], namespace: str, name: str, *, direct: bool = False) -> S | None:
+        """Another object: from the watches, or, when they don't know it or `direct`, from the API. None when there is
+        none."""
+        known = None if direct else self.find(type_, namespace, name)
         if known is not None:
             return known
         try:
@@ -187,9 +188,15 @@ class Attempt(Generic[R]):
             return None
         return codec.decode(type_, manifest)
 
+    async def config(self, kind: str, name: str, namespace: str | None = None) -> Manifest:
+        """A ConfigMap or Secret, of the object's own namespace unless told; not to be changed. NotFound when there is
+        none. Whoever changed it and then asked for this reconciliation finds it changed."""
+        where = namespace or self.obj.metadata.namespace or ""
+        return await self.controller.configs.get(kind, name, where, fresh=self.requested)
+
     async def secret(self, name: str, namespace: str | None = None) -> dict[str, bytes]:
         """The data of a Secret, of the object's own namespace unless told. NotFound when there is none."""
-        manifest = await self.kube.get("v1", "Secret", name, namespace or self.obj.metadata.namespace)
+        manifest = await self.config("Secret", name, namespace)
         try:
             return {key: base64.b64decode(value) for key, value in (manifest.get("data") or {}).items()}
         except (binascii.Error, ValueError) as error:

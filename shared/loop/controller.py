@@ -22,6 +22,7 @@ from shared.kube.client import Client
 from shared.kube.errors import ApiError, Conflict, NotFound
 from shared.loop import metrics
 from shared.loop.attempt import Attempt, Slot, requested_at
+from shared.loop.configs import Configs
 from shared.loop.events import Recorder
 from shared.loop.kinds import ConfigRef, Kind, Ref, Wake
 from shared.loop.known import Known
@@ -62,6 +63,7 @@ class Controller:
     def __init__(self, name: str, client: Client, recorder: Recorder, kinds: Sequence[Kind[Any]], options: Any) -> None:
         """`options` are the parsed flags: concurrent, min/max_retry_delay, requeue_dependency, jitter …"""
         self.name, self.client, self.recorder, self.options = name, client, recorder, options
+        self.configs = Configs(client, options)
         self._kinds = {
             kind.type.resource.kind: _Running(
                 kind, options.concurrent, options.min_retry_delay, options.max_retry_delay
@@ -236,6 +238,8 @@ class Controller:
         if kind.suspended(obj):
             attempt.log.debug("suspended")
             kind.rests(obj, attempt)
+            if attempt.requested and hasattr(obj.status, "last_handled_reconcile_at"):
+                obj.status.last_handled_reconcile_at = attempt.request  # it isn't made up for when resumed
             await attempt.write_final()
             return None
         metrics.attempts.labels(kind.type.resource.kind).inc()

@@ -39,13 +39,13 @@ class ObjectLog(logging.LoggerAdapter[logging.Logger]):
         )
 
     def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
-        """Attach the object to the record."""
-        kwargs["extra"] = {"about": self.extra}
+        """Attach the object to the record, and what the caller gives as `extra`."""
+        kwargs["extra"] = {"about": self.extra, "given": kwargs.get("extra")}
         return msg, kwargs
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: level, ts, msg, error, logger, and the object's keys."""
+    """One JSON object a line: level, ts, msg, error, logger, the object's keys, and those that were given."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as JSON."""
@@ -56,6 +56,7 @@ class JsonFormatter(logging.Formatter):
             "msg": record.getMessage(),
         }
         entry |= getattr(record, "about", None) or {}
+        entry |= getattr(record, "given", None) or {}
         if record.exc_info and record.exc_info[1] is not None:
             entry["error"] = str(record.exc_info[1])
             entry["stacktrace"] = "".join(traceback.format_exception(record.exc_info[1]))
@@ -70,6 +71,8 @@ class ConsoleFormatter(logging.Formatter):
         about: Mapping[str, Any] = getattr(record, "about", None) or {}
         where = f" {about['controllerKind']}/{about['namespace']}/{about['name']}:" if about else ""
         line = f"{_stamp(record.created)} {_level(record.levelno).upper():5}{where} {record.getMessage()}"
+        if given := getattr(record, "given", None):
+            line += f" {orjson.dumps(given).decode()}"
         if record.exc_info and record.exc_info[1] is not None:
             line += "\n" + "".join(traceback.format_exception(record.exc_info[1])).rstrip()
         return line

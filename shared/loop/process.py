@@ -23,12 +23,11 @@ from shared.api.meta import Resource, ResourceKind
 from shared.kube import config
 from shared.kube.client import Client
 from shared.kube.errors import ApiError, ConfigError, NoMatch
-from shared.kube.watch import Cache, Change
 from shared.loop import logs, metrics, probes
 from shared.loop.controller import Controller
 from shared.loop.events import Recorder, Severity
 from shared.loop.feed import Feed
-from shared.loop.kinds import ConfigRef, Kind
+from shared.loop.kinds import Kind
 from shared.loop.lease import Lease, lease_name
 from shared.loop.roster import Roster
 
@@ -189,8 +188,8 @@ async def _work(
                 namespace=namespace,
             )
             stack.push_async_callback(feed.stop)
-            if not options.feature_gates.get("DisableConfigWatchers"):
-                await _watch_configs(stack, client, controller, options)
+            await controller.configs.start(controller.config_changed)
+            stack.push_async_callback(controller.configs.stop)
             loop_task = asyncio.create_task(_loop(controller, name, options, broken if serves_always else None))
             stack.push_async_callback(_end, loop_task)
             await feed.start()
@@ -302,26 +301,3 @@ async def _unserved(client: Client, resources: Iterable[ResourceKind]) -> list[R
                 continue
             break
     return missing
-
-
-async def _watch_configs(
-    stack: contextlib.AsyncExitStack, client: Client, controller: Controller, options: argparse.Namespace
-) -> None:
-    """Watch the ConfigMaps and Secrets that carry the watch label; only their metadata is read."""
-    for kind in ("ConfigMap", "Secret"):
-        cache: Cache[str] = Cache(
-            client,
-            "v1",
-            kind,
-            label_selector=options.watch_configs_label_selector,
-            namespace=None if options.watch_all_namespaces else options.runtime_namespace,
-            metadata_only=True,
-            keep=lambda metadata: metadata.resource_version,
-        )
-
-        def changed(change: Change[str], kind: str = kind) -> None:
-            controller.config_changed(ConfigRef(kind, *change.key))
-
-        cache.on_change(changed)
-        await cache.start()
-        stack.push_async_callback(cache.stop)

@@ -26,6 +26,21 @@ async def test_a_suspended_kustomization_does_nothing_until_it_is_resumed(cluste
     assert (await cluster.get(ConfigMap, "settings")).manifest["data"] == {"colour": "green"}
 
 
+async def test_a_request_of_a_suspended_kustomization_counts_as_handled_and_does_nothing(
+    cluster: Cluster, repo: Repo
+) -> None:
+    repo.commit({"app.yaml": files(config_map())})
+    await cluster.have(source("app"), kustomization("app"))
+    before = await cluster.until(Kustomization, "app", ready=True)
+    await cluster.edit(Kustomization, "app", {"spec": {"suspend": True}})
+    await cluster.edit(ConfigMap, "settings", {"data": {"colour": "red"}})
+    token = await cluster.request(Kustomization, "app")
+    after = await cluster.until(Kustomization, "app", handled=token)
+    left = {key: value for key, value in after.status.items() if key != "lastHandledReconcileAt"}
+    assert left == before.status
+    assert (await cluster.get(ConfigMap, "settings")).manifest["data"] == {"colour": "red"}
+
+
 async def test_a_suspended_source_keeps_its_artifact_and_looks_at_nothing(cluster: Cluster, repo: Repo) -> None:
     first = repo.commit({"a.yaml": files(config_map("settings", {"colour": "blue"}))})
     await cluster.have(source("app"), source("other"), kustomization("app"))
