@@ -33,7 +33,12 @@ FLAGS: tuple[Flag, ...] = (
         "",
         "The ServiceAccount to act as where a Kustomization names none: needed to keep tenants apart.",
     ),
-    Flag("default-decryption-service-account", "string", "", "The ServiceAccount for key services.", built=False),
+    Flag(
+        "default-decryption-service-account",
+        "string",
+        "",
+        "The ServiceAccount that logs in at key services for Kustomizations that decrypt and name none.",
+    ),
     Flag(
         "default-kubeconfig-service-account",
         "string",
@@ -63,7 +68,12 @@ FLAGS: tuple[Flag, ...] = (
         "A Secret in the controller's namespace with an age key, for Kustomizations that decrypt and name no Secret.",
     ),
     Flag("sops-path", "string", "sops", "The sops program: a path, or a name to be found on PATH."),
-    Flag("sops-vault-configmap", "string", "", "A ConfigMap that lists trusted Vault servers.", built=False),
+    Flag(
+        "sops-vault-configmap",
+        "string",
+        "",
+        "A ConfigMap in the controller's namespace that lists trusted Vault servers and where ServiceAccounts log in.",
+    ),
 )
 
 GATES: tuple[Gate, ...] = (

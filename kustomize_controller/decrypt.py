@@ -22,10 +22,12 @@ import orjson
 
 from kustomize_controller import keys
 from kustomize_controller.keys import BadKey, Keys
+from kustomize_controller.keyservices import KeyServices
 from kustomize_controller.sops import Sops, SopsError
 from shared import kustomize
 from shared.api.kustomize import Kustomization
 from shared.api.meta import Manifest
+from shared.auth.accounts import GATE
 from shared.kube.errors import NotFound
 from shared.kustomize.kustomization import FILE_NAMES
 from shared.kustomize.tree import join
@@ -33,7 +35,6 @@ from shared.loop.attempt import Attempt
 from shared.loop.verdict import Failed, Stalled
 
 DECRYPT = "kustomize.toolkit.fluxcd.io/decrypt"
-_GATE = "ObjectLevelWorkloadIdentity"
 _AT_ONCE = 4
 """How many documents of a build are decrypted at the same time."""
 _DIRECTORIES = 10_000
@@ -52,18 +53,15 @@ _REMOTE = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
 def require_enabled(ks: Kustomization, attempt: Attempt[Kustomization]) -> None:
-    """Stalled when the spec wants an identity for key services that this controller doesn't give."""
+    """Stalled when the spec wants an identity for key services, and the gate for that is closed."""
     if ks.spec.decryption is None or not ks.spec.decryption.service_account_name:
         return
-    if not attempt.options.feature_gates[_GATE]:
+    if not attempt.options.feature_gates[GATE]:
         raise Stalled(
             "FeatureGateDisabled",
             "to use spec.decryption.serviceAccountName for decryption authentication please enable the "
-            f"{_GATE} feature gate in the controller",
+            f"{GATE} feature gate in the controller",
         )
-    raise Stalled(
-        "NotImplemented", "spec.decryption.serviceAccountName: not supported by this version; remove it to go on"
-    )
 
 
 async def find(ks: Kustomization, attempt: Attempt[Kustomization]) -> Keys | None:
@@ -88,15 +86,18 @@ async def find(ks: Kustomization, attempt: Attempt[Kustomization]) -> Keys | Non
 
 
 @asynccontextmanager
-async def opened(found: Keys | None, program: str, seconds: float) -> AsyncIterator[Decryption | None]:
-    """What decrypts with these keys, for one attempt. At the end of the block all of it is gone, also on cancellation.
+async def opened(
+    found: Keys | None, services: KeyServices | None, program: str, seconds: float
+) -> AsyncIterator[Decryption | None]:
+    """What decrypts with these keys, and as whom `services` say, for one attempt. At the end of the block all of it is
+    gone, also on cancellation.
 
     `program` is sops' path or name; all that the attempt decrypts may take `seconds`.
     """
     if found is None:
         yield None
         return
-    sops = Sops(found, program or "sops", seconds=seconds)
+    sops = Sops(found, program or "sops", seconds=seconds, services=services)
     try:
         yield Decryption(sops)
     finally:

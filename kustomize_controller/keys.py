@@ -72,9 +72,10 @@ class Keys:
     services: frozenset[str] = frozenset()
     """The services for which the Secret brings credentials of its own."""
 
-    def environment(self, outer: Mapping[str, str]) -> dict[str, str]:
-        """The child's variables: these keys, and of `outer` (the controller's own) only what sops has a use for."""
-        dropped = tuple(prefix for name in self.services for prefix in _SERVICES[name])
+    def environment(self, outer: Mapping[str, str], replaced: frozenset[str] = frozenset()) -> dict[str, str]:
+        """The child's variables: these keys, and of `outer` (the controller's own) only what sops has a use for, and
+        nothing that would let it be the controller at the `replaced` services."""
+        dropped = tuple(prefix for name in self.services | replaced for prefix in _SERVICES[name])
         allowed = tuple(prefix for prefixes in _SERVICES.values() for prefix in prefixes if prefix not in dropped)
         kept = {
             name: value

@@ -20,6 +20,7 @@ from kustomize_controller import (
     drift,
     healthchecks,
     history,
+    keyservices,
     memory,
     sources,
     variables,
@@ -57,7 +58,7 @@ class Kustomizations:
     ) -> None:
         """`ledger` is that of the controller's own cluster; `wake` makes an owner's Kustomization due, and says whether
         that ends a wait."""
-        self._clusters = Clusters(ledger, options, clouds, wake)
+        self._clusters, self._clouds = Clusters(ledger, options, clouds, wake), clouds
         self._fetcher, self._options = fetcher, options
         self._memory, self._surveys = Memory(), Surveys()
 
@@ -153,7 +154,8 @@ class Kustomizations:
             ks.status.last_attempted_revision = source.artifact.revision
             await attempt.progress(f"Building {told}")
             strict = attempt.options.feature_gates["StrictPostBuildSubstitutions"]
-            async with decrypt.opened(keys, self._options.sops_path, timeout(ks)) as decryption:
+            services = keyservices.of(ks, attempt, self._clouds, keys)
+            async with decrypt.opened(keys, services, self._options.sops_path, timeout(ks)) as decryption:
                 built = await build.objects(
                     ks, tree, path, given, strict=strict, decryption=decryption, remote_seconds=self._remote_seconds(ks)
                 )

@@ -1,6 +1,6 @@
 """sops: one attempt's use of the `sops` program, with that attempt's keys and no others.
 
-    document + keys → sops, gpg → the document in clear, or SopsError
+    document + keys, logins at key services → sops, gpg → the document in clear, or SopsError
 
 Keys are in the child's environment, and what has to be in files (an OpenPGP keyring, a certificate) in a directory
 that only this user can enter. What always holds after `close`: no program of this attempt runs, its gpg-agent is gone,
@@ -21,6 +21,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from kustomize_controller.keys import Keys
+from kustomize_controller.keyservices import KeyServices, Login
 from shared.processes import Missing, Processes, Stopped, TimedOut, TooLarge
 
 FORMATS = ("yaml", "json", "dotenv", "ini", "binary")
@@ -50,12 +51,19 @@ class SopsError(Exception):
     """A document could not be decrypted. The message says why, and holds nothing secret."""
 
 
+class NoDataKey(SopsError):
+    """None of the keys and logins fits."""
+
+
 class Sops:
     """The sops program with one attempt's keys. Blocks; may be used by several threads."""
 
-    def __init__(self, keys: Keys, program: str = "sops", *, seconds: float = 300.0) -> None:
-        """`program` is a path or a name to be found on PATH; all documents together may take `seconds`."""
-        self._keys, self._program = keys, program
+    def __init__(
+        self, keys: Keys, program: str = "sops", *, seconds: float = 300.0, services: KeyServices | None = None
+    ) -> None:
+        """`program` is a path or a name to be found on PATH; all documents together may take `seconds`. `services` are
+        who the attempt is at key services, if it is anybody."""
+        self._keys, self._program, self._services = keys, program, services
         self._deadline = time.monotonic() + seconds
         self._processes = Processes()
         self._lock = threading.Lock()
@@ -72,11 +80,25 @@ class Sops:
         if program is None:
             raise SopsError(INSTALL)
         home = self._prepared()
+        logins = self._services.logins(content, given) if self._services else [Login()]
+        problem: SopsError | None = None
+        for login in logins:
+            try:
+                return self._tried(program, content, given, wanted, home, login)
+            except NoDataKey as error:
+                problem = error
+        assert problem is not None
+        raise problem
+
+    def _tried(self, program: str, content: bytes, given: str, wanted: str, home: Path, login: Login) -> bytes:
         # The MAC is not looked at: it is of the file as it was encrypted, and a build has added to it since.
         arguments = [program, "decrypt", "--ignore-mac", "--input-type", given, "--output-type", wanted]
+        environment = {**self._environment, **login.variables}
+        if login.federated:
+            environment["AZURE_FEDERATED_TOKEN_FILE"] = os.fspath(self._kept(home / "azure-token", login.federated))
         try:
             result = self._processes.run(
-                arguments, env=self._environment, cwd=home, stdin=content, seconds=self._seconds(), output=_OUTPUT
+                arguments, env=environment, cwd=home, stdin=content, seconds=self._seconds(), output=_OUTPUT
             )
         except TimedOut as error:
             raise SopsError("sops took too long: is the key service to be reached?") from error
@@ -87,7 +109,8 @@ class Sops:
         if result.status == 0:
             return result.stdout
         if result.status == _NO_DATA_KEY:
-            raise SopsError(f"cannot get sops data key: {self._told(result.stderr, home)}")
+            told = "; ".join([self._told(result.stderr, home, login.secrets), *login.problems])
+            raise NoDataKey(f"cannot get sops data key: {told}")
         if "metadata not found" in result.stderr:
             raise SopsError(f"failed to load encrypted {given} data: it has no sops metadata")
         problem = _BY_STATUS.get(
@@ -95,8 +118,17 @@ class Sops:
         )
         raise SopsError(problem)
 
+    def _kept(self, file: Path, content: str) -> Path:
+        """A private file, written once an attempt, whoever needs it first."""
+        with self._lock:
+            if not file.exists():
+                _write_private(file, content.encode())
+        return file
+
     def stop(self) -> None:
         """End whatever runs, at once; `close` must follow."""
+        if self._services is not None:
+            self._services.stop()
         self._processes.stop()
 
     def close(self) -> None:
@@ -140,7 +172,8 @@ class Sops:
 
     def _fill(self, home: Path) -> None:
         own = {"HOME": home, "XDG_CONFIG_HOME": home, "TMPDIR": home, "GNUPGHOME": home / "gnupg"}
-        self._environment = self._keys.environment(os.environ)
+        replaced = self._services.replaced if self._services else frozenset()
+        self._environment = self._keys.environment(os.environ, replaced)
         self._environment |= {name: os.fspath(path) for name, path in own.items()}
         self._environment |= {"LC_ALL": "C", "SOPS_CONFIG": os.fspath(home / "config.yaml"), "GOTRACEBACK": "none"}
         (home / "config.yaml").write_text("{}\n")  # or sops would look for one in all directories above
@@ -173,10 +206,10 @@ class Sops:
             if result.status != 0:
                 raise SopsError(f"{told}: gpg can't read it as an OpenPGP private key")
 
-    def _told(self, stderr: str, home: Path) -> str:
+    def _told(self, stderr: str, home: Path, secrets: list[str]) -> str:
         """sops' report on the keys it tried, on one line, the same for the same failure."""
         text = explained(stderr).replace(os.fspath(home), "").replace(os.fspath(home.resolve()), "")
-        for secret in self._keys.secrets:
+        for secret in filter(None, [*self._keys.secrets, *secrets]):
             text = text.replace(secret, "…")
         return text[:_SHOWN]
 

@@ -5,19 +5,17 @@ Custom clouds are described by the file of AZURE_ENVIRONMENT_FILEPATH, as for Az
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import re
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlencode
 
 from shared import http
 from shared.auth.errors import AuthError
 from shared.auth.results import Login
 from shared.auth.sessions import SECONDS
-from shared.auth.tokens import Fresh
+from shared.auth.tokens import Fresh, ending
 from shared.http import HttpError
 
 USER = "00000000-0000-0000-0000-000000000000"
@@ -62,14 +60,9 @@ async def login(host: str, token: str, proxy: str) -> Fresh[Login]:
         raise AuthError(f"the registry '{host}' doesn't take the token of Entra ID: {answer.status} {answer.reason}")
     try:
         given = str(json.loads(answer.body)["refresh_token"])
-        return Fresh(Login(USER, given), float(_claims(given)["exp"]))
-    except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
+        return Fresh(Login(USER, given), ending(given))
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise AuthError(f"the registry '{host}' answers with no refresh token") from error
-
-
-def _claims(token: str) -> Any:
-    part = token.split(".")[1]
-    return json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
 
 
 def _required(custom: dict[str, str], name: str) -> str:

@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from shared.auth import accounts, aws, azure, azure_registry, clusters, gcp
+from shared.auth import accounts, aws, azure, azure_registry, clusters, gcp, vault
 from shared.auth.accounts import CONTROLLER, Accounts, Who
 from shared.auth.clusters import Known, Place
 from shared.auth.errors import AuthError
 from shared.auth.results import Access, Federated, Keys, Login
-from shared.auth.tokens import Fresh, Tokens
+from shared.auth.tokens import Fresh, Tokens, ending
 from shared.auth.wishes import Cloud, Wish
 
 
@@ -52,6 +52,22 @@ class Clouds:
         said = await accounts.about(self._kube, who)
         tenant, _, client = azure.identity(said).partition("/")
         return Federated(tenant, client, await self._kube.token(who.namespace, who.name, [azure.audience(said)]))
+
+    async def vault(self, address: str, path: str, who: Who) -> str:
+        """A token of the Vault or OpenBao server at `address`, by logging in at `path` as the role that the account's
+        namespace and name say: `namespace_name`. The controller's own account where `who` is the controller."""
+        namespace, name = (who.namespace, who.name) if who != CONTROLLER else await self._kube.own()
+        audience = address
+
+        async def make() -> Fresh[str]:
+            token = await self._kube.token(namespace, name, [audience])
+            try:
+                return Fresh(token, ending(token))
+            except ValueError as error:
+                raise AuthError(f"the token of service account '{namespace}/{name}' can't be read: {error}") from error
+
+        token = await self.tokens.find(("kubernetes", namespace, name, audience), make)
+        return await vault.login(address, path, f"{namespace}_{name}", token)
 
     async def registry(self, provider: str, host: str, who: Who = CONTROLLER, *, proxy: str = "") -> Login:
         """The login at a registry of a cloud: ECR, ACR, Artifact Registry."""

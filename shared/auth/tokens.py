@@ -10,7 +10,9 @@ asked: `asker`, which the loop sets for each attempt, says which that is.
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
+import json
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Iterator
@@ -85,6 +87,15 @@ class _Kept:
     @property
     def is_good(self) -> bool:
         return time.time() < self.wall and time.monotonic() < self.monotonic
+
+
+def ending(token: str) -> float:
+    """When a JSON Web Token ends, as it says itself, in seconds since 1970. ValueError for what is none."""
+    part = token.split(".")[1] if token.count(".") == 2 else ""
+    try:
+        return float(json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))["exp"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError("it is no JSON Web Token that says when it ends") from error
 
 
 class Tokens:

@@ -63,7 +63,7 @@ async def built(
     ks = kustomization(**spec)
     artifact = DiskTree(root)
     path = build.require_path(ks, artifact)
-    async with decrypt.opened(keys.of("team/keys", entries), program, 60.0) as decryption:
+    async with decrypt.opened(keys.of("team/keys", entries), None, program, 60.0) as decryption:
         made = await build.objects(ks, artifact, path, given, strict=True, decryption=decryption)
     return made.manifests
 
@@ -674,16 +674,15 @@ async def test_a_missing_or_broken_secret_fails_the_build():
         await found(kustomization(), {"team/keys": {"a.agekey": b"x"}})
 
 
-@pytest.mark.parametrize(
-    ("flags", "reason"),
-    [((), "FeatureGateDisabled"), (("--feature-gates=ObjectLevelWorkloadIdentity=true",), "NotImplemented")],
-)
-def test_an_identity_for_key_services_stalls(flags, reason):
-    attempt: Any = Attempts({}, *flags)
-    decrypt.require_enabled(kustomization(), attempt)
+def test_an_account_for_key_services_needs_the_gate():
+    closed: Any = Attempts({})
+    wanted = kustomization(decryption={"provider": "sops", "serviceAccountName": "x"})
+    decrypt.require_enabled(kustomization(), closed)
     with pytest.raises(Stalled) as caught:
-        decrypt.require_enabled(kustomization(decryption={"provider": "sops", "serviceAccountName": "x"}), attempt)
-    assert caught.value.reason == reason
+        decrypt.require_enabled(wanted, closed)
+    assert caught.value.reason == "FeatureGateDisabled"
+    opened: Any = Attempts({}, "--feature-gates=ObjectLevelWorkloadIdentity=true")
+    decrypt.require_enabled(wanted, opened)
 
 
 def test_what_sops_reports_is_told_on_one_line():
