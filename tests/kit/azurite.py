@@ -25,7 +25,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import pytest
 import requests
 
-from tests.kit.processes import free_ports
+from fluvial.processes import free_ports
 from tests.upstream.controlplane.build import cache
 
 VERSION = "3.35.0"
