@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -137,11 +137,11 @@ def _build(
     except kustomize.BuildError as error:
         raise Failed("BuildFailed", f"kustomize build failed: {_explained(error)}") from error
     manifests = built.values if decryption is None else decryption.objects(built)
-    manifests = variables.filled_in(manifests, given, strict=strict)
+    manifests = variables.filled_in(manifests, built.places, given, strict=strict)
     if spec.common_metadata is not None:
         for manifest in manifests:
             _add_common(manifest, spec.common_metadata.labels, spec.common_metadata.annotations)
-    _refuse_encrypted(manifests)
+    _refuse_encrypted(manifests, built.places)
     return Built.of(manifests, built.places, is_remote=bases.is_used)
 
 
@@ -158,23 +158,19 @@ def _add_common(manifest: Manifest, labels: Mapping[str, str], annotations: Mapp
             metadata[name] = {**(metadata.get(name) or {}), **added}
 
 
-def _refuse_encrypted(manifests: list[Manifest]) -> None:
+def _refuse_encrypted(manifests: list[Manifest], places: Sequence[str]) -> None:
     """A Secret that is still encrypted must not reach the cluster: nobody could use it, and nobody would be told."""
     encrypted = [
-        f"Secret/{manifest['metadata'].get('namespace', '')}/{manifest['metadata'].get('name')}"
-        for manifest in manifests
+        listed.placed(
+            f"Secret/{manifest['metadata'].get('namespace', '')}/{manifest['metadata'].get('name')} is SOPS encrypted, "
+            "configuring decryption is required for this secret to be reconciled",
+            place,
+        )
+        for manifest, place in zip(manifests, places, strict=True)
         if manifest.get("kind") == "Secret"
         and manifest.get("apiVersion") == "v1"
         and "sops" in manifest
         and not decrypt.is_disabled(manifest)
     ]
     if encrypted:
-        raise Failed(
-            "ReconciliationFailed",
-            listed.lines(
-                [
-                    f"{name} is SOPS encrypted, configuring decryption is required for this secret to be reconciled"
-                    for name in encrypted
-                ]
-            ),
-        )
+        raise Failed("ReconciliationFailed", listed.lines(encrypted))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import orjson
 
@@ -62,21 +62,24 @@ async def find(ks: Kustomization, attempt: Attempt[Kustomization]) -> dict[str, 
     return found
 
 
-def filled_in(manifests: list[Manifest], variables: Mapping[str, str] | None, *, strict: bool) -> list[Manifest]:
-    """The objects with their variables filled in; None for no substitution. BuildFailed names all that can't be.
+def filled_in(
+    manifests: list[Manifest], places: Sequence[str], variables: Mapping[str, str] | None, *, strict: bool
+) -> list[Manifest]:
+    """The objects with their variables filled in; None for no substitution. BuildFailed names all that can't be, and
+    where they are written, as `places` say of each.
 
     As upstream does it, an object's YAML text is what is substituted, so that a value can become a number or a map.
     """
     if variables is None:
         return manifests
     results, problems = [], []
-    for manifest in manifests:
+    for manifest, place in zip(manifests, places, strict=True):
         try:
             results.append(_filled_in(manifest, variables, strict))
         except (SubstitutionError, yaml.YAMLError) as error:
             name = f"{manifest.get('kind')}/{(manifest.get('metadata') or {}).get('name')}"
             problem = error.problem if isinstance(error, yaml.YAMLError) else str(error)
-            problems.append(f"var substitution failed for '{name}': {problem}")
+            problems.append(listed.placed(f"var substitution failed for '{name}': {problem}", place))
     if problems:
         raise Failed("BuildFailed", listed.lines(problems))
     return results

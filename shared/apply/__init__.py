@@ -20,7 +20,6 @@ from shared.apply.identity import ObjectId, Owner
 from shared.apply.ignoring import RuleError, Rules
 from shared.apply.inventory import Inventory
 from shared.apply.ledger import Ledger
-from shared.apply.prepare import digest
 from shared.apply.pruning import doomed, prune
 from shared.apply.staging import Drift, audit, staged
 from shared.apply.waiting import wait_healthy
@@ -43,7 +42,6 @@ __all__ = [
     "Rules",
     "TerminationError",
     "audit",
-    "digest",
     "doomed",
     "prune",
     "staged",

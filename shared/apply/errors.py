@@ -62,7 +62,7 @@ class ObjectErrors(Exception):
         for error in self.errors:
             line = " ".join(str(error).split())
             line = line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
-            lines.append(line + (f" (in {places[error.id]})" if error.id in places else ""))
+            lines.append(listed.placed(line, places.get(error.id, "")))
         return self.headline + listed.lines(lines)
 
     def __str__(self) -> str:

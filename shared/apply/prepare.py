@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -69,14 +69,6 @@ def prepared(manifest: Manifest, owner: Owner) -> tuple[Manifest, list[str]]:
 def digest_of(manifest: Manifest) -> bytes:
     """A short hash of one manifest."""
     return hashlib.blake2b(orjson.dumps(manifest, option=orjson.OPT_SORT_KEYS), digest_size=16).digest()
-
-
-def digest(manifests: Iterable[Manifest]) -> str:
-    """A hash of all manifests, in their order: what `Ledger.in_sync` compares."""
-    total = hashlib.sha256()
-    for manifest in manifests:
-        total.update(orjson.dumps(manifest, option=orjson.OPT_SORT_KEYS))
-    return f"sha256:{total.hexdigest()}"
 
 
 def _metadata_problems(metadata: Manifest) -> list[str]:

@@ -10,7 +10,7 @@ from shared.apply import errors
 from shared.apply.diff import first_difference, parse_quantity, same
 from shared.apply.fields import conflicting, difference, leaves, union
 from shared.apply.identity import Owner
-from shared.apply.prepare import digest, prepared
+from shared.apply.prepare import prepared
 from shared.apply.takeover import Predecessors, patch, patch_versions
 from shared.kube.errors import Invalid
 
@@ -170,11 +170,6 @@ def test_custom_resources_keep_their_nulls_and_unknown_fields() -> None:
 def test_wrong_types_are_named(manifest: dict[str, Any], problem: str) -> None:
     _, problems = prepared({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, **manifest}, OWNER)
     assert any(found.startswith(problem) for found in problems), problems
-
-
-def test_a_digest_is_of_content_not_of_key_order() -> None:
-    assert digest([{"a": 1, "b": 2}]) == digest([{"b": 2, "a": 1}])
-    assert digest([{"a": 1}, {"b": 2}]) != digest([{"b": 2}, {"a": 1}])
 
 
 # What is said

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from shared import apply
-from tests.apply.world import MANAGER, World, config_map, definition, deployment, gizmo, service
+from tests.apply.world import MANAGER, World, config_map, definition, deployment, digest, gizmo, service
 
 
 async def settled(world: World, manifest: dict) -> None:
@@ -144,7 +144,7 @@ async def test_a_forgotten_owner_is_not_woken_and_its_watches_end(world: World) 
     await world.delete(config_map())
     await asyncio.sleep(0.1)
     assert world.woken == []
-    assert not world.ledger.in_sync(world.owner, apply.digest([world.here(config_map())]))
+    assert not world.ledger.in_sync(world.owner, digest([world.here(config_map())]))
 
 
 async def test_a_pass_over_the_very_manifests_costs_nothing_until_one_drifts(world: World) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from shared import apply
 from shared.api.parts import IgnoreRule, Selector
 from shared.apply import Drift, Drifted, ObjectId, Rules
 from tests.apply.world import World, config_map, deployment, secret, service
@@ -344,7 +343,3 @@ async def test_a_recreated_object_gets_what_the_source_says(world: World) -> Non
     await world.until(lambda: "deleted" in world.ledger.drifted(world.owner).values())
     [change] = await world.apply(config_map(), drift=free)
     assert (change.action, await world.data()) == ("created", {"key": "blue"})
-
-
-def test_equal_manifests_have_one_digest() -> None:
-    assert apply.digest([config_map()]) == apply.digest([config_map()])

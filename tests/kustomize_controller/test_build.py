@@ -130,9 +130,11 @@ async def test_variables_are_filled_in_and_every_undefined_one_is_named(tmp_path
     more = tree(tmp_path, {"c.yaml": CONFIG_MAP.format(name="c", colour="${weight}")})
     with pytest.raises(Failed) as failed:
         await built(kustomization(), more, {"other": "1"})
-    assert "'ConfigMap/a'" in failed.value.message
-    assert "'ConfigMap/c'" in failed.value.message
-    assert len(failed.value.message.splitlines()) == 2
+    first, second = failed.value.message.splitlines()
+    assert first.startswith("var substitution failed for 'ConfigMap/a': ")
+    assert first.endswith("(in a.yaml:1)")
+    assert second.startswith("var substitution failed for 'ConfigMap/c': ")
+    assert second.endswith("(in c.yaml:1)")
     assert await built(kustomization(), more, {"other": "1"}, strict=False)
 
 

@@ -20,3 +20,8 @@ from shared.text import listed
 def test_a_list_has_as_many_as_people_read_and_counts_the_rest(items: list[object], lines: str, names: str) -> None:
     assert listed.lines(items, 2) == lines
     assert listed.names(items, 2) == names
+
+
+def test_a_line_says_where_it_is_about() -> None:
+    assert listed.placed("bad", "a.yaml:1") == "bad (in a.yaml:1)"
+    assert listed.placed("bad", "") == "bad"
