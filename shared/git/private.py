@@ -84,7 +84,7 @@ def _ssh(
         "PermitLocalCommand": "no",
         "ConnectTimeout": "30",
         "NumberOfPasswordPrompts": "1",
-        "LogLevel": "ERROR",
+        "LogLevel": "INFO",  # below it ssh does not say which algorithms the server offers
     }
     if host_keys:
         options["HostKeyAlgorithms"] = ",".join(host_keys)
