@@ -6,7 +6,7 @@ What always holds: an Authorization header stays with the host it is for, also a
 http; messages name the host and carry no secret. `tls` and `proxy` read the Secrets that say how to connect.
 """
 
-from shared.http.client import Answer, Http, Sink, blocks, explained, open_, origin, redirected
+from shared.http.client import Answer, Http, Sink, blocks, explained, open_, origin, pause, redirected
 from shared.http.errors import HttpError, SecretError
 
 __all__ = [
@@ -19,5 +19,6 @@ __all__ = [
     "explained",
     "open_",
     "origin",
+    "pause",
     "redirected",
 ]

@@ -12,9 +12,11 @@ import asyncio
 import functools
 import os
 import ssl
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 from urllib.parse import urljoin, urlsplit
 
@@ -64,6 +66,11 @@ class Answer:
     @property
     def is_good(self) -> bool:
         return 200 <= self.status < 300
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds that the server asks to be left alone for."""
+        return pause(self.headers)
 
 
 class Http:
@@ -192,6 +199,17 @@ def redirected(url: str, location: str, headers: dict[str, str]) -> str:
         for name in [name for name in headers if name.lower() not in _HARMLESS]:
             del headers[name]
     return after
+
+
+def pause(headers: Mapping[str, str]) -> float | None:
+    """Seconds that the header Retry-After asks to wait, as a number or a date; None without one that can be read."""
+    text = headers.get("Retry-After", "").strip()
+    if text.isdecimal() and len(text) < 10:
+        return float(text)
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return None
 
 
 def origin(url: str) -> str:

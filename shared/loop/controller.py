@@ -30,7 +30,7 @@ from shared.loop.logs import ObjectLog
 from shared.loop.queue import Key, Queue
 from shared.loop.references import References
 from shared.loop.roster import Roster
-from shared.loop.verdict import Failed, NotReady, Ready, Stalled, Waiting, conclude
+from shared.loop.verdict import Failed, NotReady, Ready, Stalled, Waiting, asked_pause, conclude
 
 log = logging.getLogger(__name__)
 
@@ -355,7 +355,8 @@ class Controller:
         if isinstance(verdict, Waiting):
             return float(getattr(self.options, "requeue_dependency", WAIT_AGAIN))
         retry = running.kind.retry_interval(obj)
-        return self._jittered(retry) if retry else running.queue.backoff(key)
+        delay = self._jittered(retry) if retry else running.queue.backoff(key)
+        return max(delay, min(asked_pause(verdict), float(self.options.max_retry_delay)))
 
     def _jittered(self, seconds: float) -> float:
         part = getattr(self.options, "interval_jitter_percentage", 0) / 100

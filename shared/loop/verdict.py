@@ -71,6 +71,17 @@ class NotReady(Exception):
         self.retry_after = retry_after
 
 
+def asked_pause(error: BaseException) -> float:
+    """Seconds that a server asked to be left alone for, when that is what an error came of; else none."""
+    cause: BaseException | None = error
+    while cause is not None:
+        seconds = getattr(cause, "retry_after", None)
+        if isinstance(seconds, int | float):
+            return float(seconds)
+        cause = cause.__cause__
+    return 0.0
+
+
 class Failed(NotReady):
     """Tried and could not: again after the kind's retryInterval, or with backoff."""
 

@@ -6,6 +6,9 @@ from __future__ import annotations
 class OCIError(Exception):
     """A registry operation failed; the message says why."""
 
+    retry_after: float | None = None
+    """Seconds that the registry asks to be left alone for."""
+
 
 class AuthenticationFailed(OCIError):
     """The registry refuses these credentials, or wants some."""

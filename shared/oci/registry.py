@@ -274,9 +274,10 @@ class Registry:
             return AuthenticationFailed(f"{text}: access is denied")
         if response.status == 404:
             return NotFound(text)
-        if response.status == 429:
-            return OCIError(f"{text}: the registry limits how often it may be asked")
-        return OCIError(text)
+        limits = ": the registry limits how often it may be asked" if response.status == 429 else ""
+        error = OCIError(text + limits)
+        error.retry_after = http.pause(response.headers)
+        return error
 
 
 @asynccontextmanager

@@ -108,7 +108,8 @@ class Blobs:
         if answer.status == 404:
             raise NoSuchObject(f"object '{key}' is gone")
         if not answer.is_good:
-            raise BucketError(f"failed to get object '{key}': {reason(answer)}{self._hint}")
+            message = f"failed to get object '{key}': {reason(answer)}{self._hint}"
+            raise BucketError(message, retry_after=answer.retry_after)
         return _quoted(answer.headers.get("ETag", ""))
 
     async def _listed(self, query: Mapping[str, str]) -> Answer:
@@ -122,7 +123,8 @@ class Blobs:
             return answer
         if answer.headers.get("x-ms-error-code") == "ContainerNotFound":
             raise BucketError(f"bucket '{name}' not found")
-        raise BucketError(f"failed to list objects from bucket '{name}': {reason(answer)}{self._hint}")
+        message = f"failed to list objects from bucket '{name}': {reason(answer)}{self._hint}"
+        raise BucketError(message, retry_after=answer.retry_after)
 
     @property
     def _hint(self) -> str:

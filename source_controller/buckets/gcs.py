@@ -68,7 +68,8 @@ class GCS:
         if answer.status == 404:
             raise NoSuchObject(f"object '{key}' is gone")
         if not answer.is_good:
-            raise BucketError(f"failed to get object '{key}': {_reason(answer)}")
+            message = f"failed to get object '{key}': {_reason(answer)}"
+            raise BucketError(message, retry_after=answer.retry_after)
         return etag
 
     async def _look_up(self, key: str) -> None:
@@ -85,7 +86,8 @@ class GCS:
 
     def _read(self, answer: Answer) -> dict[str, Any]:
         if not answer.is_good:
-            raise BucketError(f"failed to list objects from bucket '{self._bucket}': {_reason(answer)}")
+            message = f"failed to list objects from bucket '{self._bucket}': {_reason(answer)}"
+            raise BucketError(message, retry_after=answer.retry_after)
         try:
             said = json.loads(answer.body)
         except (ValueError, RecursionError):

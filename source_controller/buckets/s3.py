@@ -91,7 +91,8 @@ class S3:
         if answer.status == 404:
             raise NoSuchObject(f"object '{key}' is gone")
         if not answer.is_good:
-            raise BucketError(f"failed to get object '{key}': {reason(answer)}")
+            message = f"failed to get object '{key}': {reason(answer)}"
+            raise BucketError(message, retry_after=answer.retry_after)
         return answer.headers.get("ETag", "").strip('"')
 
     async def _listed(self, query: Mapping[str, str]) -> Answer:
@@ -113,7 +114,8 @@ class S3:
             if answer.status == 404:
                 raise BucketError(f"bucket '{name}' not found")
             hint = f" (the bucket is in region '{region}': set spec.region)" if region else ""
-            raise BucketError(f"failed to list objects from bucket '{name}': {reason(answer)}{hint}")
+            message = f"failed to list objects from bucket '{name}': {reason(answer)}{hint}"
+            raise BucketError(message, retry_after=answer.retry_after)
         raise AssertionError("unreachable")
 
     def _url(self, path: str) -> str:

@@ -18,6 +18,11 @@ MAX_BYTES = 2 << 30
 class BucketError(Exception):
     """The store refused or failed; the message says what and names the bucket."""
 
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        """Seconds that the store asks to be left alone for."""
+
 
 class NoSuchObject(BucketError):
     """The object is gone since it was listed."""

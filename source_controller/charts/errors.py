@@ -12,6 +12,8 @@ class ChartError(Exception):
     """The condition's reason, where it is another."""
     phrase = "unknown build error"
     only_an_edit_helps = False
+    retry_after: float | None = None
+    """Seconds that the server asks to be left alone for."""
 
 
 class ReferenceFailed(ChartError):

@@ -133,7 +133,8 @@ async def fetch_index(access: Access, file: Path, limit: int) -> None:
         if answer.status in (401, 403):
             hint = "; check the credentials in spec.secretRef" if access.basic else "; credentials go to spec.secretRef"
         shown = parts._replace(query="", netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")
-        raise HttpError(f"failed to fetch {shown}/index.yaml : {answer.status} {answer.reason}{hint}")
+        message = f"failed to fetch {shown}/index.yaml : {answer.status} {answer.reason}{hint}"
+        raise HttpError(message, retry_after=answer.retry_after)
 
 
 async def fetch_package(access: Access, entry: Entry, limit: int) -> bytes:
@@ -152,7 +153,9 @@ async def fetch_package(access: Access, entry: Entry, limit: int) -> bytes:
         raise PullFailed(str(error)) from error
     if not answer.is_good:
         shown = urlsplit(url)._replace(query="").geturl()
-        raise PullFailed(f"failed to fetch {shown} : {answer.status} {answer.reason}")
+        refusal = PullFailed(f"failed to fetch {shown} : {answer.status} {answer.reason}")
+        refusal.retry_after = answer.retry_after
+        raise refusal
     if entry.digest and hashlib.sha256(answer.body).hexdigest() != entry.digest:
         raise PullFailed(f"the package of chart '{entry.name}' does not match the digest in the index")
     return answer.body

@@ -339,7 +339,7 @@ async def test_a_server_that_fails_says_so(server, repo, status, message):
 
 async def test_a_server_that_speaks_no_git_or_cuts_is_an_error(tmp_path, server, repo):
     repo.commit({"a": os.urandom(200_000)})
-    server.cut_after = 50_000
+    server.spoil = lambda path, body: body[:50_000]
     with pytest.raises(GitError, match=r"cut the connection|damaged pack"):
         await brought(tmp_path, repo.url)
     server.answer = lambda path: (200, {"Content-Type": "text/html"})

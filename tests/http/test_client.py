@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from shared.http import HttpError, SecretError, open_, tls
+from shared.http import HttpError, SecretError, open_, pause, tls
 from tests.kit.gitserver import Certificates
 from tests.kit.hooks import Hooks, Reply
 
@@ -163,3 +163,22 @@ def test_the_new_names_of_keys_go_before_the_old(tmp_path):
         tls.context({"caFile": b"nonsense"})
     assert tls.has_any({"caFile": good})
     assert not tls.has_any({"username": b"ada"})
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("7", 7),
+        (" 0 ", 0),
+        ("Wed, 21 Oct 1998 07:28:00 GMT", 0),
+        ("Wed, 21 Oct 2065 07:28:00 GMT", 3_023_335_680 - 1_000_000_000),
+        ("", None),
+        ("soon", None),
+        ("-1", None),
+        ("9" * 400, None),
+        ("Wed, 99 Oct 2015 07:28:00 GMT", None),
+    ],
+)
+def test_a_server_says_how_long_to_leave_it_alone(text, seconds, monkeypatch):
+    monkeypatch.setattr("time.time", lambda: 1_000_000_000.0)
+    assert pause({"Retry-After": text}) == seconds

@@ -3,8 +3,9 @@
     with ChartRepository() as charts:
         charts.add("demo", "1.0.0")     # charts.url is where its index.yaml is
 
-`require(user, password)` wants basic auth; `index` may be set to bytes to serve instead of the true index; `requests`
-lists what was asked, with the Authorization header.
+`require(user, password)` wants basic auth; `index` may be set to bytes to serve instead of the true index; `answer` to
+a function of the path that returns a status and headers to answer instead; `requests` lists what was asked, with the
+Authorization header.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import base64
 import hashlib
 import json
 import ssl
+from collections.abc import Callable
 from typing import Any
 
 from tests.kit.loopback import Handler, Loopback
@@ -41,7 +43,9 @@ class _Handler(Handler):
         sent = self.headers.get("Authorization", "")
         owner.requests.append((self.path, sent))
         index = json.dumps({"apiVersion": "v1", "entries": owner.entries}).encode()
-        if owner.authorization and sent != owner.authorization:
+        if instead := owner.answer(self.path):
+            self.reply(instead[0], **instead[1])
+        elif owner.authorization and sent != owner.authorization:
             self.reply(401, b"unauthorized")
         elif name == "index.yaml":
             self.reply(200, index if owner.index is None else owner.index)
@@ -63,6 +67,7 @@ class ChartRepository(Loopback):
         self.entries: dict[str, list[dict[str, Any]]] = {}
         self.index: bytes | None = None
         self.authorization = ""
+        self.answer: Callable[[str], tuple[int, dict[str, str]] | None] = lambda path: None
         self.requests: list[tuple[str, str]] = []
 
     def require(self, username: str, password: str) -> None:

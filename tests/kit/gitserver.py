@@ -135,22 +135,9 @@ class _Handler(Handler):
         answer = subprocess.run(["git", "http-backend"], input=body, env=env, capture_output=True, check=False).stdout
         head, _, payload = answer.partition(b"\r\n\r\n")
         headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n") if ": " in line)
-        self._pack(int(headers.pop("Status", "200").split()[0]), headers, payload)
-
-    def _pack(self, status: int, headers: dict[str, str], payload: bytes) -> None:
-        if b"PACK" not in payload:
-            self.reply(status, payload, **headers)
-            return
-        self.owner.packs.append(len(payload))
-        cut = self.owner.cut_after
-        if cut is None:
-            self.reply(status, payload, **headers)
-            return
-        self.begin(status, len(payload), **headers)
-        self.wfile.write(payload[:cut])
-        self.wfile.flush()
-        self.connection.shutdown(socket.SHUT_RDWR)
-        self.close_connection = True
+        if b"PACK" in payload:
+            self.owner.packs.append(len(payload))
+        self.reply(int(headers.pop("Status", "200").split()[0]), payload, **headers)
 
 
 class GitServer(Loopback):
@@ -164,8 +151,6 @@ class GitServer(Loopback):
         self.root = root
         self.wanted: dict[str, str] = {}
         self.answer: Callable[[str], tuple[int, dict[str, str]] | None] = lambda path: None
-        self.cut_after: int | None = None
-        """Bytes of a pack after which the connection is cut."""
         self.requests: list[tuple[str, str]] = []
         self.packs: list[int] = []
         """The sizes of the packs that were sent."""

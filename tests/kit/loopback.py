@@ -10,8 +10,10 @@ purpose keeps silent about it.
 
 from __future__ import annotations
 
+import socket
 import ssl
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar, Self
 
@@ -37,8 +39,14 @@ class Handler(BaseHTTPRequestHandler):
 
     def reply(self, status: int, body: bytes = b"", /, **headers: str) -> None:
         self.begin(status, len(body), **headers)
-        if self.command != "HEAD":
-            self.wfile.write(body)
+        if self.command == "HEAD":
+            return
+        sent = self.owner.spoil(self.path, body)
+        self.wfile.write(sent)
+        if len(sent) < len(body):
+            self.wfile.flush()
+            self.connection.shutdown(socket.SHUT_RDWR)
+            self.close_connection = True
 
     def begin(self, status: int, length: int, /, **headers: str) -> None:
         """The head of an answer, for one whose body isn't as it should be."""
@@ -58,6 +66,8 @@ class Loopback:
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.context = tls
+        self.spoil: Callable[[str, bytes], bytes] = lambda path, body: body
+        """What is sent in place of a body, by the path: as many other bytes, or fewer, and the connection is cut."""
 
     def __enter__(self) -> Self:
         handler = type("Handler", (self.handler,), {"owner": self})

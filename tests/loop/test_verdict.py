@@ -7,7 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.api.meta import Condition
-from shared.loop.verdict import Failed, Positive, Ready, Stalled, Waiting, conclude, marked, progressing, with_times_of
+from shared.loop.verdict import (
+    Failed,
+    Positive,
+    Ready,
+    Stalled,
+    Waiting,
+    asked_pause,
+    conclude,
+    marked,
+    progressing,
+    with_times_of,
+)
 
 THEN, NOW = "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"
 ABNORMAL = ("FetchFailed", "ArtifactOutdated")
@@ -126,3 +137,20 @@ def test_what_was_never_written_in_between_did_not_change():
     unknown = marked(written, "Healthy", "Unknown", "Progressing", "waiting", 1, NOW)
     again = marked(marked(unknown, "Healthy", "True", "R", "m", 1, NOW), "Ready", "True", "R", "m", 1, NOW)
     assert {c.type: c.last_transition_time for c in with_times_of(again, written)} == {"Healthy": THEN, "Ready": NOW}
+
+
+class Busy(Exception):
+    retry_after = 7
+
+
+def test_a_pause_that_a_server_asked_for_is_found_behind_what_is_told_of_it():
+    def told():
+        try:
+            raise Busy
+        except Busy as error:
+            raise Failed("FetchFailed", "too many requests") from error
+
+    with pytest.raises(Failed) as found:
+        told()
+    assert asked_pause(found.value) == 7
+    assert asked_pause(Failed("FetchFailed", "no answer")) == 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import socket
 import threading
 
@@ -145,15 +144,6 @@ def _accept(server, held):
             held.append(server.accept()[0])
         except OSError:
             return
-
-
-async def test_a_server_that_cuts_the_pack(controller, git, repo):
-    head = repo.commit({"a": os.urandom(200_000)})
-    git.cut_after = 1000
-    await controller.put("s", {"url": repo.url})
-    assert "the server cut the connection" in await message(controller)
-    git.cut_after = None
-    await controller.ready("s", head)
 
 
 async def test_a_failure_keeps_the_artifact_and_its_end_is_told(controller, git, repo):
