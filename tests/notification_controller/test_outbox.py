@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from notification_controller.providers import AlertName, InvalidProvider, Notifi
 from shared.api.codec import decode
 from shared.api.notification import Provider
 from tests.kit.hooks import Hooks, Reply
+from tests.notification_controller.telling import messages, until
 
 CHAT, OTHER = Line("apps", "chat"), Line("apps", "other")
 ABOUT = InvolvedObject(kind="Kustomization", namespace="apps", name="app")
@@ -95,16 +96,6 @@ async def outbox(journal: Journal, around: Around) -> AsyncIterator[Outbox]:
     made = Outbox(journal, around, longest=3600.0, limit=1000)
     yield made
     await made.stop()
-
-
-def messages(hooks: Hooks) -> list[str]:
-    return [received.json["message"] for received in hooks.requests]
-
-
-async def until(holds: Callable[[], Any], seconds: float = 20.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not holds():
-            await asyncio.sleep(0.01)
 
 
 async def test_deliveries_keep_their_order(outbox: Outbox, around: Around, hooks: Hooks) -> None:
