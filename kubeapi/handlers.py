@@ -287,7 +287,7 @@ class Handlers:
                 if error.code != 404:
                     raise
         body = present.list_bytes(self.cluster, resource, page.entries, form, page.metadata)
-        keeps_pods = resource.storage == _JOBS and not options.propagation and bool(page.entries)
+        keeps_pods = resource.storage == _JOBS and not options.propagation
         return Answer(body=body, warnings=[*options.warnings, *([_JOB_WARNING] if keeps_pods else [])])
 
     # -- subresources

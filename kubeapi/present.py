@@ -140,7 +140,7 @@ def table(
         "apiVersion": "meta.k8s.io/v1",
         "metadata": metadata,
         "columnDefinitions": columns,
-        "rows": rows,
+        "rows": rows or (None if layout.plain else rows),
     }
 
 

@@ -76,10 +76,13 @@ def list_page(cluster: Cluster, resource: Resource, namespace: str, query: Mappi
     token = query.get("continue", "")
     version = query.get("resourceVersion", "")
     match = query.get("resourceVersionMatch", "")
-    selectors.parse_labels(query.get("labelSelector", ""))  # the first that is looked at
+    # What doesn't parse is told before what contradicts itself.
+    selectors.parse_labels(query.get("labelSelector", ""))
+    selectors.field_terms(query.get("fieldSelector", ""))
     _require_list_options(version, match, token, query)
     wanted = Filter(cluster, resource, namespace, query)
     limit = _whole(query, "limit")
+    _whole(query, "timeoutSeconds")
     store = cluster.store
     start = ""
     if token:
@@ -183,7 +186,9 @@ def _read_token(token: str) -> tuple[int, str]:
         data = orjson.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
         return int(data["rv"]), str(data["start"])
     except (ValueError, KeyError, TypeError, binascii.Error):
-        raise bad_request("continue key is not valid: it must be one that a list gave") from None
+        raise bad_request(
+            "invalid continue token: continue key is not valid: it must be one that a list gave"
+        ) from None
 
 
 def _whole(query: Mapping[str, str], name: str) -> int:

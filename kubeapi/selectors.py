@@ -242,6 +242,15 @@ def parse_fields(
     if not text or not text.strip():
         return ()
     allowed = {*_ALWAYS, *_BUILT_IN.get(storage, ()), *extra}
+    terms = field_terms(text)
+    for term in terms:
+        if term.path not in allowed:
+            raise _unsupported(term.path, storage, custom=custom)
+    return terms
+
+
+def field_terms(text: str) -> tuple[FieldTerm, ...]:
+    """The terms of a field selector, whatever fields they name; 400 when it doesn't parse."""
     terms: list[FieldTerm] = []
     for part in re.split(r"(?<!\\),", text):
         if not part:
@@ -252,15 +261,14 @@ def parse_fields(
                 break
         else:
             raise bad_request(f"invalid selector: '{text}'; can't understand '{part}'")
-        path = path.strip()
-        if path not in allowed:
-            raise _unsupported(path, storage, custom=custom)
-        terms.append(FieldTerm(path, re.sub(r"\\([\\,=])", r"\1", value), operator != "!="))
+        terms.append(FieldTerm(path.strip(), re.sub(r"\\([\\,=])", r"\1", value), operator != "!="))
     return tuple(terms)
 
 
 def _unsupported(path: str, storage: tuple[str, str], *, custom: bool) -> StatusError:
-    if custom or storage in _BUILT_IN:
+    if storage == ("batch", "jobs"):
+        return bad_request(f'field label "{path}" not supported for Job')
+    if custom or (storage in _BUILT_IN and storage[0] != "apps"):
         return bad_request(f"field label not supported: {path}")
     return bad_request(f'"{path}" is not a known field selector: only "metadata.name", "metadata.namespace"')
 

@@ -51,6 +51,11 @@ class Layout:
 
     columns: tuple[Column, ...]
 
+    @property
+    def plain(self) -> bool:
+        """Whether it is what a real server shows of kinds that it has no words for."""
+        return [column.name for column in self.columns] == ["Name", "Created At"]
+
     def cells(self, manifest: Manifest, now: datetime) -> list[Any]:
         return [column.cell(manifest, now) for column in self.columns]
 

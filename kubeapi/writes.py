@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -110,9 +110,7 @@ def create(
         metadata.pop(key, None)
     now = memory.moment(cluster.clock.now())
     if not applied:
-        manifest = fields.updated(
-            None, manifest, options.field_manager, schema=resource.schema, now=now, subresource=options.subresource
-        )
+        manifest = _owned(resource, None, manifest, options, now)
     # Nobody owns what the server itself sets from here on.
     cluster.admission.admitting(resource, manifest, None, options)
     metadata = manifest["metadata"]
@@ -136,6 +134,29 @@ def create(
     return cluster.put(resource, manifest)
 
 
+def _owned(resource: Resource, live: Manifest | None, manifest: Manifest, options: Options, now: datetime) -> Manifest:
+    """The manifest of a create, update or patch, with its fields' owners."""
+    return fields.updated(
+        live,
+        manifest,
+        options.field_manager,
+        schema=resource.schema,
+        now=now,
+        subresource=options.subresource,
+        checked=not _brings_unchecked(resource, live or {}, manifest, options.subresource),
+    )
+
+
+def _brings_unchecked(resource: Resource, live: Manifest, manifest: Manifest, subresource: str) -> bool:
+    """Whether a write of a custom object also changes the part that it can't write, which nobody will check."""
+    if not resource.custom or not strategies.has_status(resource):
+        return False
+    if subresource != "status":
+        return manifest.get("status") != live.get("status")
+    rest = {*manifest, *live} - {"apiVersion", "kind", "metadata", "status"}
+    return any(manifest.get(key) != live.get(key) for key in rest)
+
+
 def _name(metadata: Manifest) -> None:
     """Make a name from generateName when there is none."""
     if not metadata.get("name") and metadata.get("generateName"):
@@ -156,6 +177,7 @@ def update(
     live = cluster.live(resource, namespace, name)
     if live is None:
         if resource.storage in strategies.CREATE_ON_UPDATE and options.subresource in _CREATING:
+            _require_number(metadata.get("resourceVersion"))
             metadata.pop("resourceVersion", None)
             if metadata.get("uid"):
                 gone = {"namespace": namespace, "name": name, "uid": ""}
@@ -312,15 +334,12 @@ def replace_live(
     if uid and uid != old.get("uid"):
         raise conflict(resource.group, resource.plural, name, _another(resource, old, uid, options))
     version = manifest["metadata"].get("resourceVersion")
-    if version and not str(version).isdecimal():
-        raise StatusError(500, "", f'strconv.ParseUint: parsing "{version}": invalid syntax')
+    _require_number(version)
     if version and version != old["resourceVersion"]:
         raise conflict(resource.group, resource.plural, name)
     now = memory.moment(cluster.clock.now())
     if not applied:
-        manifest = fields.updated(
-            live, manifest, options.field_manager, schema=resource.schema, now=now, subresource=options.subresource
-        )
+        manifest = _owned(resource, live, manifest, options, now)
         manifest = {**manifest}  # what changes nothing comes back as `live` itself, which stays as it is
     cluster.admission.admitting(resource, manifest, live, options)
     manifest = strategies.prepare_update(resource, manifest, live, options.subresource)
@@ -353,6 +372,11 @@ def replace_live(
     if _may_go(resource, manifest):
         return _last_write(cluster, resource, manifest)
     return cluster.put(resource, manifest)
+
+
+def _require_number(version: Any) -> None:
+    if version and not str(version).isdecimal():
+        raise StatusError(500, "", f'strconv.ParseUint: parsing "{version}": invalid syntax')
 
 
 def _another(resource: Resource, live: Manifest, uid: str, options: Options) -> str:
@@ -512,14 +536,17 @@ def _delete_again(
     pending = metadata.get("deletionGracePeriodSeconds") or 0
     shorter = grace < pending
     changed = sorted(finalizers) != sorted(metadata.get("finalizers") or [])
-    if options.dry_run or not (shorter or changed):
+    if not (shorter or changed):
         return live, False
     if changed:
         metadata["finalizers"] = finalizers
     if shorter:
         metadata["deletionTimestamp"] = stamp(cluster.clock.now() + timedelta(seconds=grace))
         metadata["deletionGracePeriodSeconds"] = grace
-    if not finalizers and not grace and _nothing_holds(resource, live):
+    goes = not finalizers and not grace and _nothing_holds(resource, live)
+    if options.dry_run:
+        return live, goes
+    if goes:
         return cluster.remove(resource, metadata.get("namespace", ""), metadata["name"]), True
     return cluster.put(resource, live), False
 

@@ -103,11 +103,14 @@ def updated(
     schema: Schema | None = None,
     now: datetime | str = "",
     subresource: str = "",
+    *,
+    checked: bool = True,
 ) -> Manifest:
     """`new`, which a create, update or patch made of `live`, with managedFields maintained.
 
     managedFields that the client changed in `new` are taken over (not through a subresource); an empty list makes
-    tracking start anew. When nothing but times would differ, the entries are those of `live`.
+    tracking start anew. When nothing but times would differ, the entries are those of `live`. Unless it is `checked`
+    that the values of `new` have the types of the schema, one that hasn't ends the tracking.
     """
     api_version = str(new.get("apiVersion") or "")
     work = _Work(schema, api_version, str(new.get("kind") or ""), subresource, _time(now))
@@ -115,6 +118,11 @@ def updated(
     known = ((live or {}).get("metadata") or {}).get("managedFields")
     managers = _decode_live_or_new(known, given, bool(subresource))
     before, after = _bare(live) if live is not None else work.empty(), _bare(new)
+    if not checked:
+        try:
+            typed.check(after, work.atom)
+        except typed.TypeProblem:
+            return after
     if managers or not (live or {}).get("metadata", {}).get("uid"):
         identity = Identity(manager or "unknown", operation, api_version if operation == "Update" else "", subresource)
         managers = work.update(before, after, managers, identity)

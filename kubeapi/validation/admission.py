@@ -127,6 +127,8 @@ def check(resource: Resource, manifest: Manifest, old: Manifest | None, *, subre
         return []
     if resource.custom:
         return metadata.finalizer_warnings(manifest["metadata"], old["metadata"] if old is not None else None)
+    if old is not None and resource.kind != "Pod" and manifest.get("spec") == old.get("spec"):
+        return []
     return _warnings(resource, manifest)
 
 

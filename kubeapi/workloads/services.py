@@ -85,6 +85,7 @@ class Allocator(Controller[str]):
                 spec["ports"] = ports
 
     def _created(self, resource: Resource, namespace: str, manifest: Manifest, options: Options) -> None:
+        # One that is made through its status gets no address.
         if resource.storage == STORAGE and not options.subresource:
             self._allocate(resource, manifest)
 

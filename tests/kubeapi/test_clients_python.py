@@ -206,7 +206,7 @@ def test_an_operator_of_kopf_handles_objects_from_beginning_to_end(
 def until(custom: client.CustomObjectsApi, holds: Any, name: str) -> Any:
     """Watch until it holds of the object, or until it is gone when `holds` is None."""
     stream = watch.Watch().stream(
-        custom.list_namespaced_custom_object, *GROUP, field_selector=f"metadata.name={name}", timeout_seconds=30
+        custom.list_namespaced_custom_object, *GROUP, field_selector=f"metadata.name={name}", timeout_seconds=120
     )
     for event in stream:
         if (event["type"] == "DELETED") if holds is None else holds(event["object"]):

@@ -125,13 +125,20 @@ def disruption_budget(manifest: Struct, old: Struct | None) -> list[Cause]:
     return found + fields.selector(spec.get("selector"), "spec.selector")
 
 
+_PREEMPTION = ("PreemptLowerPriority", "Never")
+
+
 def priority_class(manifest: Struct, old: Struct | None) -> list[Cause]:
     found: list[Cause] = []
     value, name = manifest.get("value", 0), manifest["metadata"].get("name") or ""
-    if value > 1_000_000_000 and not name.startswith("system-"):
-        detail = "maximum allowed value of a user defined priority is 1000000000"
-        found.append(causes.forbidden("value", detail))
-    if old is not None:
+    if old is None:
+        if value > 1_000_000_000 and not name.startswith("system-"):
+            detail = "maximum allowed value of a user defined priority is 1000000000"
+            found.append(causes.forbidden("value", detail))
+        policy = manifest.get("preemptionPolicy")
+        if policy is not None and policy not in _PREEMPTION:
+            found.append(causes.unsupported("preemptionPolicy", policy, _PREEMPTION))
+    else:
         if value != old.get("value", 0):
             found.append(causes.forbidden("value", "may not be changed in an update."))
         if manifest.get("preemptionPolicy") != old.get("preemptionPolicy"):
