@@ -36,6 +36,8 @@ NOWHERE = {
     "GCE_METADATA_HOST": "127.0.0.1:9",
 }
 """Keep sops from logging in as the machine that it runs on. Port 9 discards, where anybody listens at all."""
+ALLOWLIST = "SOPS_HC_VAULT_ALLOWLIST"
+"""Keeps sops from sending a server's token to another."""
 _CONFIG = "config.yaml"
 _FLAT = re.compile(r"(?:sops_)?(?:key_groups__list_\d+__map_)?(\w+?)__list_\d+__map_(\w+)\s*=\s*(.*)")
 _ARN = re.compile(r"arn:aws[\w-]*:kms:([a-z0-9-]{1,64}):", re.A)
@@ -241,7 +243,7 @@ class KeyServices:
                 "--sops-vault-configmap names"
             )
         token = await self._once(address, lambda: self._clouds.vault(address, paths[address], self._account))
-        return {"VAULT_TOKEN": token, "SOPS_HC_VAULT_ALLOWLIST": address}
+        return {"VAULT_TOKEN": token, ALLOWLIST: address}
 
     async def _once(self, key: str, make: Callable[[], Awaitable[Any]]) -> Any:
         """Made once an attempt, whatever comes of it."""

@@ -21,7 +21,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from kustomize_controller.keys import Keys
-from kustomize_controller.keyservices import KeyServices, Login
+from kustomize_controller.keyservices import ALLOWLIST, KeyServices, Login
 from shared.processes import Missing, Processes, Stopped, TimedOut, TooLarge
 
 FORMATS = ("yaml", "json", "dotenv", "ini", "binary")
@@ -44,6 +44,10 @@ _BY_STATUS = {
 _GPG_CONF = "batch\nno-tty\nno-greeting\nno-auto-key-retrieve\ndisable-dirmngr\npinentry-mode error\n"
 _AGENT_CONF = "disable-scdaemon\n"
 _SHOWN = 2000
+_WITH_ALLOWLIST = (3, 13)
+_versions: dict[tuple[str, int], tuple[int, ...]] = {}
+"""What each program said of itself: it stays the same while the file does."""
+_versions_lock = threading.Lock()
 _log = logging.getLogger(__name__)
 
 
@@ -91,6 +95,9 @@ class Sops:
         raise problem
 
     def _tried(self, program: str, content: bytes, given: str, wanted: str, home: Path, login: Login) -> bytes:
+        if ALLOWLIST in login.variables and self._version(program, home) < _WITH_ALLOWLIST:
+            # An older one would show the token to every server that the document names.
+            raise NoDataKey("cannot get sops data key: to log in at Vault needs sops 3.13 or newer")
         # The MAC is not looked at: it is of the file as it was encrypted, and a build has added to it since.
         arguments = [program, "decrypt", "--ignore-mac", "--input-type", given, "--output-type", wanted]
         environment = {**self._environment, **login.variables}
@@ -117,6 +124,22 @@ class Sops:
             result.status, f"failed to load encrypted {given} data (sops ended with {result.status})"
         )
         raise SopsError(problem)
+
+    def _version(self, program: str, home: Path) -> tuple[int, ...]:
+        """Of the program; (0,) when it doesn't say."""
+        stamp = (program, Path(program).stat().st_mtime_ns)
+        with _versions_lock:
+            if stamp not in _versions:
+                arguments = [program, "--disable-version-check", "--version"]
+                said = ""
+                with suppress(TimedOut, TooLarge, Missing):
+                    result = self._processes.run(
+                        arguments, env=self._environment, cwd=home, seconds=self._seconds(), output=1 << 16
+                    )
+                    said = result.stdout.decode(errors="replace")
+                found = re.match(r"sops (\d{1,5})\.(\d{1,5})", said)
+                _versions[stamp] = tuple(map(int, found.groups())) if found else (0,)
+            return _versions[stamp]
 
     def _kept(self, file: Path, content: str) -> Path:
         """A private file, written once an attempt, whoever needs it first."""

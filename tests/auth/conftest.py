@@ -24,6 +24,9 @@ class Kube:
         self.asked.append((f"{namespace}/{name}", *audiences))
         return token(sub=f"system:serviceaccount:{namespace}:{name}", aud=list(audiences))
 
+    async def own(self):
+        return "flux-system", "controller"
+
 
 @pytest.fixture
 def kube():

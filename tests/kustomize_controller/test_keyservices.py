@@ -302,6 +302,21 @@ async def test_a_token_of_vault_goes_only_to_the_server_that_gave_it(toolkit, ap
         assert len(second.seen) == 1
 
 
+async def test_a_sops_that_would_show_the_token_around_gets_none(toolkit, app, vault, tools, tmp_path):
+    namespace = toolkit.cluster.namespace
+    vault.roles[f"{namespace}_app"] = f"system:serviceaccount:{namespace}:app"
+    app.commit({"a.yaml": encrypted(tools, "--hc-vault-transit", vault.key, env=ROOT)})
+    vault.seen.clear()
+    old = tmp_path / "sops"
+    old.write_text('#!/bin/sh\n[ "$2" = --version ] && echo "sops 3.12.2" || exec sops "$@"\n')
+    old.chmod(0o755)
+    await trust(toolkit, vault)
+    await start(toolkit, GATE, f"--sops-path={old}")
+    await toolkit.cluster.have(decrypting())
+    assert "to log in at Vault needs sops 3.13 or newer" in await broken(toolkit.cluster)
+    assert vault.seen == []
+
+
 async def test_a_login_at_vault_that_fails_says_why(toolkit, app, vault, tools):
     app.commit({"a.yaml": encrypted(tools, "--hc-vault-transit", vault.key, env=ROOT)})
     vault.seen.clear()
