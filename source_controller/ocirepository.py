@@ -2,8 +2,8 @@
 
     Secrets → registry → tag → digest → manifest → layer → artifact
 
-Asking for the digest costs one request (two with a version range); a layer travels only when the digest, or what is to
-be made of it, changed.
+Asking for the digest costs one request (two with a version range, none where the spec names the digest); a layer
+travels only when the digest, or what is to be made of it, changed.
 """
 
 from __future__ import annotations
@@ -122,14 +122,15 @@ def highest(source: OCIRepository, tags: Iterable[str], ref: OCIRepositoryRef) -
 
 
 async def find_revision(source: OCIRepository, remote: Registry, tag: str) -> str:
-    """`tag@digest`, or the digest alone where the spec names it."""
-    ref = source.spec.ref or OCIRepositoryRef()
+    """`tag@digest`, or the digest alone where the spec names it: then nobody is asked."""
+    ref = source.spec.ref
+    if ref is not None and ref.digest:
+        return ref.digest
     try:
-        digest = await remote.digest(tag or ref.digest or "")
+        return f"{tag}@{await remote.digest(tag)}"
     except OCIError as error:
         message = f"failed to determine artifact digest: {error}"
         raise Failed("OCIArtifactPullFailed", message, condition=FETCH_FAILED) from error
-    return f"{tag}@{digest}" if tag else digest
 
 
 def is_outdated(source: OCIRepository, revision: str) -> bool:

@@ -227,6 +227,7 @@ class Controller:
         if obj.metadata.deletion_timestamp:
             return await self._finalize(running, attempt)
         if kind.passive(obj):
+            await self._retire(kind, attempt)
             return None
         if kind.claimed and kind.finalizer not in obj.metadata.finalizers:
             await self._claim(kind, attempt)
@@ -283,6 +284,16 @@ class Controller:
     async def _claim(self, kind: Kind[Any], attempt: Attempt[Any]) -> None:
         """Put our finalizer on an object before anything is done for it."""
         await self._set_finalizers(attempt.obj, [*(attempt.obj.metadata.finalizers or []), kind.finalizer])
+
+    async def _retire(self, kind: Kind[Any], attempt: Attempt[Any]) -> None:
+        """Leave nothing of what was done for an object before it came to hold only settings."""
+        obj = attempt.obj
+        if kind.suspended(obj) or not (obj.status.conditions or kind.finalizer in obj.metadata.finalizers):
+            return
+        await kind.finalize(obj, attempt)
+        obj.status = type(obj.status)()
+        await attempt.write_final()
+        await self._set_finalizers(obj, _without(obj, kind.finalizer))
 
     async def _disclaim(self, kind: Kind[Any], attempt: Attempt[Any]) -> None:
         """Take off a finalizer of the time when this kind had one."""

@@ -71,7 +71,8 @@ class Kind(Generic[R]):
     """As whom status and finalizers are written; the controller's name when unset. A controller that applies objects of
     a kind that it also reconciles needs another one here: its apply takes over what was written in its own name."""
     passive: Callable[[R], bool] = field(default=lambda _: False)
-    """Whether an object only holds settings for others: nothing is done for it and nothing written to it."""
+    """Whether an object only holds settings for others: nothing is done for it and nothing written to it. What was done
+    before it came to be so is undone as if it was deleted."""
     static: bool = False
     """Whether objects of this kind have no status: `reconcile` notes what they say, and what it returns is written
     nowhere."""

@@ -197,6 +197,18 @@ async def test_certificates_may_stand_beside_the_password(controller, tmp_path, 
     assert "deprecated" in caplog.text
 
 
+async def test_a_repository_that_becomes_a_registry_leaves_nothing_behind(controller, charts):
+    made = await repository(controller, charts)
+    assert controller.stored(made).exists()
+    await controller.put("charts", {"url": "oci://127.0.0.1:1/x", "type": "oci"}, "HelmRepository")
+    left = await controller.until("charts", lambda obj: not obj["metadata"].get("finalizers"), "HelmRepository")
+    assert not left.get("status")
+    assert not controller.stored(made).exists()
+    await controller.put("charts", {"url": charts.url, "type": "default"}, "HelmRepository")
+    back = await controller.ready("charts", kind="HelmRepository")
+    assert controller.stored(back).exists()
+
+
 async def test_an_index_that_is_too_large_is_refused(world, charts):
     await world.start("--helm-index-max-size=100")
     await world.put("charts", {"url": charts.url}, "HelmRepository")

@@ -57,6 +57,19 @@ async def test_an_unchanged_digest_costs_one_request(controller, registry):
     assert [path for path, _ in registry.requests] == ["/v2/app/manifests/v1"]
 
 
+async def test_a_digest_that_the_spec_names_is_not_asked_for(controller, registry):
+    pushed = registry.push_files("app", "v1", {"a": "1"})
+    await controller.put("s", spec(registry, ref={"digest": pushed}), KIND)
+    made = await controller.ready("s", kind=KIND)
+    assert made["status"]["artifact"]["revision"] == pushed
+    registry.requests.clear()
+    token = await controller.ask("s", KIND)
+    await controller.until("s", lambda obj: obj["status"].get("lastHandledReconcileAt") == token, KIND)
+    assert registry.requests == []
+    await controller.put("absent", spec(registry, ref={"digest": "sha256:" + "0" * 64}), KIND)
+    await controller.failed("absent", "OCIArtifactPullFailed", KIND)
+
+
 async def test_a_chart_tag_stands_for_its_version(controller, registry):
     chart = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
     for tag in ("1.0.0", "1.1.0_build.2"):
