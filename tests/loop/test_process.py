@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 
 import kubeapi
+from fluvial.processes import free_ports
 from shared.api import crd
 from shared.api.kustomize import Kustomization
 from shared.api.meta import Manifest
@@ -24,7 +25,6 @@ from shared.loop.attempt import Attempt
 from shared.loop.kinds import Kind
 from shared.loop.process import Runtime, running
 from shared.loop.verdict import Ready
-from tests.kit.processes import free_ports
 
 QUIET = ["--health-addr=0", "--metrics-addr=0"]
 ELECTION = ["--enable-leader-election", "--leader-election-retry-period=50ms"]

@@ -13,6 +13,7 @@ from typing import Any
 
 import aiohttp
 
+from fluvial.processes import free_ports
 from notification_controller import __main__ as notification_controller
 from shared.api import crd
 from shared.api.meta import Manifest
@@ -23,7 +24,7 @@ from shared.kube.client import Client
 from shared.loop import process
 from tests.kit.hooks import Hooks
 from tests.kit.installation import commands
-from tests.kit.processes import Processes, free_ports
+from tests.kit.processes import Processes
 
 NAME, GROUP = notification_controller.NAME, "notification.toolkit.fluxcd.io/v1beta3"
 SOURCES = "source.toolkit.fluxcd.io/v1"
