@@ -121,14 +121,7 @@ class Discovery:
             for group, versions in self._registry.groups().items():
                 if (group == "") is not core:
                     continue
-                listed = [
-                    {
-                        "version": version,
-                        "resources": [_aggregated(resource) for resource in self._registry.in_version(group, version)],
-                        "freshness": "Current",
-                    }
-                    for version in versions
-                ]
+                listed = [self._aggregated_version(group, version) for version in versions]
                 metadata = {"name": group, "creationTimestamp": None} if group else {"creationTimestamp": None}
                 items.append({"metadata": metadata, "versions": listed})
             body = {
@@ -139,6 +132,12 @@ class Discovery:
             }
             known = self._documents[key] = orjson.dumps(body)
         return known
+
+    def _aggregated_version(self, group: str, version: str) -> Manifest:
+        if self._registry.is_elsewhere(group, version):
+            return {"version": version, "freshness": "Stale"}
+        resources = [_aggregated(resource) for resource in self._registry.in_version(group, version)]
+        return {"version": version, "resources": resources, "freshness": "Current"}
 
 
 def _legacy(resource: Resource) -> Manifest:

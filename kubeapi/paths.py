@@ -15,7 +15,7 @@ from kubeapi.identity import MASTERS, User
 from kubeapi.metrics import Metrics
 from kubeapi.openapi import OpenAPI
 from kubeapi.request import RequestInfo
-from kubeapi.responses import missing, of_json, read_body, refused
+from kubeapi.responses import missing, of_json, read_body, refused, unavailable
 from shared import schema
 
 if TYPE_CHECKING:
@@ -83,7 +83,8 @@ class Paths:
         elif parts[0] == "apis" and len(parts) == 3:
             body = self._discovery.version(parts[1], parts[2])
         if body is None:
-            return missing()
+            elsewhere = len(parts) == 3 and self.cluster.registry.is_elsewhere(parts[1], parts[2])
+            return unavailable() if elsewhere else missing()
         if path in ("/api", "/apis"):
             etag = self._discovery.etag(body)
             content_type = discovery.AGGREGATED if aggregated else "application/json"

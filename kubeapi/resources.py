@@ -132,6 +132,7 @@ class Registry:
         self._by_path: dict[tuple[str, str, str], Resource] = {}
         self._by_kind: dict[tuple[str, str], Resource] = {}
         self._groups: dict[str, dict[str, None]] = {}
+        self._promised: set[tuple[str, str]] = set()
         self.revision = 0
         """Grows with every change; caches of discovery and OpenAPI documents compare it."""
         for resource in resources:
@@ -147,12 +148,35 @@ class Registry:
         self._by_path.pop((resource.group, resource.version, resource.plural), None)
         if self._by_kind.get((resource.api_version, resource.kind)) == resource:
             del self._by_kind[(resource.api_version, resource.kind)]
-        if not any(g == resource.group and v == resource.version for g, v, _ in self._by_path):
-            versions = self._groups.get(resource.group, {})
-            versions.pop(resource.version, None)
-            if not versions:
-                self._groups.pop(resource.group, None)
+        self._forget(resource.group, resource.version)
         self.revision += 1
+
+    def _forget(self, group: str, version: str) -> None:
+        """A version is gone when nothing is left in it and no other server is said to serve it."""
+        if (group, version) in self._promised or any(g == group and v == version for g, v, _ in self._by_path):
+            return
+        versions = self._groups.get(group, {})
+        versions.pop(version, None)
+        if not versions:
+            self._groups.pop(group, None)
+
+    def promise(self, group: str, version: str) -> None:
+        """Another server is said to serve a version: it is part of discovery."""
+        if (group, version) not in self._promised:
+            self._promised.add((group, version))
+            self._groups.setdefault(group, {}).setdefault(version)
+            self.revision += 1
+
+    def withdraw(self, group: str, version: str) -> None:
+        """No other server is said to serve a version any more."""
+        if (group, version) in self._promised:
+            self._promised.discard((group, version))
+            self._forget(group, version)
+            self.revision += 1
+
+    def is_elsewhere(self, group: str, version: str) -> bool:
+        """Whether a version is promised, and not served here."""
+        return (group, version) in self._promised and not self.in_version(group, version)
 
     def find(self, group: str, version: str, plural: str) -> Resource | None:
         return self._by_path.get((group, version, plural))

@@ -54,6 +54,11 @@ def of_json(body: bytes) -> web.Response:
     return web.Response(body=body, content_type="application/json")
 
 
+def unavailable() -> web.Response:
+    """503 of a group that another server is said to serve."""
+    return web.Response(status=503, text="service unavailable\n")
+
+
 def missing() -> web.Response:
     """404 of a path that nobody serves: a text, for it isn't the API that answers."""
     return web.Response(status=404, text="404 page not found\n")

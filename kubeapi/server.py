@@ -29,7 +29,7 @@ from kubeapi.identity import User
 from kubeapi.metrics import Metrics
 from kubeapi.paths import Paths
 from kubeapi.request import RequestInfo
-from kubeapi.responses import missing, of_answer, read_body, refused, warning_text
+from kubeapi.responses import missing, of_answer, read_body, refused, unavailable, warning_text
 from kubeapi.subresources import Subresources
 from kubeapi.watching import Stream
 from shared.text import yaml
@@ -310,7 +310,7 @@ class Server:
         )
         answer = await memory.answered(lambda: self._handlers.answer(call))
         if answer is None:
-            return missing()
+            return unavailable() if self.cluster.registry.is_elsewhere(info.group, info.version) else missing()
         if answer.watch is not None:
             # A watch counts from its beginning: it may not end as long as anybody looks.
             self._log(info, user.name, 200)

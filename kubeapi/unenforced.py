@@ -27,13 +27,10 @@ def _warn(resource: Resource, manifest: Manifest, old: Manifest | None, options:
     if options.subresource:
         return
     warning = _WITHOUT_EFFECT.get(resource.storage)
-    spec = manifest.get("spec")
-    if isinstance(spec, dict):
-        if resource.storage == ("apiregistration.k8s.io", "apiservices") and spec.get("service"):
-            warning = "the embedded Kubernetes API passes no requests on to other API servers"
-        elif resource.storage == ("apiextensions.k8s.io", "customresourcedefinitions"):
-            conversion = spec.get("conversion")
-            if isinstance(conversion, dict) and conversion.get("strategy") == "Webhook":
-                warning = "the embedded Kubernetes API calls no conversion webhook: versions differ by apiVersion only"
+    if resource.storage == ("apiextensions.k8s.io", "customresourcedefinitions"):
+        spec = manifest.get("spec")
+        conversion = spec.get("conversion") if isinstance(spec, dict) else None
+        if isinstance(conversion, dict) and conversion.get("strategy") == "Webhook":
+            warning = "the embedded Kubernetes API calls no conversion webhook: versions differ by apiVersion only"
     if warning and warning not in options.warnings:
         options.warnings.append(warning)

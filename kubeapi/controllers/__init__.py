@@ -14,6 +14,7 @@ from kubeapi import workloads as standins
 from kubeapi.admission.chain import Chain
 from kubeapi.controllers.accounts import Accounts
 from kubeapi.controllers.aggregation import Aggregation
+from kubeapi.controllers.apiservices import APIServices
 from kubeapi.controllers.definitions import Definitions
 from kubeapi.controllers.events import Events
 from kubeapi.controllers.garbage import GarbageCollector
@@ -58,6 +59,7 @@ class Controllers:
             Aggregation(cluster),
             Events(cluster),
             Quotas(cluster),
+            APIServices(cluster),
             Allocator(cluster),
         ]
         self._workloads = workloads

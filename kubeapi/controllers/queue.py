@@ -35,7 +35,7 @@ class Controller(Generic[Key]):
         self._timers: dict[Key, asyncio.TimerHandle] = {}
         self._failures: dict[Key, int] = {}
         self._asking: dict[Key, asyncio.Task[None]] = {}
-        self._known: dict[Key, Memory] = {}
+        self._memories: dict[Key, Memory] = {}
         self._scheduled = False
         self._unlisten: Callable[[], None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -125,7 +125,7 @@ class Controller(Generic[Key]):
     def _attempt(self, key: Key) -> None:
         if key in self._asking:
             return  # it is queued when the answer is there
-        memory = self._known.pop(key, None) or Memory()
+        memory = self._memories.pop(key, None) or Memory()
         try:
             with within(memory):
                 self.act(key)
@@ -141,7 +141,7 @@ class Controller(Generic[Key]):
     async def _ask(self, key: Key, memory: Memory, questions: Sequence[Question]) -> None:
         try:
             await memory.learn(questions)
-            self._known[key] = memory
+            self._memories[key] = memory
         finally:
             del self._asking[key]
         self.queue(key)

@@ -378,6 +378,7 @@ DEFAULTS: dict[str, Callable[[Struct], None]] = {
     "io.k8s.api.admissionregistration.v1.RuleWithOperations": _sets(scope="*"),
     "io.k8s.api.admissionregistration.v1.NamedRuleWithOperations": _sets(scope="*"),
     "io.k8s.api.admissionregistration.v1.ServiceReference": _sets(port=443),
+    "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.ServiceReference": _sets(port=443),
     "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicySpec": _sets(failurePolicy="Fail"),
     "io.k8s.api.admissionregistration.v1.MutatingAdmissionPolicySpec": _sets(failurePolicy="Fail"),
     "io.k8s.api.admissionregistration.v1.MatchResources": match_resources,

@@ -8,6 +8,7 @@ from typing import Any
 from kubeapi.errors import Cause
 from kubeapi.validation import names
 from kubeapi.validation.kinds import (
+    aggregation,
     autoscaling,
     config,
     networking,
@@ -57,6 +58,7 @@ CHECKS: dict[Key, Check] = {
     ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"): webhooks.check,
     ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy"): policies.validating,
     ("admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding"): policies.binding,
+    ("apiregistration.k8s.io", "APIService"): aggregation.api_service,
     ("policy", "PodDisruptionBudget"): policy.disruption_budget,
     ("autoscaling", "HorizontalPodAutoscaler"): autoscaling.check,
     ("scheduling.k8s.io", "PriorityClass"): policy.priority_class,
