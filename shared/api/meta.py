@@ -139,7 +139,8 @@ class OwnerReference(Part, kw_only=True):
 
 
 class ObjectMeta(Part, kw_only=True):
-    """What the API server keeps of every object: identity, labels, annotations, lifecycle."""
+    """What the API server keeps of every object: identity, labels, annotations, lifecycle. Without managedFields: they
+    are the largest part of many, and no kind of ours asks who wrote what of itself."""
 
     name: str = ""
     generate_name: str = ""
@@ -154,7 +155,6 @@ class ObjectMeta(Part, kw_only=True):
     annotations: dict[str, str] = {}
     finalizers: list[str] = []
     owner_references: list[OwnerReference] = []
-    managed_fields: list[dict[str, Any]] = []
 
 
 class Condition(Part, kw_only=True):
