@@ -27,7 +27,7 @@ from shared.loop.events import Recorder
 from shared.loop.kinds import ConfigRef, Kind, Ref, Wake
 from shared.loop.known import Known
 from shared.loop.logs import ObjectLog
-from shared.loop.queue import Key, Queue
+from shared.loop.queue import Delay, Key, Queue
 from shared.loop.references import References
 from shared.loop.roster import Roster
 from shared.loop.verdict import Failed, NotReady, Ready, Stalled, Waiting, asked_pause, conclude
@@ -211,18 +211,18 @@ class Controller:
             running.queue.add(key, 0.1)
         except ApiError as error:
             attempt.log.error("could not write the status: %s", error)
-            running.queue.replan(key, running.queue.backoff(key))
+            running.queue.replan(key, Delay(running.queue.backoff(key)))
         except Exception as error:
             attempt.log.error("reconciling broke: %s", error, exc_info=error)
-            running.queue.replan(key, running.queue.backoff(key))
+            running.queue.replan(key, Delay(running.queue.backoff(key)))
         finally:
             attempt.close()
             attempt.slot.release()
             running.attempts.pop(key, None)
             running.queue.done(key)
 
-    async def _make(self, running: _Running, attempt: Attempt[Any]) -> float | None:
-        """Reconcile or finalize; returns in how many seconds the key is due again, None for not before a change."""
+    async def _make(self, running: _Running, attempt: Attempt[Any]) -> Delay | None:
+        """Reconcile or finalize; returns when the key is due again, None for not before a change."""
         kind, obj = running.kind, attempt.obj
         if obj.metadata.deletion_timestamp:
             return await self._finalize(running, attempt)
@@ -301,7 +301,7 @@ class Controller:
         name = attempt.key.kind
         attempt.event("Migration", f"removed finalizer from {name} to migrate to static {name}")
 
-    async def _finalize(self, running: _Running, attempt: Attempt[Any]) -> float | None:
+    async def _finalize(self, running: _Running, attempt: Attempt[Any]) -> Delay | None:
         """Run the kind's finalizer and let the object go."""
         obj, finalizer = attempt.obj, running.kind.finalizer
         if finalizer not in (obj.metadata.finalizers or []):
@@ -315,7 +315,7 @@ class Controller:
             attempt.log.error("%s: %s", error.reason, error.message)
             if not isinstance(error, Waiting):
                 attempt.event(error.reason, error.message, "error")
-            return error.retry_after or running.queue.backoff(attempt.key)
+            return Delay(error.retry_after or running.queue.backoff(attempt.key))
         await self._set_finalizers(obj, _without(obj, finalizer))
         self._known.drop(*attempt.key, obj.metadata.uid)  # for us; others' finalizers may keep it a while
         return None
@@ -352,8 +352,8 @@ class Controller:
             attempt.log.error("%s: %s", verdict.reason, verdict.message)
             attempt.event(verdict.event_reason, verdict.event, "error")
 
-    def _next(self, running: _Running, key: Key, obj: Any, verdict: Ready | NotReady) -> float | None:
-        """Seconds until the key is due without any change."""
+    def _next(self, running: _Running, key: Key, obj: Any, verdict: Ready | NotReady) -> Delay | None:
+        """When the key is due without any change."""
         if isinstance(verdict, Stalled):
             running.queue.succeeded(key)
             return None
@@ -362,16 +362,17 @@ class Controller:
             interval = running.kind.interval(obj)
             return self._jittered(interval) if interval else None
         if verdict.retry_after is not None:
-            return verdict.retry_after
+            return Delay(verdict.retry_after)
         if isinstance(verdict, Waiting):
-            return float(getattr(self.options, "requeue_dependency", WAIT_AGAIN))
+            return Delay(float(getattr(self.options, "requeue_dependency", WAIT_AGAIN)))
         retry = running.kind.retry_interval(obj)
-        delay = self._jittered(retry) if retry else running.queue.backoff(key)
-        return max(delay, min(asked_pause(verdict), float(self.options.max_retry_delay)))
+        delay = self._jittered(retry).seconds if retry else running.queue.backoff(key)
+        return Delay(max(delay, min(asked_pause(verdict), float(self.options.max_retry_delay))))
 
-    def _jittered(self, seconds: float) -> float:
+    def _jittered(self, seconds: float) -> Delay:
         part = getattr(self.options, "interval_jitter_percentage", 0) / 100
-        return seconds * random.uniform(1 - part, 1 + part)  # noqa: S311 - spreads load, guards nothing
+        drawn = seconds * random.uniform(1 - part, 1 + part)  # noqa: S311 - spreads load, guards nothing
+        return Delay(drawn, drawn - seconds * (1 - part))
 
     # What is known
 

@@ -24,6 +24,14 @@ class Key(NamedTuple):
         return f"{self.kind}/{self.namespace}/{self.name}"
 
 
+class Delay(NamedTuple):
+    """How long to wait, drawn at random so that keys spread out."""
+
+    seconds: float
+    early: float = 0.0
+    """By how much sooner it might have been drawn."""
+
+
 class Queue:
     """The keys of one kind. `take` and `done` frame each attempt."""
 
@@ -34,7 +42,8 @@ class Queue:
         self._queued: set[Key] = set()
         self._running: set[Key] = set()
         self._again: set[Key] = set()
-        self._due: dict[Key, float] = {}
+        self._due: dict[Key, tuple[float, float]] = {}
+        """When a key is due, and since when it might have been."""
         self._heap: list[tuple[float, Key]] = []
         self._failures: dict[Key, int] = {}
         self._asked: dict[Key, float] = {}
@@ -54,17 +63,21 @@ class Queue:
             return
         if key in self._queued or key in self._again:
             return
-        when = asyncio.get_running_loop().time() + delay
-        if when < self._due.get(key, float("inf")):
-            self._due[key] = when
+        self._plan(key, Delay(delay))
+
+    def _plan(self, key: Key, delay: Delay) -> None:
+        when = asyncio.get_running_loop().time() + delay.seconds
+        if key not in self._due or when < self._due[key][0]:
+            self._due[key] = when, when - delay.early
             heapq.heappush(self._heap, (when, key))
             if self._heap[0][1] == key:
                 self._wake.set()
 
-    def replan(self, key: Key, delay: float) -> None:
+    def replan(self, key: Key, delay: Delay) -> None:
         """Set the next time of a key, whether sooner or later than it was; an immediate one stays immediate."""
         self._due.pop(key, None)
-        self.add(key, max(delay, 0.001))
+        if key not in self._queued and key not in self._again:
+            self._plan(key, delay._replace(seconds=max(delay.seconds, 0.001)))
 
     async def take(self) -> Key:
         """The next key that is due; it is running from now on, until `done`."""
@@ -85,7 +98,7 @@ class Queue:
 
     def begin(self, key: Key) -> float:
         """An attempt reads its object only now: what was added since `take` is covered by it. The event loop's time at
-        which the key was last made due."""
+        which the key was last made due, or, where only the time made it so, might first have been."""
         self._again.discard(key)
         return self._asked.pop(key, asyncio.get_running_loop().time())
 
@@ -131,5 +144,8 @@ class Queue:
         now = asyncio.get_running_loop().time()
         while self._heap and self._heap[0][0] <= now:
             when, key = heapq.heappop(self._heap)
-            if self._due.get(key) == when:
+            due, since = self._due.get(key, (None, 0.0))
+            if due == when:
+                asked = self._asked.get(key, since)
                 self.add(key)
+                self._asked[key] = max(asked, since)

@@ -7,7 +7,7 @@ import itertools
 
 import pytest
 
-from shared.loop.queue import Key, Queue
+from shared.loop.queue import Delay, Key, Queue
 
 A, B = Key("Kustomization", "ns", "a"), Key("Kustomization", "ns", "b")
 
@@ -73,11 +73,26 @@ async def test_the_earlier_of_two_times_wins_but_a_new_plan_replaces_both(queue)
     queue.add(A, 3600)
     queue.add(A, 0.02)
     assert await taken(queue) == A
-    queue.replan(A, 3600)
+    queue.replan(A, Delay(3600))
     queue.done(A)
     await nothing_due(queue)
-    queue.replan(A, 0.01)
+    queue.replan(A, Delay(0.01))
     assert await taken(queue) == A
+
+
+async def test_a_key_that_time_made_due_was_due_since_its_delay_might_have_been_over(queue):
+    before = asyncio.get_running_loop().time()
+    queue.replan(A, Delay(0.05, early=0.04))
+    assert await taken(queue) == A
+    assert before + 0.01 <= queue.begin(A) < before + 0.05
+
+
+async def test_a_key_that_was_asked_for_is_due_since_then(queue):
+    queue.replan(A, Delay(0.01, early=5.0))
+    queue.add(A)
+    asked = asyncio.get_running_loop().time()
+    assert await taken(queue) == A
+    assert asked - 0.01 <= queue.begin(A) <= asked
 
 
 async def test_failures_back_off_until_one_succeeds(queue):

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import tarfile
 
-from shared.loop import attempt
+from shared.loop import attempt, metrics
 from tests.source_controller.conftest import GROUP, condition
 
 
@@ -64,6 +64,33 @@ async def test_a_pass_in_which_nothing_changed_makes_no_call(controller, api, gi
         await asyncio.sleep(0.05)
     assert [each for each in api.requests if each.verb in ("create", "update", "patch", "delete")] == []
     assert [event for event in await controller.events("s") if event["reason"] == "GitOperationSucceeded"] == []
+
+
+async def test_a_round_asks_once_for_each_reference(world, api, git, repo):
+    """Sources whose interval is the same ask at times that differ, but not by more than the interval may vary."""
+    repo.commit({"a/x": "1", "b/x": "1"})
+    repo.git("push", "-q", "origin", "main:other")
+    await world.start("--concurrent=20", "--interval-jitter-percentage=40")
+    names = [f"s{number}" for number in range(20)]
+    for number, name in enumerate(names):
+        branch = "other" if number % 2 else "main"
+        spec = {"url": repo.url, "ref": {"branch": branch}, "sparseCheckout": ["ab"[number % 2]], "interval": "6s"}
+        await world.put(name, spec)
+    for name in names:
+        await world.ready(name)
+    await world.events("s0")
+    api.requests.clear()
+    git.requests.clear()
+    began = attempts()
+    while attempts() < began + len(names):
+        await asyncio.sleep(0.05)
+    asked = sum(path.endswith("/git-upload-pack") for path, _ in git.requests)
+    assert asked <= 8, "two references, some more while they fall into step; not twenty sources"
+    assert [each for each in api.requests if each.verb in ("create", "update", "patch", "delete")] == []
+
+
+def attempts():
+    return metrics.attempts.labels("GitRepository")._value.get()
 
 
 async def test_a_force_push_is_followed(controller, repo):
