@@ -98,11 +98,14 @@ class Rule:
 class Faults:
     """The rules of a server, and switches that act at once."""
 
-    def __init__(self, cluster: Cluster):
+    def __init__(self, cluster: Cluster, go_away: Callable[[float], None]):
+        """go_away: makes the server refuse connections for some seconds."""
         self._cluster = cluster
+        self._go_away = go_away
         self.rules: list[Rule] = []
         self.streams: set[Stream] = set()
-        self._stalled = False
+        self._stalled: set[str] = set()
+        """Resources whose watches send nothing, those that begin later too; "" for all."""
 
     # -- rules
 
@@ -170,8 +173,23 @@ class Faults:
             if _is_of(stream, resource):
                 stream.fail(expired("The resourceVersion for the provided watch is too old."))
 
+    def begins(self, stream: Stream) -> None:
+        """A watch begins; `ends` says when it is over."""
+        self.streams.add(stream)
+        if any(_is_of(stream, resource) for resource in self._stalled):
+            stream.stall(True)
+
+    def ends(self, stream: Stream) -> None:
+        self.streams.discard(stream)
+
     def stall_watches(self, stalled: bool = True, resource: str = "") -> None:
-        """Let watches send nothing until they are let go."""
+        """Let watches, also those that begin later, send nothing until they are let go."""
+        if stalled:
+            self._stalled.add(resource)
+        elif resource:
+            self._stalled.discard(resource)
+        else:
+            self._stalled.clear()
         for stream in self.streams:
             if _is_of(stream, resource):
                 stream.stall(stalled)
@@ -179,6 +197,12 @@ class Faults:
     def read_only(self, value: bool = True) -> None:
         """Refuse every write with 503."""
         self._cluster.read_only = value
+
+    def go_away(self, seconds: float) -> None:
+        """Let nobody connect for a while, as a server that restarts; ValueError beyond an hour."""
+        if not 0 <= seconds <= 3600:
+            raise ValueError("seconds must be a number from 0 to 3600")
+        self._go_away(seconds)
 
     def skew(self, seconds: float) -> None:
         """Move the server's clock; ValueError beyond a hundred years."""
@@ -190,6 +214,7 @@ class Faults:
         return {
             "rules": [asdict(rule) for rule in self.rules],
             "watches": len(self.streams),
+            "stalled": sorted(self._stalled),
             "readOnly": self._cluster.read_only,
             "skewSeconds": self._cluster.clock.skew.total_seconds(),
         }

@@ -120,6 +120,8 @@ class Paths:
             self.faults.expire(str(wanted.get("resource", "")))
         elif action == "read-only":
             self.faults.read_only(bool(wanted.get("on", True)))
+        elif action == "go-away":
+            self.faults.go_away(float(wanted.get("seconds", 1)))
         elif action == "skew":
             self.faults.skew(float(wanted.get("seconds", 0)))
         else:

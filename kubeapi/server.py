@@ -97,9 +97,10 @@ class Server:
     _paths: Paths = field(init=False)
     _runner: web.ServerRunner | None = None
     _closing: bool = False
+    _away: asyncio.Task[None] | None = None
 
     def __post_init__(self) -> None:
-        self.faults = Faults(self.cluster)
+        self.faults = Faults(self.cluster, self._go_away)
         self.metrics = Metrics()
         self.requests = deque(maxlen=self.settings.requests_kept)
 
@@ -184,6 +185,8 @@ class Server:
 
     async def stop(self) -> None:
         """End the watches, the controllers and the listener."""
+        if self._away is not None:
+            self._away.cancel()
         self.controllers.stop()
         await self._hang_up()
         close = getattr(self.cluster.store.journal, "close", None)
@@ -197,6 +200,15 @@ class Server:
     async def resume(self) -> None:
         """Listen again, on the same port and certificate authority."""
         await self._listen(int(self.url.rpartition(":")[2]))
+
+    def _go_away(self, seconds: float) -> None:
+        async def away() -> None:
+            await self.pause()
+            await asyncio.sleep(seconds)
+            await self.resume()
+
+        if self._away is None or self._away.done():
+            self._away = asyncio.create_task(away())
 
     def kubeconfig(self, path: Path | str | None = None, *, user: str = "", namespace: str = "") -> str:
         """A kubeconfig for the administrator, or for a service account when `user` is its "namespace:name".
@@ -324,7 +336,7 @@ class Server:
             response.headers.add("Warning", warning_text(warning))
         response.enable_chunked_encoding()
         stream = Stream(self.cluster, watch)
-        self.faults.streams.add(stream)
+        self.faults.begins(stream)
         try:
             await response.prepare(http)
 
@@ -337,7 +349,7 @@ class Server:
                 response.force_close()
             await response.write_eof()
         finally:
-            self.faults.streams.discard(stream)
+            self.faults.ends(stream)
         return response
 
 

@@ -74,6 +74,9 @@ class Stream:
         self._pending.extend(store.changes_since(storage, self.watch.start.rv) if not self._at_present else ())
         stop = store.listen(self._changed, storage)
         try:
+            while self.stalled and not self.dropped:
+                self._wake.clear()
+                await self._wake.wait()
             await self._initial(send)
             await self._follow(send)
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 
 import aiohttp
 import pytest
@@ -93,6 +94,25 @@ async def test_a_stalled_watch_tells_later_what_happened(api: Api):
         assert (await events.next())["object"]["metadata"]["name"] == "a"
 
 
+async def test_a_watch_that_begins_while_watches_are_stalled_is_stalled_too(api: Api):
+    api.server.faults.stall_watches(resource="configmaps")
+    await api.post(PATH, config_map("a"))
+    async with api.watch(PATH) as events, api.watch("/api/v1/namespaces/default/serviceaccounts") as others:
+        assert (await others.next())["type"] == "ADDED"
+        with pytest.raises(TimeoutError):
+            await events.next(timeout=0.05)
+        api.server.faults.stall_watches(False, "configmaps")
+        assert (await events.next())["type"] == "ADDED"
+
+
+async def test_the_clock_moves_for_all_that_is_stored(api: Api):
+    before = (await api.post(PATH, config_map("a")))["metadata"]["creationTimestamp"]
+    api.server.faults.skew(-7200)
+    after = (await api.post(PATH, config_map("b")))["metadata"]["creationTimestamp"]
+    passed = datetime.fromisoformat(before) - datetime.fromisoformat(after)
+    assert 7198 <= passed.total_seconds() <= 7200
+
+
 async def test_a_read_only_server_refuses_writes_and_changes_nothing(api: Api):
     api.server.faults.read_only()
     refused = await api.post(PATH, config_map("a"), expect=503)
@@ -113,7 +133,12 @@ async def test_faults_are_ordered_over_http_too(api: Api):
         await asyncio.wait_for(events.ended(), 5)
     await api.post("/faults", {"action": "read-only"})
     await api.post(PATH, config_map("a"), expect=503)
-    assert (await api.delete("/faults")) == {"rules": [], "watches": 0, "readOnly": False, "skewSeconds": 0.0}
+    await api.post("/faults", {"action": "stall-watches", "resource": "secrets"})
+    await api.post("/faults", {"action": "skew", "seconds": 60})
+    state = await api.get("/faults")
+    assert (state["stalled"], state["readOnly"], state["skewSeconds"]) == (["secrets"], True, 60.0)
+    nothing = {"rules": [], "watches": 0, "stalled": [], "readOnly": False, "skewSeconds": 0.0}
+    assert (await api.delete("/faults")) == nothing
 
 
 async def test_a_fault_that_makes_no_sense_is_explained(api: Api):
@@ -126,6 +151,24 @@ async def test_a_fault_that_makes_no_sense_is_explained(api: Api):
 async def test_faults_are_for_administrators(api: Api):
     headers = {"Impersonate-User": "jane"}
     await api.get("/faults", headers=headers, expect=403)
+
+
+async def test_a_server_is_told_over_http_to_go_away_for_a_while(api: Api):
+    made = await api.post(PATH, config_map("a"))
+    refused = await api.post("/faults", {"action": "go-away", "seconds": 1e9}, expect=400)
+    assert "3600" in refused["message"]
+    async with api.watch(PATH) as events:
+        await events.next()
+        await api.post("/faults", {"action": "go-away", "seconds": 0.2})
+        await asyncio.wait_for(events.ended(), 5)
+    for _ in range(500):
+        try:
+            assert await api.get(f"{PATH}/a") == made
+            break
+        except aiohttp.ClientConnectionError:
+            await asyncio.sleep(0.01)
+    else:
+        pytest.fail("the server never came back")
 
 
 async def test_a_server_can_go_away_and_come_back(api: Api):
