@@ -88,8 +88,8 @@ class Attempt(Generic[R]):
         self.about: dict[str, str] = {}
         """Metadata that goes with every event of this attempt, such as the revision; keys without the group."""
         self.since = since
-        """When this attempt was last asked for, in the event loop's time, or, where its interval made it due, might first
-        have been by what intervals vary: what somebody else learned of the world later needs no second look."""
+        """When this attempt was last asked for, in the event loop's time; where its interval made it due, when it might
+        first have been, for intervals vary. What somebody else learned of the world later needs no second look."""
         self.slot = slot
         self.is_resting = False
         self.preempted_by = ""
