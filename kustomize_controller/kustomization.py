@@ -72,6 +72,7 @@ class Kustomizations:
         source = await sources.find(ks, attempt)  # ArtifactFailed waits, AccessDenied stalls
         attempt.about = source.about
         await dependencies.require_ready(ks, attempt, source)  # DependencyNotReady waits
+        await attempt.progress(f"Fetching {_manifests(ks, source)}")
         given = await variables.find(ks, attempt)  # BuildFailed
         keys = await decrypt.find(ks, attempt)  # BuildFailed
         cluster = await self._clusters.find(ks, attempt)  # ReconciliationFailed
@@ -141,8 +142,6 @@ class Kustomizations:
         keys: Keys | None,
     ) -> Built:
         """Fetch the artifact, and build the path unless nothing that it was built of before has changed."""
-        told = f"manifests for revision {source.artifact.revision} with a timeout of {format_duration(timeout(ks))}"
-        await attempt.progress(f"Fetching {told}")
         async with sources.fetched(source, attempt, self._fetcher) as root:
             digest = source.artifact.digest
             survey = self._surveys.of(digest, root)
@@ -152,7 +151,7 @@ class Kustomizations:
             tree = Trace(survey)
             path = build.require_path(ks, tree)
             ks.status.last_attempted_revision = source.artifact.revision
-            await attempt.progress(f"Building {told}")
+            await attempt.progress(f"Building {_manifests(ks, source)}")
             strict = attempt.options.feature_gates["StrictPostBuildSubstitutions"]
             services = keyservices.of(ks, attempt, self._clouds, keys)
             async with decrypt.opened(keys, services, self._options.sops_path, timeout(ks)) as decryption:
@@ -186,6 +185,11 @@ class Kustomizations:
         left = await cluster.prune(stale, report)
         ks.status.inventory = (desired | left).to_status()
         return changes
+
+
+def _manifests(ks: Kustomization, source: Source) -> str:
+    """What is fetched and built, as the progress of an attempt tells it."""
+    return f"manifests for revision {source.artifact.revision} with a timeout of {format_duration(timeout(ks))}"
 
 
 def timeout(ks: Kustomization) -> float:

@@ -37,6 +37,19 @@ async def test_of_a_source_that_comes_later_nobody_is_told(cluster: Cluster, rep
     assert {event["reason"] for event in await cluster.events("app", "Kustomization")} == {"ReconciliationSucceeded"}
 
 
+async def test_what_is_being_retried_is_told_also_where_a_variable_is_missing(cluster: Cluster, repo: Repo) -> None:
+    wanted = {"substituteFrom": [{"kind": "ConfigMap", "name": "absent"}]}
+    await cluster.have(kustomization("app", post_build=wanted, timeout="1m"))
+    await cluster.until(Kustomization, "app", ready=False, reason="ArtifactFailed")
+    commit = repo.commit({"app.yaml": files(config_map())})
+    await cluster.have(source("app"))
+    failed = await cluster.until(Kustomization, "app", ready=False, reason="BuildFailed")
+    assert failed.ready.message == "substitute from 'ConfigMap/absent' error: configmaps \"absent\" not found"
+    retried = failed.condition("Reconciling")
+    assert retried.reason == "ProgressingWithRetry"
+    assert retried.message == f"Fetching manifests for revision main@sha1:{commit} with a timeout of 1m0s"
+
+
 async def test_an_expression_that_cannot_be_read_is_told_before_anything_is_looked_for(cluster: Cluster) -> None:
     broken = [{"apiVersion": "v1", "kind": "ConfigMap", "current": "status."}]
     await cluster.have(kustomization("app", wait=True, health_check_exprs=broken))
