@@ -89,6 +89,7 @@ bench: install
 	@$(RUN) -m tests.bench $(N) $(ARGS)
 	@$(RUN) -m tests.bench.monorepo $(N)
 	@$(RUN) -m tests.bench.kustomize || [ $$? = 1 ]  # 1: a target was missed, as its table says
+	@$(RUN) -m tests.bench.sources $(N)
 	@$(RUN) -m tests.bench.notifications
 	@$(RUN) -m tests.bench.kubeapi
 

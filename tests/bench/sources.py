@@ -1,17 +1,19 @@
 """What many sources cost the controller and the remotes: artifacts of one registry, and of one large Git repository.
 
-    python -m tests.bench.sources [--oci 1000] [--git 500] [--files 20000] [--api real|embedded|KUBECONFIG]
+    python -m tests.bench.sources [N] [--oci N] [--git N/2] [--files 20N] [--api real|embedded|KUBECONFIG]
 
 Each OCIRepository is of a repository of its own in one registry. The GitRepositories are all of one repository, each of
 another directory (`sparseCheckout`) as the teams of a monorepo have it, or with --whole of all its files. Printed are,
 of the first round and of one in which nothing changed: seconds, CPU and peak memory of source-controller, and the
-requests that reached the remote.
+requests that reached the remote. In the end DOWNLOADS clients fetch one large artifact at the same time, and somebody
+asks meanwhile whether the controller is ready.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import shutil
 import subprocess
 import sys
@@ -35,6 +37,8 @@ from tests.upstream.controlplane import build
 FLAGS = ("--concurrent=20", "--kube-api-qps=1000", "--kube-api-burst=2000")
 TEAMS = 200
 """Directories of the monorepo; several sources take the same one when there are more of them."""
+DOWNLOADS, LARGE = 200, 16 << 20
+"""So many downloads of so many bytes."""
 GROUP = "source.toolkit.fluxcd.io/v1"
 
 
@@ -114,6 +118,55 @@ async def measured(
     )
 
 
+async def downloads(installation: Installation, client: Client, timeout: float) -> None:
+    """Fetch one artifact many times at once, print what it cost, and how long /readyz took meanwhile."""
+    with Registry() as registry:
+        registry.push_files("large", "v1", {"random": os.urandom(LARGE)})
+        spec = {"url": f"oci://{registry.host}/large", "ref": {"tag": "v1"}, "interval": "60m", "insecure": True}
+        path = f"/apis/{GROUP}/namespaces/{NAMESPACE}/ocirepositories"
+        source = await client.send("POST", path, _object("OCIRepository", "large", spec))
+        deadline = time.monotonic() + timeout
+        while not is_ready(source):
+            if time.monotonic() > deadline:
+                raise BenchFailed(f"the large artifact is not there: {source.get('status')}")
+            await asyncio.sleep(0.2)
+            source = await client.send("GET", f"{path}/large")
+    artifact = source["status"]["artifact"]
+    ready = f"http://{installation.addresses.health['source-controller']}/readyz"
+    answers: list[float] = []
+
+    async def fetch(session: aiohttp.ClientSession) -> None:
+        size = 0
+        async with session.get(artifact["url"]) as answer:
+            async for block in answer.content.iter_any():
+                size += len(block)
+        if size != artifact["size"]:
+            raise BenchFailed(f"an artifact of {artifact['size']} bytes came with {size}")
+
+    async def probe(session: aiohttp.ClientSession) -> None:
+        while True:
+            start = time.monotonic()
+            async with session.get(ready) as answer:
+                if answer.status != 200:
+                    raise BenchFailed(f"/readyz answers {answer.status}")
+            answers.append(time.monotonic() - start)
+            await asyncio.sleep(0.02)
+
+    before, start = usage.of(installation.pids), time.monotonic()
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+        probing = asyncio.create_task(probe(session))
+        await asyncio.gather(*(fetch(session) for _ in range(DOWNLOADS)))
+        probing.cancel()
+    seconds, after = time.monotonic() - start, usage.of(installation.pids)
+    cpu = usage.cpu_between(before, after)["source-controller"]
+    print(
+        f"{DOWNLOADS} downloads at once  {seconds:8.1f} s {DOWNLOADS * artifact['size'] / seconds / 1e6:8.0f} MB/s "
+        f"{1000 * cpu / DOWNLOADS:8.1f} ms CPU each   /readyz within {1000 * max(answers):.0f} ms   "
+        f"peak {after['source-controller'].peak:.0f} MiB",
+        flush=True,
+    )
+
+
 async def measure(installation: Installation, folder: Path, arguments: argparse.Namespace) -> None:
     """Both kinds of sources, one after the other."""
     connector, limit = aiohttp.TCPConnector(limit=64), aiohttp.ClientTimeout(total=120)
@@ -138,19 +191,24 @@ async def measure(installation: Installation, folder: Path, arguments: argparse.
                 for name, run in (("first", sources.first), ("nothing changed", sources.again)):
                     await measured(f"git, {name}", installation, len(objects), lambda: len(server.requests), run)
                 sources.close()
+        await downloads(installation, client, arguments.timeout)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command: 0 with the figures, 1 when something failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.sources", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--oci", type=int, default=1000, help="how many OCIRepositories (default 1000)")
-    parser.add_argument("--git", type=int, default=500, help="how many GitRepositories (default 500)")
-    parser.add_argument("--files", type=int, default=20_000, help="files of the Git repository (default 20000)")
+    parser.add_argument("count", type=int, nargs="?", default=1000, metavar="N", help="the size of it (default 1000)")
+    parser.add_argument("--oci", type=int, help="how many OCIRepositories (default N)")
+    parser.add_argument("--git", type=int, help="how many GitRepositories (default N/2)")
+    parser.add_argument("--files", type=int, help="files of the Git repository (default 20 N)")
     parser.add_argument("--whole", action="store_true", help="each GitRepository takes all files, not a directory")
     parser.add_argument("--api", default="real", help="real (default), embedded, or the path of a kubeconfig")
     parser.add_argument("--timeout", type=float, default=1800, help="seconds that a round may take (default 1800)")
     arguments = parser.parse_args(argv)
+    for name, default in (("oci", arguments.count), ("git", arguments.count // 2), ("files", 20 * arguments.count)):
+        if getattr(arguments, name) is None:
+            setattr(arguments, name, default)
     folder = Path(tempfile.mkdtemp(prefix="bench-"))
     try:
         with Installation.start(arguments.api, folder, flags={"source-controller": FLAGS}) as installation:
