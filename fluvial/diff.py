@@ -127,6 +127,7 @@ async def compare(client: Client, namespace: str, name: str, source: Path) -> li
     given = await variables.find(ks, cast("Attempt[Kustomization]", _Asking(client, namespace)))
     tree = DiskTree(source)
     built = await build.objects(ks, tree, build.require_path(ks, tree), given, strict=False)
+    build.require_decrypted(built)
     comparison = _Comparison(client, ks, built.manifests)
     recorded, desired = Inventory.from_status(ks.status.inventory), Inventory.of(built.manifests)
     stale = recorded - desired if ks.spec.prune else Inventory({})

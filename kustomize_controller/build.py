@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -82,6 +82,25 @@ def require_path(ks: Kustomization, tree: kustomize.Tree) -> str:
     return shown
 
 
+def require_decrypted(built: Built) -> None:
+    """ReconciliationFailed names the Secrets that are still encrypted: nobody could use them in the cluster, and nobody
+    would be told."""
+    encrypted = [
+        manifest
+        for manifest in built.manifests
+        if manifest.get("kind") == "Secret"
+        and manifest.get("apiVersion") == "v1"
+        and "sops" in manifest
+        and not decrypt.is_disabled(manifest)
+    ]
+    if not encrypted:
+        return
+    said = "is SOPS encrypted, configuring decryption is required for this secret to be reconciled"
+    ids = [ObjectId.of(manifest) for manifest in encrypted]
+    lines = [listed.placed(f"{id} {said}", built.places.get(id, "")) for id in ids]
+    raise Failed("ReconciliationFailed", listed.lines(lines))
+
+
 async def objects(
     ks: Kustomization,
     tree: kustomize.Tree,
@@ -141,7 +160,6 @@ def _build(
     if spec.common_metadata is not None:
         for manifest in manifests:
             _add_common(manifest, spec.common_metadata.labels, spec.common_metadata.annotations)
-    _refuse_encrypted(manifests, built.places)
     return Built.of(manifests, built.places, is_remote=bases.is_used)
 
 
@@ -156,21 +174,3 @@ def _add_common(manifest: Manifest, labels: Mapping[str, str], annotations: Mapp
     for name, added in (("labels", labels), ("annotations", annotations)):
         if added:
             metadata[name] = {**(metadata.get(name) or {}), **added}
-
-
-def _refuse_encrypted(manifests: list[Manifest], places: Sequence[str]) -> None:
-    """A Secret that is still encrypted must not reach the cluster: nobody could use it, and nobody would be told."""
-    encrypted = [
-        listed.placed(
-            f"Secret/{manifest['metadata'].get('namespace', '')}/{manifest['metadata'].get('name')} is SOPS encrypted, "
-            "configuring decryption is required for this secret to be reconciled",
-            place,
-        )
-        for manifest, place in zip(manifests, places, strict=True)
-        if manifest.get("kind") == "Secret"
-        and manifest.get("apiVersion") == "v1"
-        and "sops" in manifest
-        and not decrypt.is_disabled(manifest)
-    ]
-    if encrypted:
-        raise Failed("ReconciliationFailed", listed.lines(encrypted))

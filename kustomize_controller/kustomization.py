@@ -169,6 +169,7 @@ class Kustomizations:
         self, ks: Kustomization, attempt: Attempt[Kustomization], cluster: Cluster, built: Built, report: Report
     ) -> ChangeSet:
         """Apply what was built and delete what isn't built any more. Without a request when all is as it should be."""
+        build.require_decrypted(built)  # ReconciliationFailed
         recorded, desired = Inventory.from_status(ks.status.inventory), Inventory.of(built.manifests)
         stale, drift_wanted = recorded - desired, drift.wanted(ks, built.digest)
         revision, within = attempt.about["revision"], format_duration(timeout(ks))

@@ -39,8 +39,9 @@ def tree(root: Path, files: dict[str, str]) -> Path:
 
 async def built(ks: Kustomization, root: Path, given: dict[str, str] | None = None, *, strict: bool = True) -> Any:
     artifact = DiskTree(root)
-    path = build.require_path(ks, artifact)
-    return (await build.objects(ks, artifact, path, given, strict=strict)).manifests
+    made = await build.objects(ks, artifact, build.require_path(ks, artifact), given, strict=strict)
+    build.require_decrypted(made)
+    return made.manifests
 
 
 async def test_the_fields_of_the_spec_are_laid_over_what_is_built(tmp_path):

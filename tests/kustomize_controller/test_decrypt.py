@@ -425,8 +425,8 @@ async def test_a_broken_openpgp_key_is_named(tools, pgp, tmp_path, temporary):
 async def test_an_encrypted_secret_without_decryption_is_refused(tools, tmp_path):
     root = DiskTree(tree(tmp_path, {"a.yaml": tools.secret()}))
     ks = kustomization(decryption=None)
-    with pytest.raises(Failed, match="Secret//login is SOPS encrypted") as caught:
-        await build.objects(ks, root, build.require_path(ks, root), None, strict=True)
+    with pytest.raises(Failed, match="Secret/login is SOPS encrypted") as caught:
+        build.require_decrypted(await build.objects(ks, root, build.require_path(ks, root), None, strict=True))
     assert caught.value.reason == "ReconciliationFailed"
 
 

@@ -127,6 +127,19 @@ async def test_undefined_variables_can_be_empty(toolkit: Toolkit) -> None:
     assert (await cluster.get(ConfigMap, "settings")).manifest["data"] == {"colour": "<>", "size": "L"}
 
 
+async def test_a_dependency_that_becomes_ready_wakes_who_waits_for_it_whenever_that_would_look_again(
+    toolkit: Toolkit,
+) -> None:
+    cluster = toolkit.cluster
+    await started(toolkit, "--requeue-dependency=1h", app=files(config_map()))
+    chain = [kustomization(f"k{number}", depends_on=[f"k{number + 1}"]) for number in range(5)]
+    await cluster.have(*chain)
+    for number in range(5):
+        await cluster.until(Kustomization, f"k{number}", ready=False, reason="DependencyNotReady")
+    await cluster.have(kustomization("k5"))
+    await cluster.until(Kustomization, "k0", ready=True)
+
+
 async def test_an_expression_can_add_to_the_rules_of_a_dependency(toolkit: Toolkit) -> None:
     cluster = toolkit.cluster
     await started(toolkit, "--feature-gates=AdditiveCELDependencyCheck=true", app=files(config_map()))

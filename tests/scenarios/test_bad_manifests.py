@@ -172,4 +172,8 @@ async def test_an_encrypted_secret_is_never_applied(cluster: Cluster, repo: Repo
     }
     app = await refused(cluster, repo, "ReconciliationFailed", {"app/token.yaml": files(encrypted)})
     assert f"Secret/{cluster.namespace}/token is SOPS encrypted" in app.ready.message
+    assert [each["lastReconciledStatus"] for each in app.status["history"]] == [
+        "ReconciliationFailed",
+        "ReconciliationSucceeded",
+    ]
     assert await cluster.names(Secret) == set()
