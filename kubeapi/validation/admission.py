@@ -91,6 +91,8 @@ def _converted(found: wire.DecodeProblem) -> str:
         return problem
     given, text, wanted = match.groups()
     kind = found.given
+    if wanted in wire.NAMED_TYPES:
+        wanted = "string"
     if wanted == wire.EITHER:
         return f"json: cannot unmarshal {given}{f' {text}' if text else ''} into Go value of type int32"
     if wanted.startswith("map[") or wanted == "v1.ResourceList":

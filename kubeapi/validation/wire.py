@@ -50,6 +50,32 @@ INNER: dict[str, tuple[str, frozenset[str]]] = {
 """Structs that Go embeds in others: their name is in the path of a field that can't be decoded, not in any other."""
 _MARKED = re.compile("\0(\\w+)\0")
 
+NAMED = {
+    "Container.imagePullPolicy": "v1.PullPolicy",
+    "ContainerPort.protocol": "v1.Protocol",
+    "CronJobSpec.concurrencyPolicy": "v1.ConcurrencyPolicy",
+    "DaemonSetUpdateStrategy.type": "v1.DaemonSetUpdateStrategyType",
+    "DeploymentStrategy.type": "v1.DeploymentStrategyType",
+    "EndpointSlice.addressType": "v1.AddressType",
+    "HTTPIngressPath.pathType": "v1.PathType",
+    "PersistentVolumeClaimSpec.volumeMode": "v1.PersistentVolumeMode",
+    "PersistentVolumeSpec.persistentVolumeReclaimPolicy": "v1.PersistentVolumeReclaimPolicy",
+    "PodSpec.dnsPolicy": "v1.DNSPolicy",
+    "PodSpec.restartPolicy": "v1.RestartPolicy",
+    "PodStatus.phase": "v1.PodPhase",
+    "Secret.type": "v1.SecretType",
+    "ServicePort.protocol": "v1.Protocol",
+    "ServiceSpec.sessionAffinity": "v1.ServiceAffinity",
+    "ServiceSpec.type": "v1.ServiceType",
+    "StatefulSetSpec.podManagementPolicy": "v1.PodManagementPolicyType",
+    "StatefulSetUpdateStrategy.type": "v1.StatefulSetUpdateStrategyType",
+    "StorageClass.reclaimPolicy": "v1.PersistentVolumeReclaimPolicy",
+    "StorageClass.volumeBindingMode": "v1.VolumeBindingMode",
+}
+"""Texts that Go has types of their own for: the name is in the message when something else is given."""
+CONDITION_STATUS = "v1.ConditionStatus"
+NAMED_TYPES = frozenset({*NAMED.values(), CONDITION_STATUS})
+
 EITHER = "int32 "
 """The type that messages give a number or text: int32, with a mark by which it is told from one."""
 
@@ -204,7 +230,7 @@ def _value_reader(field: Schema, name: str, owner: Schema) -> Reader:
     if field.type == "array":
         return _list(field, where)
     if field.type == "string":
-        return _bytes(where) if field.format == "byte" else _string(where)
+        return _bytes(where) if field.format == "byte" else _string(where, _named(where, name))
     if field.type == "boolean":
         return _boolean(where)
     return _integer(where, field.format) if field.type == "integer" else _number(where)
@@ -324,10 +350,17 @@ def _item_reader(inner: Schema, where: str) -> Reader:
     return _value_reader(inner, "", inner)
 
 
-def _string(where: str) -> Reader:
+def _named(where: str, name: str) -> str:
+    """The Go type of a text in a struct."""
+    if name == "status" and where.endswith("Condition"):
+        return CONDITION_STATUS
+    return NAMED.get(f"{where}.{name}", "string")
+
+
+def _string(where: str, go_type: str = "string") -> Reader:
     def of_string(value: Any, path: str, reading: Read) -> Any:
         if not isinstance(value, str):
-            raise _refuse(value, path, where, "string")
+            raise _refuse(value, path, where, go_type)
         return value
 
     return of_string

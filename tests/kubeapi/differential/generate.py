@@ -56,6 +56,10 @@ class Sequence:
         names = list(THEMES)
         theme = self.random.choices(names, [weight for weight, _ in THEMES.values()])[0]
         THEMES[theme][1](self)
+        if self.chance(0.04) and self.kind not in CLUSTER_WIDE:
+            query = {"labelSelector": "team=a"} if self.chance(0.3) else {}
+            accept = self.random.choice(["", "", TABLE, PARTIAL])
+            self.add("watch", self.named(), query=query, accept=accept)
         return self.steps
 
     # -- parts

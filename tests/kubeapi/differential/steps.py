@@ -33,6 +33,7 @@ METHODS = {
     "update": "PUT",
     "get": "GET",
     "list": "GET",
+    "watch": "GET",
     "delete": "DELETE",
     "deletecollection": "DELETE",
 }
@@ -49,7 +50,9 @@ class Step:
     """One request about an object of `manifest`'s kind and name, or about all of its kind."""
 
     verb: str
-    """create, update, get, delete, list, deletecollection, or a kind of patch: json, merge, strategic, apply."""
+    """create, update, get, delete, list, watch, deletecollection, or a kind of patch: json, merge, strategic, apply.
+
+    A watch tells all that happened to the kind since the beginning, and ends after a second."""
     manifest: Manifest
     body: Any = None
     """What is sent instead of the manifest; a function gets the live object and returns the body."""
@@ -105,7 +108,7 @@ class Subject:
         self.session.verify = ca
         self.session.headers["Authorization"] = f"Bearer {token}"
         self.session.headers["User-Agent"] = "differential/1"
-        self._token = ""
+        self._token = self._start = ""
 
     def fresh(self) -> Subject:
         """The same server, over a connection of its own."""
@@ -126,9 +129,9 @@ class Subject:
 
     def prepare(self, namespace: str) -> None:
         """A namespace with the account that pods run under."""
-        self.send(
-            "POST", "/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
-        )
+        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
+        made = self.send("POST", "/api/v1/namespaces", body)
+        self._start = made.json()["metadata"].get("resourceVersion", "")
         account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
         self.send("POST", f"/api/v1/namespaces/{namespace}/serviceaccounts", account)
 
@@ -139,7 +142,7 @@ class Subject:
         manifest = placed(step.manifest, namespace)
         path = collection_of(manifest, namespace)
         name = manifest["metadata"].get("name", "")
-        if step.verb not in ("create", "list", "deletecollection") or step.subresource:
+        if step.verb not in ("create", "list", "watch", "deletecollection") or step.subresource:
             path += f"/{name}"
         if step.subresource:
             path += f"/{step.subresource}"
@@ -148,6 +151,8 @@ class Subject:
             live = self.send("GET", path.removesuffix(f"/{step.subresource}"))
             body = body(live.json() if live.ok else manifest)
         values = {key: value.replace(CONTINUE, self._token) for key, value in step.query.items()}
+        if step.verb == "watch":
+            values |= {"watch": "1", "resourceVersion": self._start, "timeoutSeconds": "1"}
         query = "&".join(f"{key}={quote(value.replace(NAMESPACE, namespace))}" for key, value in values.items())
         headers = {"Accept": step.accept or "application/json"}
         if step.user:
