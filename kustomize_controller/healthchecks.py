@@ -59,13 +59,14 @@ async def wait(
         if cause := attempt.preempted_by:
             attempt.event(CANCELED, f"Health checks canceled due to new reconciliation triggered by {cause}")
         raise
-    was_healthy = any(condition.type == HEALTHY and condition.status == "True" for condition in before)
-    if was_healthy and not report.changed and took < LONG:
-        ks.status.conditions = before  # nothing was waited for, and nothing is new
+    was = next((condition for condition in before if condition.type == HEALTHY and condition.status == "True"), None)
+    if was is not None and not report.changed and took < LONG:
+        ks.status.conditions = before  # nothing was waited for, and nothing is new but perhaps the generation
+        attempt.mark(HEALTHY, True, was.reason, was.message)
         return
     passed = f"Health check passed in {format_duration(round(took, 3))}"
     attempt.mark(HEALTHY, True, "Succeeded", passed)
-    if not was_healthy or (report.changed and ks.status.last_applied_revision != revision):
+    if was is None or (report.changed and ks.status.last_applied_revision != revision):
         report.note(passed)
 
 

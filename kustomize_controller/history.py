@@ -19,7 +19,8 @@ SUCCEEDED = "ReconciliationSucceeded"
 def kept(ks: Kustomization, attempt: Attempt[Kustomization], digest: str) -> Iterator[None]:
     """Around what is done with a build: its outcome goes into the history of the status.
 
-    A pass that nobody asked for and that finds all as the last one left it is not counted: nothing happened.
+    A pass that nobody asked for, of the same spec, and that finds all as the last one left it is not counted: nothing
+    happened.
     """
     try:
         yield
@@ -32,7 +33,7 @@ def kept(ks: Kustomization, attempt: Attempt[Kustomization], digest: str) -> Ite
         SUCCEEDED,
         attempt.about,
     )
-    if not repeated or attempt.requested:
+    if not repeated or attempt.requested or ks.status.observed_generation != attempt.generation:
         _record(ks, attempt, digest, SUCCEEDED)
 
 

@@ -76,6 +76,21 @@ async def test_with_nothing_to_check_there_is_no_condition_of_health(toolkit: To
     assert app.condition("Healthy").reason == ""
 
 
+async def test_health_is_of_the_spec_as_it_is_now_and_a_new_spec_counts_as_a_reconciliation(toolkit: Toolkit) -> None:
+    toolkit.cluster.repo.commit({"app.yaml": files(config_map())})
+    await toolkit.start()
+    await toolkit.cluster.have(source("app"), kustomization("app", wait=True))
+    first = await toolkit.cluster.until(Kustomization, "app", ready=True)
+    await toolkit.cluster.edit(Kustomization, "app", {"spec": {"interval": "2h"}})
+    second = await toolkit.cluster.until(
+        Kustomization, "app", ready=True, holds=lambda live: live.status["observedGeneration"] == 2
+    )
+    assert (first.condition("Healthy").generation, second.condition("Healthy").generation) == (1, 2)
+    assert first.condition("Healthy").message == second.condition("Healthy").message
+    counts = [[entry["totalReconciliations"] for entry in app.status["history"]] for app in (first, second)]
+    assert counts == [[1], [2]]
+
+
 async def test_that_health_came_back_is_told(toolkit: Toolkit) -> None:
     broken = files(job("work", stay="fail"), config_map())
     toolkit.cluster.repo.commit({"app.yaml": broken})
