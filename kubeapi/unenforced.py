@@ -12,10 +12,9 @@ if TYPE_CHECKING:
 
 Manifest = dict[str, Any]
 
-_POLICIES = "the embedded Kubernetes API evaluates no admission policies: writes are admitted without this one"
-_WITHOUT_EFFECT = {
-    ("admissionregistration.k8s.io", "mutatingadmissionpolicybindings"): _POLICIES,
-}
+
+_DEFINITIONS = ("apiextensions.k8s.io", "customresourcedefinitions")
+_CONVERSION = "the embedded Kubernetes API calls no conversion webhook: versions differ by apiVersion only"
 
 
 def warn(cluster: Cluster) -> None:
@@ -24,13 +23,10 @@ def warn(cluster: Cluster) -> None:
 
 
 def _warn(resource: Resource, manifest: Manifest, old: Manifest | None, options: Options) -> None:
-    if options.subresource:
+    if options.subresource or resource.storage != _DEFINITIONS:
         return
-    warning = _WITHOUT_EFFECT.get(resource.storage)
-    if resource.storage == ("apiextensions.k8s.io", "customresourcedefinitions"):
-        spec = manifest.get("spec")
-        conversion = spec.get("conversion") if isinstance(spec, dict) else None
-        if isinstance(conversion, dict) and conversion.get("strategy") == "Webhook":
-            warning = "the embedded Kubernetes API calls no conversion webhook: versions differ by apiVersion only"
-    if warning and warning not in options.warnings:
-        options.warnings.append(warning)
+    spec = manifest.get("spec")
+    conversion = spec.get("conversion") if isinstance(spec, dict) else None
+    webhook = isinstance(conversion, dict) and conversion.get("strategy") == "Webhook"
+    if webhook and _CONVERSION not in options.warnings:
+        options.warnings.append(_CONVERSION)

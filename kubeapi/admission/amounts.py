@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from kubeapi.validation import quantity
+from kubeapi import quantity
 
 Struct = Mapping[str, Any]
 _OF_PODS = ("cpu", "memory", "ephemeral-storage")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kubeapi.admission import attributes
 from kubeapi.admission.attributes import Attributes
 from kubeapi.admission.limit_ranges import LimitRanges
+from kubeapi.admission.mutating_policies import MutatingPolicies
 from kubeapi.admission.pod_security import PodSecurity
 from kubeapi.admission.quotas import Quotas
 from kubeapi.admission.validating_policies import ValidatingPolicies
@@ -27,6 +28,7 @@ class Chain:
 
     def __init__(self, cluster: Cluster, authorizer: Authorizer) -> None:
         self._cluster = cluster
+        self._mutating = MutatingPolicies(cluster, authorizer)
         self._changing = Webhooks(cluster, authorizer, mutating=True)
         self._policies = ValidatingPolicies(cluster, authorizer)
         self._judging = Webhooks(cluster, authorizer, mutating=False)
@@ -40,21 +42,29 @@ class Chain:
         cluster.admission.on_deleting.append(self._judge_deletion)
 
     def _change(self, resource: Resource, manifest: Manifest, old: Manifest | None, options: Options) -> None:
-        if not self._changing:
+        if not (self._mutating or self._changing):
             return
         asked = attributes.of_write(self._cluster, resource, manifest, old, options)
         if asked.exempt:
             return
-        again = Reinvocation()
-        if not self._changing.change(asked, manifest, options.warnings, again):
+        policies, webhooks = Reinvocation(), Reinvocation()
+        changed = self._mutating.change(asked, manifest, policies) if self._mutating else False
+        if self._changing:
+            changed = self._changing.change(asked, manifest, options.warnings, webhooks) or changed
+        if not changed:
             return
-        # What a webhook adds (a container, say) is admitted as what the client sent, and who wants to sees it then.
+        # What they add (a container, say) is admitted as what the client sent, and who wants to sees it then.
         before = copy.deepcopy(manifest)
         for function in self._cluster.admission.on_admitting:
             function(resource, manifest, old, options)
         if manifest != before:
-            again.require()
-        self._changing.change(asked, manifest, options.warnings, again, 1)
+            policies.require()
+        if self._mutating:
+            self._mutating.change(asked, manifest, policies, 1)
+        if manifest != before:
+            webhooks.require()
+        if self._changing:
+            self._changing.change(asked, manifest, options.warnings, webhooks, 1)
 
     def _judge(self, resource: Resource, manifest: Manifest, old: Manifest | None, options: Options) -> None:
         if self._policies or self._judging:

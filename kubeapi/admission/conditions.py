@@ -29,10 +29,12 @@ _NAMED = re.compile(r"(?<![\w.])variables\s*\.\s*(?:\?\s*)?([A-Za-z_]\w*)")
 class Condition:
     """One expression of a policy or webhook, compiled when it is first asked."""
 
-    __slots__ = ("_known", "_program", "_results", "reads", "text")
+    __slots__ = ("_known", "_program", "_read", "_results", "reads", "text")
 
-    def __init__(self, text: str, known: Sequence[str], results: Sequence[str] = ()) -> None:
+    def __init__(self, text: str, known: Sequence[str], results: Sequence[str] = (), read: str = "") -> None:
+        """read: the expression as the library reads it, when it isn't written so."""
         self.text = text
+        self._read = read or text
         self.reads = frozenset(_NAMED.findall(text))
         """The variables that it names."""
         self._known = known
@@ -43,7 +45,7 @@ class Condition:
         """What it says. Unfit when it says nothing."""
         if self._program is None:
             try:
-                self._program = compile(self.text, self._known, self._results)
+                self._program = compile(self._read, self._known, self._results)
             except Unfit as error:
                 raise Unfit(f"compilation error: {error}") from None
         try:

@@ -6,9 +6,9 @@ with one field that says what they are; two are equal when they mean the same.
 
 from __future__ import annotations
 
-from kubeapi.expressions import access, network, numbers
+from kubeapi.expressions import access, network, numbers, texts
 from shared.text import cel
 
-LIBRARY = cel.Library([*numbers.FUNCTIONS, *network.FUNCTIONS, *access.FUNCTIONS])
+LIBRARY = cel.Library([*texts.FUNCTIONS, *numbers.FUNCTIONS, *network.FUNCTIONS, *access.FUNCTIONS])
 
 __all__ = ["LIBRARY", "access"]

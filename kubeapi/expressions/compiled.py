@@ -12,6 +12,10 @@ ALWAYS = ("namespaceObject", "object", "oldObject", "request")
 _UNKNOWN = re.compile(
     r"ERROR: <input>:(\d+):(\d+): undeclared reference to '([\w.]+)' \(in container ''\)\n \| (.*)\n \| .*"
 )
+OBJECTS: tuple[str, ...] = ("map", "dyn")
+"""The static types of an apply configuration: an initialiser is a map to the library."""
+LISTS: tuple[str, ...] = ("list", "dyn")
+_WANTED = {OBJECTS: "Object", LISTS: "list(JSONPatch)"}
 _SHOWN_TYPES = {"map": "map(dyn, dyn)", "list": "list(dyn)"}
 
 
@@ -40,6 +44,9 @@ def compile(expression: str, known: Sequence[str], results: Sequence[str] = ()) 
         raise Unfit(f"compilation failed: {_report(error)}") from None
     if results and program.result not in results:
         got = _SHOWN_TYPES.get(program.result, program.result)
+        wanted = _WANTED.get(tuple(results))
+        if wanted:
+            raise Unfit(f"must evaluate to {wanted} but got {got}")
         if len(results) == 1:
             raise Unfit(f"must evaluate to {results[0]} but got {got}")
         raise Unfit(f"must evaluate to one of [{' '.join(results)}] but got {got}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
-from kubeapi.validation import quantity
+from kubeapi import quantity
 from shared.text import semver
 from shared.text.cel import Function
 

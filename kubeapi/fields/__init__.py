@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kubeapi.fields.apply import apply, settled, updated
+from kubeapi.fields.apply import apply, merged, settled, updated
 from kubeapi.fields.errors import Conflict, Invalid
 from kubeapi.fields.patches import json_patch, merge_patch
 from kubeapi.fields.scaled import VERSION as SCALE_VERSION
@@ -19,6 +19,7 @@ __all__ = [
     "entries_of",
     "json_patch",
     "merge_patch",
+    "merged",
     "settled",
     "shown",
     "strategic_patch",

@@ -95,6 +95,21 @@ def apply(
         raise Invalid(f"failed to create typed patch object ({_named(applied, api_version)}): {problem}") from problem
 
 
+def merged(live: Manifest, applied: Manifest, schema: Schema | None) -> Manifest:
+    """The live object with all that `applied` sets, whoever owns it. Invalid when that isn't what the schema says, or
+    would replace a list or map as a whole: what it doesn't name would be lost."""
+    atom = DEDUCED if schema is None else atom_of(schema)
+    try:
+        typed.check(applied, atom)
+    except ValueError as problem:
+        raise Invalid(f"failed to convert patch object to typed object: {problem}") from problem
+    whole = list(typed.wholes(applied, atom))
+    if whole:
+        raise Invalid(f"invalid ApplyConfiguration: may not mutate atomic arrays, maps or structs: {', '.join(whole)}")
+    found: Manifest = typed.merge(live, applied, atom)
+    return found
+
+
 def updated(
     live: Manifest | None,
     new: Manifest,

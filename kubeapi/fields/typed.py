@@ -7,6 +7,7 @@ argument itself when merging changes nothing.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from kubeapi.fields.atoms import Atom, KeyProblem
@@ -162,6 +163,23 @@ def _owned_items(value: list[Any], atom: Atom) -> FieldSet | None:
     for key in twice:
         out[key] = LEAF
     return out or None
+
+
+def wholes(value: Any, atom: Atom, path: str = "") -> Iterator[str]:
+    """The paths of lists and maps in a value that are only ever replaced as a whole."""
+    if isinstance(value, dict) and atom.is_map:
+        if atom.map_atomic:
+            yield path
+        for key, child in value.items():
+            below = atom.fields.get(key)
+            if below is not None:
+                yield from wholes(child, below, f"{path}.{key}")
+    elif isinstance(value, list) and atom.is_list:
+        if atom.list_atomic:
+            yield path
+        if atom.item is not None:
+            for index, child in enumerate(value):
+                yield from wholes(child, atom.item, f"{path}[{index}]")
 
 
 def merge(live: Any, applied: Any, atom: Atom) -> Any:

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from kubeapi import quantity
 from kubeapi.fields.zero import INT_OR_STRING, QUANTITY, RAW_EXTENSION, TIMES, always_written
-from kubeapi.validation import quantity
 from shared.schema import Schema, schema
 
 OMIT: Any = object()

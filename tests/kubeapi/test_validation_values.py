@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kubeapi.validation import causes, fields, names, quantity
+from kubeapi import quantity
+from kubeapi.validation import causes, fields, names
 from kubeapi.validation.kinds import cron
 
 

@@ -7,8 +7,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from kubeapi import quantity
 from kubeapi.errors import Cause
-from kubeapi.validation import causes, fields, names, quantity
+from kubeapi.validation import causes, fields, names
 from kubeapi.validation.kinds import containers
 
 Struct = Mapping[str, Any]

@@ -6,8 +6,9 @@ import posixpath
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from kubeapi import quantity
 from kubeapi.errors import Cause
-from kubeapi.validation import causes, fields, names, quantity
+from kubeapi.validation import causes, fields, names
 
 Struct = Mapping[str, Any]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from kubeapi.errors import Cause
-from kubeapi.expressions import compiled
+from kubeapi.expressions import compiled, objects
 from kubeapi.validation import causes, fields, names
 from kubeapi.validation.kinds import conditions, webhooks
 
@@ -66,6 +66,66 @@ def binding(manifest: Struct, old: Struct | None) -> list[Cause]:
         found.append(causes.invalid("spec.validationActions", actions, _BOTH))
     if not actions:
         found.append(causes.required("spec.validationActions", "at least one validation action is required"))
+    return found
+
+
+def mutating(manifest: Struct, old: Struct | None) -> list[Cause]:
+    """A MutatingAdmissionPolicy."""
+    spec = manifest.get("spec") or {}
+    found = _policy(spec)
+    found += _only_writes(spec.get("matchConstraints"), "spec.matchConstraints")
+    known = compiled.names(params=bool(spec.get("paramKind")), variables=True)
+    found += _variables(spec.get("variables") or (), known)
+    mutations = spec.get("mutations") or ()
+    if not mutations:
+        found.append(causes.required("spec.mutations", "mutations must contain at least one item"))
+    for index, one in enumerate(mutations):
+        found += _mutation(one, known, f"spec.mutations[{index}]")
+    policy = spec.get("reinvocationPolicy")
+    if not policy:
+        found.append(causes.required("spec.reinvocationPolicy"))
+    elif policy not in ("IfNeeded", "Never"):
+        found.append(causes.unsupported("spec.reinvocationPolicy", policy, ("IfNeeded", "Never")))
+    return found
+
+
+def mutating_binding(manifest: Struct, old: Struct | None) -> list[Cause]:
+    """A MutatingAdmissionPolicyBinding."""
+    spec = manifest.get("spec") or {}
+    return _binding(spec) + _only_writes(spec.get("matchResources"), "spec.matchResources")
+
+
+def _only_writes(wanted: Struct | None, path: str) -> list[Cause]:
+    """Nothing is to be changed of a deletion."""
+    given = [one for rule in (wanted or {}).get("resourceRules") or () for one in rule.get("operations") or ()]
+    supported = ("*", "CONNECT", "CREATE", "UPDATE")
+    return [
+        causes.unsupported(f"{path}.resourceRules.operations", one, supported) for one in given if one not in supported
+    ]
+
+
+def _mutation(one: Struct, known: Sequence[str], path: str) -> list[Cause]:
+    type_ = one.get("patchType") or ""
+    kinds = {"ApplyConfiguration": ("applyConfiguration", compiled.OBJECTS), "JSONPatch": ("jsonPatch", compiled.LISTS)}
+    if not type_:
+        return [causes.required(f"{path}.patchType")]
+    if type_ not in kinds:
+        return [causes.unsupported(f"{path}.patchType", type_, sorted(kinds))]
+    key, results = kinds[type_]
+    other = "jsonPatch" if key == "applyConfiguration" else "applyConfiguration"
+    found: list[Cause] = []
+    if one.get(key) is None:
+        found.append(causes.required(f"{path}.{key}", f"must be specified when patchType is {type_}"))
+    else:
+        text = (one[key].get("expression") or "").strip()
+        where = f"{path}.{key}.expression"
+        if text:
+            found += conditions.expression(objects.as_maps(text), known, results, where, text)
+        else:
+            found.append(causes.required(where))
+    if one.get(other) is not None:
+        detail = f"must not be specified when patchType is {type_}"
+        found.append(causes.invalid(f"{path}.{other}", f"{{{other}}}", detail))
     return found
 
 

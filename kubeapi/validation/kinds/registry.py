@@ -56,6 +56,8 @@ CHECKS: dict[Key, Check] = {
     ("discovery.k8s.io", "EndpointSlice"): networking.endpoint_slice,
     ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"): webhooks.check,
     ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"): webhooks.check,
+    ("admissionregistration.k8s.io", "MutatingAdmissionPolicy"): policies.mutating,
+    ("admissionregistration.k8s.io", "MutatingAdmissionPolicyBinding"): policies.mutating_binding,
     ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy"): policies.validating,
     ("admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding"): policies.binding,
     ("apiregistration.k8s.io", "APIService"): aggregation.api_service,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from kubeapi import quantity
 from kubeapi.errors import Cause
-from kubeapi.validation import causes, fields, names, quantity
+from kubeapi.validation import causes, fields, names
 from kubeapi.validation.kinds import pods, volumes
 
 Struct = Mapping[str, Any]
