@@ -51,7 +51,7 @@ class Interest:
     def selections(self, event: Event) -> list[Mapping[str, str]]:
         """The labels that the event's object must have: those of one of these. Empty when no source names the object;
         empty labels are had by every object."""
-        return [source.match_labels for source in self.alert.spec.event_sources if self._names(source, event)]
+        return [source.match_labels or {} for source in self.alert.spec.event_sources if self._names(source, event)]
 
     def _names(self, source: CrossNamespaceObjectReference, event: Event) -> bool:
         involved = event.involved_object

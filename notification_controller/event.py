@@ -151,7 +151,7 @@ def manifest(event: Event) -> Manifest:
         "timestamp": event.timestamp,
         "message": event.message,
         "reason": event.reason,
-        **({"metadata": event.metadata} if event.metadata else {}),
+        **({"metadata": dict(sorted(event.metadata.items()))} if event.metadata else {}),
         "reportingController": event.reporting_controller,
         **({"reportingInstance": event.reporting_instance} if event.reporting_instance else {}),
     }

@@ -89,17 +89,15 @@ def connected(provider: Provider, found: Secrets, clouds: Clouds | None = None) 
     spec, meta = provider.spec, provider.metadata
     held = found.auth or {}
     name = f"'{meta.namespace}/{spec.secret_ref.name}'" if spec.secret_ref else ""
-    if ("username" in held) != ("password" in held):
-        there, missing = ("username", "password") if "username" in held else ("password", "username")
-        raise InvalidProvider(f"secret {name}: the key '{there}' needs '{missing}' beside it")
+    login = _login(spec.type, held, name)
     if len(held.get("address", b"")) > ADDRESS_LIMIT:
         raise InvalidProvider(f"invalid address in secret {name}: it is longer than {ADDRESS_LIMIT} bytes")
     return Connection(
         type=spec.type,
         address=(_text(held, "address", name) if "address" in held else spec.address or "").strip(),
         channel=spec.channel or "",
-        username=_text(held, "username", name) if "username" in held else spec.username or "",
-        password=_text(held, "password", name),
+        username=_text(login, "username", name) if login else spec.username or "",
+        password=_text(login, "password", name),
         token=_text(held, "token", name).strip(),
         headers=_headers(held, name),
         secret=held,
@@ -112,6 +110,15 @@ def connected(provider: Provider, found: Secrets, clouds: Clouds | None = None) 
         service_account_name=spec.service_account_name or "",
         clouds=clouds,
     )
+
+
+def _login(type_: str, held: Mapping[str, bytes], name: str) -> Mapping[str, bytes]:
+    """Username and password. One without the other is none; services around repositories want to be told."""
+    there = [key for key in ("username", "password") if key in held]
+    if len(there) == 1 and type_ in COMMIT_STATUS_TYPES | CHANGE_REQUEST_TYPES:
+        missing = "password" if there == ["username"] else "username"
+        raise InvalidProvider(f"secret {name}: malformed basic auth - has '{there[0]}' but missing '{missing}'")
+    return {key: held[key] for key in there} if len(there) == 2 else {}
 
 
 def _text(data: Mapping[str, bytes], key: str, name: str) -> str:
@@ -130,19 +137,35 @@ def _headers(data: Mapping[str, bytes], name: str) -> dict[str, str]:
         raise InvalidProvider(f"failed to read headers from secret {name}: the key 'headers' is not YAML") from error
     if headers is None:
         return {}
-    if not isinstance(headers, dict) or not all(isinstance(part, str) for item in headers.items() for part in item):
+    if not isinstance(headers, dict) or not all(map(_is_scalar, (*headers, *headers.values()))):
         raise InvalidProvider(f"failed to read headers from secret {name}: expected names and texts")
-    for key, value in headers.items():
+    texts = {_scalar(key): _scalar(value) for key, value in headers.items()}
+    for key, value in texts.items():
         if any(mark in "\r\n\0" for mark in key + value) or not key.strip():
             raise InvalidProvider(f"failed to read headers from secret {name}: a header holds a line break")
-    return headers
+    return texts
+
+
+def _is_scalar(value: object) -> bool:
+    return isinstance(value, str | int | float)
+
+
+def _scalar(value: str | float) -> str:
+    """A header's text; what YAML takes for a number or a bool is one, too."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _proxy(provider: Provider, found: Secrets, name: str) -> str:
     reference = provider.spec.proxy_secret_ref
     if found.proxy is None or reference is None:
         held = found.auth or {}
-        return _text(held, "proxy", name).strip() if "proxy" in held else provider.spec.proxy or ""
+        address = _text(held, "proxy", name).strip() if "proxy" in held else provider.spec.proxy or ""
+        if address and not proxy.is_url(address):
+            where = f"invalid 'proxy' in secret {name}" if "proxy" in held else "invalid spec.proxy"
+            raise InvalidProvider(f"{where}: it is no URL of an HTTP/S or SOCKS5 proxy")
+        return address
     try:
         return proxy.url(found.proxy)
     except SecretError as error:

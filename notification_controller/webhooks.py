@@ -3,7 +3,8 @@
     path → Receiver → its Secret → proof → filters → the objects it means are told, in the background
 
 What always holds: the sender learns a status and nothing else. After its proof it waits for that no longer than telling
-its objects usually takes: `PATIENCE` seconds where the API answers fast; what takes longer goes on without it. A
+its objects usually takes: `PATIENCE` seconds where the API answers fast; what takes longer goes on without it. Who
+sends for objects that weren't told yet, or not the last time, waits longer: it may have to learn that they can't be. A
 Receiver that is suspended or deleted answers no more as soon as we know. Nothing of a webhook is logged but what its
 Receiver's type vouches for.
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
 from notification_controller.receiver import webhook_path
@@ -32,9 +34,12 @@ log = logging.getLogger(__name__)
 
 PATIENCE, LONGEST_PATIENCE = 0.04, 1.0
 """Seconds that a proven webhook's sender waits for its objects to be told; after that it is told that they will be.
-The longer time is for an API that takes its time for everything, as on a machine that has too much to do."""
+The longer time is for objects of which nobody knows whether they can be told, and for an API that takes its time for
+everything, as on a machine that has too much to do."""
 _ANSWERS = 10
 """How many of the API's answers, at its present pace, a sender waits for."""
+_WELL = 10_000
+"""Receivers of which it is remembered that their objects could be told."""
 BACKLOG = 1000
 """Webhooks whose objects may be told at the same time; with more, senders are asked to come again."""
 ENDING = 5.0
@@ -54,6 +59,8 @@ class Webhooks:
         self._paths: dict[str, list[Receiver]] = {}
         self._changes = -1
         self._taken: set[asyncio.Task[bool]] = set()
+        self._well: OrderedDict[tuple[str, int], None] = OrderedDict()
+        """Receivers, by uid and generation, whose objects were all told the last time."""
 
     async def answer(self, incoming: Incoming) -> Reply:
         """What the sender gets: 200 when all objects are told or about to be; 400 without proof; 404 for a path that is
@@ -136,9 +143,18 @@ class Webhooks:
             task.add_done_callback(self._taken.discard)
         if not tasks:
             return Reply(200)
-        patience = min(max(PATIENCE, _ANSWERS * self._secrets.pace), LONGEST_PATIENCE)
-        done, _ = await asyncio.wait(tasks, timeout=patience)
+        asyncio.gather(*tasks).add_done_callback(lambda results: self._note(receiver, results))
+        usual = min(max(PATIENCE, _ANSWERS * self._secrets.pace), LONGEST_PATIENCE)
+        done, _ = await asyncio.wait(tasks, timeout=usual if _version(receiver) in self._well else LONGEST_PATIENCE)
         return Reply(200 if all(task.result() for task in done) else 500)
+
+    def _note(self, receiver: Receiver, results: asyncio.Future[list[bool]]) -> None:
+        """Remember whether a Receiver's objects could all be told."""
+        self._well.pop(_version(receiver), None)
+        if not results.cancelled() and results.exception() is None and all(results.result()):
+            self._well[_version(receiver)] = None
+            while len(self._well) > _WELL:
+                self._well.popitem(last=False)
 
     async def _tell(self, receiver: Receiver, index: int, filters: Filters, about: ObjectLog) -> bool:
         """Whether all objects of a resource were told; what kept one from it is in the log."""
@@ -158,6 +174,10 @@ def by_path(receivers: Iterable[Receiver]) -> dict[str, list[Receiver]]:
         if receiver.status.webhook_path and not receiver.metadata.deletion_timestamp:
             paths.setdefault(receiver.status.webhook_path, []).append(receiver)
     return paths
+
+
+def _version(receiver: Receiver) -> tuple[str, int]:
+    return receiver.metadata.uid or "", receiver.metadata.generation or 0
 
 
 def _is_ready(receiver: Receiver) -> bool:

@@ -82,7 +82,12 @@ def _compiled(expression: str, claims: bool, what: str) -> Program:
     try:
         return cel.compile(expression, variables=_variables(claims), result="bool")
     except CELError as error:
-        raise InvalidSpec(_EXPRESSION, f"{what}: {error}") from error
+        raise InvalidSpec(_EXPRESSION, f"{what}: {_problem(expression, error)}") from error
+
+
+def _problem(expression: str, error: CELError) -> str:
+    """What is wrong with an expression, with its place where it can't be read."""
+    return f"failed to parse the CEL expression '{expression}': {error.report}" if error.report else str(error)
 
 
 def _variables(claims: bool) -> tuple[str, ...]:
@@ -93,7 +98,7 @@ def _claims_program(expression: str, result: str | None, what: str) -> Program:
     try:
         return cel.compile(expression, variables=(_CLAIMS, _VARS), result=result)
     except CELError as error:
-        raise InvalidSpec(_EXPRESSION, f"{what}: {error}") from error
+        raise InvalidSpec(_EXPRESSION, f"{what}: {_problem(expression, error)}") from error
 
 
 class Filters:

@@ -104,7 +104,7 @@ class Notifier:
 
     async def _labelled(self, at: Target, resource: ReceiverResource) -> list[Manifest]:
         wanted = resource.match_labels
-        if not wanted:
+        if wanted is None:
             raise Unreachable(f"{at.kind} *: matchLabels must be set to name objects by *")
         selector = ",".join(f"{key}={value}" for key, value in wanted.items())
 

@@ -58,7 +58,7 @@ class CrossNamespaceObjectReference(Part, kw_only=True):
     namespace: Name253 | None = None
     """The namespace of the objects; that of the referring object when unset. Another one is refused where the
     controller runs with --no-cross-namespace-refs."""
-    match_labels: dict[str, str] = {}
+    match_labels: dict[str, str] | None = None
     """Labels that an object must have, all of them. Needs the name *."""
 
 

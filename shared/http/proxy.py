@@ -14,14 +14,22 @@ def url(data: Mapping[str, bytes]) -> str:
     text = _text(data, "address").strip()
     if not text:
         raise SecretError("the key 'address' is missing")
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https", "socks5") or not parts.hostname:
+    if not is_url(text):
         raise SecretError("the key 'address' is no URL of an HTTP/S or SOCKS5 proxy")
     username, password = _text(data, "username").strip(), _text(data, "password").strip("\r\n")
     if not username:
         return text
     host = text.partition("://")[2].rpartition("@")[2]
-    return f"{parts.scheme}://{quote(username, safe='')}:{quote(password, safe='')}@{host}"
+    return f"{urlsplit(text).scheme}://{quote(username, safe='')}:{quote(password, safe='')}@{host}"
+
+
+def is_url(text: str) -> bool:
+    """Is it the URL of a proxy that we can go through?"""
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https", "socks5") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def of_environment(address: str) -> str | None:

@@ -44,6 +44,12 @@ def test_what_is_empty_is_written_where_upstream_writes_it() -> None:
     }
 
 
+def test_metadata_are_written_in_the_order_of_their_keys() -> None:
+    given = events.decode(body(metadata={f"{GROUP}/{key}": "1" for key in ("b", "a", "C")}))
+    assert rb'/C":"1","' in events.encode(given)
+    assert list(json.loads(events.encode(given))["metadata"]) == [f"{GROUP}/C", f"{GROUP}/a", f"{GROUP}/b"]
+
+
 def test_an_event_is_written_as_upstream_writes_json() -> None:
     written = events.encode(events.decode(body(message="a < b && c > d \u2028 ü")))
     assert rb'"a \u003c b \u0026\u0026 c \u003e d \u2028 ' + "ü".encode() in written

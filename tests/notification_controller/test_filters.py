@@ -70,7 +70,9 @@ def test_json_is_known_by_its_content_type(content_type):
     assert wants("has(req.a)", b'{"a": 1}', content_type=content_type)
 
 
-@pytest.mark.parametrize("body", [b"not json", b"", b"[]", b'"text"', b"1", b"[" * 100_000, b'{"a": NaN}'])
+@pytest.mark.parametrize(
+    "body", [b"not json", b"", b"[]", b'"text"', b"1", b"[" * 100_000, b'{"a": NaN}', b'{"a": 1e999}']
+)
 def test_a_filter_that_cannot_read_its_request_fails(body):
     with pytest.raises(FilterFailed):
         wants("has(req.a)", body)

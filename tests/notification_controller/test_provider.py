@@ -49,14 +49,26 @@ def test_which_proxy_is_used(spec: dict[str, Any], secrets: Secrets, proxy: str)
     assert connected(provider(**spec), secrets).proxy == proxy
 
 
+def test_half_a_login_is_none_for_those_that_need_none() -> None:
+    made = connected(provider(username="bot"), Secrets({"username": b"ada", "token": b"t0ken"}))
+    assert (made.username, made.password, made.token) == ("bot", "", "t0ken")
+
+
+def test_a_header_may_look_like_a_number() -> None:
+    made = connected(provider(), Secrets({"headers": b"A: 1\nB: true\nC: 1.50\nD: 2.0\n5: text\n"}))
+    assert made.headers == {"A": "1", "B": "true", "C": "1.5", "D": "2", "5": "text"}
+
+
 HELD = "s3cr3t-thing"
 
 
 @pytest.mark.parametrize(
     ("spec", "secrets", "names"),
     [
-        ({}, Secrets({"username": HELD.encode()}), ["apps/auth", "username", "password"]),
-        ({}, Secrets({"password": HELD.encode()}), ["apps/auth", "username", "password"]),
+        ({"type": "github"}, Secrets({"username": HELD.encode()}), ["apps/auth", "'username' but missing 'password'"]),
+        ({"type": "gitea"}, Secrets({"password": HELD.encode()}), ["apps/auth", "'password' but missing 'username'"]),
+        ({}, Secrets({"proxy": f"http://[{HELD}".encode()}), ["invalid 'proxy' in secret 'apps/auth'"]),
+        ({"proxy": f"ftp://{HELD}"}, Secrets({}), ["invalid spec.proxy"]),
         ({}, Secrets({"address": HELD.encode() * 300}), ["apps/auth", "address", "2048"]),
         ({}, Secrets({"headers": b"[" + HELD.encode()}), ["apps/auth", "headers"]),
         ({}, Secrets({"headers": f"- {HELD}".encode()}), ["apps/auth", "headers"]),

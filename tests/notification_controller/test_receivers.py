@@ -230,6 +230,13 @@ async def test_a_resource_that_fails_fails_the_webhook_but_not_the_others(receiv
     assert await receiving.requested() is None
 
 
+async def test_no_labels_in_so_many_words_are_had_by_all(receiving):
+    await receiving.source("one", team="blue")
+    await receiving.send(await receiving.have(resources=[{"kind": "GitRepository", "name": "*", "matchLabels": {}}]))
+    await receiving.until_requested("one")
+    await receiving.until_requested("app")
+
+
 async def test_labels_that_nothing_has_are_no_failure(receiving):
     chosen = {"kind": "GitRepository", "name": "*", "matchLabels": {"team": "none"}}
     assert await receiving.send(await receiving.have(resources=[chosen])) == 200
