@@ -3,7 +3,8 @@
     Secrets → registry → tag → digest → manifest → layer → artifact
 
 Asking for the digest costs one request (two with a version range, none where the spec names the digest); a layer
-travels only when the digest, or what is to be made of it, changed.
+travels only when the digest, or what is to be made of it, changed. Objects that reach a registry alike share what was
+asked.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from shared.oci.registry import Descriptor, Manifest, Registry
 from shared.text import regex, semver
 from source_controller import registries, verify
 from source_controller.publish import FAILURES, Publisher, stored
-from source_controller.registries import FETCH_FAILED
+from source_controller.registries import FETCH_FAILED, Lookup
 from source_controller.signatures import images
 from source_controller.signatures.images import Signatures
 
@@ -40,6 +41,8 @@ _SOURCE, _REVISION = "org.opencontainers.image.source", "org.opencontainers.imag
 
 def kind(publisher: Publisher, signatures: Signatures, clouds: Clouds) -> Kind[OCIRepository]:
     """The kind, on a store, on what signatures are checked with, and on the clouds' logins."""
+
+    lookups = registries.Lookups()
 
     async def reconcile(source: OCIRepository, attempt: Attempt[OCIRepository]) -> Ready:
         spec, status = source.spec, source.status
@@ -57,8 +60,9 @@ def kind(publisher: Publisher, signatures: Signatures, clouds: Clouds) -> Kind[O
                     asyncio.timeout(parse_duration(spec.timeout)),
                     registry.open_(at, credentials, transport) as remote,
                 ):
-                    tag = await find_tag(source, remote)  # ReadOperationFailed
-                    revision = await find_revision(source, remote, tag)  # OCIArtifactPullFailed
+                    lookup = registries.lookup(lookups, source, remote, credentials, attempt)
+                    tag = await find_tag(source, lookup)  # ReadOperationFailed
+                    revision = await find_revision(source, lookup, tag)  # OCIArtifactPullFailed
                     outdated = is_outdated(source, revision)
                     if outdated:
                         named = at.at(tag or Revision.parse(revision).digest)
@@ -91,7 +95,7 @@ def kind(publisher: Publisher, signatures: Signatures, clouds: Clouds) -> Kind[O
     )
 
 
-async def find_tag(source: OCIRepository, remote: Registry) -> str:
+async def find_tag(source: OCIRepository, lookup: Lookup) -> str:
     """The tag that the spec selects; empty when it selects a digest."""
     ref = source.spec.ref or OCIRepositoryRef()
     if ref.digest:
@@ -99,7 +103,7 @@ async def find_tag(source: OCIRepository, remote: Registry) -> str:
     if not ref.semver:
         return ref.tag or "latest"
     try:
-        return highest(source, await remote.tags(), ref)
+        return highest(source, await lookup.tags(), ref)
     except (OCIError, semver.VersionError, regex.PatternError) as error:
         message = f"failed to determine the artifact tag for '{source.spec.url}': {error}"
         raise Failed("ReadOperationFailed", message, condition=FETCH_FAILED) from error
@@ -121,13 +125,13 @@ def highest(source: OCIRepository, tags: Iterable[str], ref: OCIRepositoryRef) -
     return versions[found]
 
 
-async def find_revision(source: OCIRepository, remote: Registry, tag: str) -> str:
+async def find_revision(source: OCIRepository, lookup: Lookup, tag: str) -> str:
     """`tag@digest`, or the digest alone where the spec names it: then nobody is asked."""
     ref = source.spec.ref
     if ref is not None and ref.digest:
         return ref.digest
     try:
-        return f"{tag}@{await remote.digest(tag)}"
+        return f"{tag}@{await lookup.digest(tag)}"
     except OCIError as error:
         message = f"failed to determine artifact digest: {error}"
         raise Failed("OCIArtifactPullFailed", message, condition=FETCH_FAILED) from error

@@ -6,7 +6,10 @@ OCIRepository + Secrets → Repository, Credentials, Transport
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Hashable
+from dataclasses import dataclass
 
+from shared.answers import Answers
 from shared.api.meta import parse_duration
 from shared.api.source import OCIRepository
 from shared.auth import AuthError, Clouds, GateClosed
@@ -18,7 +21,7 @@ from shared.oci import credentials, reference
 from shared.oci.credentials import Credentials
 from shared.oci.errors import CredentialsError, InvalidReference
 from shared.oci.reference import Repository
-from shared.oci.registry import Transport
+from shared.oci.registry import Registry, Transport
 
 FETCH_FAILED = "FetchFailed"
 
@@ -95,6 +98,43 @@ async def transport(source: OCIRepository, attempt: Attempt[OCIRepository]) -> T
         except (NotFound, SecretError) as error:
             raise _refused(f"failed to generate transport for '{spec.url}': secret '{name}': {error}") from error
     return Transport(insecure=spec.insecure, tls=context, proxy=through, seconds=parse_duration(spec.timeout))
+
+
+class Lookups:
+    """What registries said of tags, for all sources that reach them alike and are due in the same round."""
+
+    def __init__(self) -> None:
+        self.tags: Answers[list[str]] = Answers(64)
+        self.digests: Answers[str] = Answers(4096)
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """The lookups of one attempt."""
+
+    known: Lookups
+    remote: Registry
+    since: float
+    alike: tuple[Hashable, ...]
+    """What all have in common who share the answers."""
+
+    async def tags(self) -> list[str]:
+        """All tags of the repository."""
+        return await self.known.tags.find(self.alike, self.since, self.remote.tags)
+
+    async def digest(self, tag: str) -> str:
+        """The digest that a tag names now."""
+        return await self.known.digests.find((*self.alike, tag), self.since, lambda: self.remote.digest(tag))
+
+
+def lookup(
+    known: Lookups, source: OCIRepository, remote: Registry, who: Credentials, attempt: Attempt[OCIRepository]
+) -> Lookup:
+    """The lookups of an attempt. Sources that name Secrets for how to connect share with those that name the same."""
+    spec = source.spec
+    secrets = tuple(each.name if each is not None else "" for each in (spec.cert_secret_ref, spec.proxy_secret_ref))
+    whose = source.metadata.namespace if any(secrets) else ""
+    return Lookup(known, remote, attempt.since, (remote.at, who, spec.insecure, whose, *secrets))
 
 
 def _refused(message: str) -> Failed:

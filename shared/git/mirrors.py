@@ -20,21 +20,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from shared.answers import Answers
 from shared.git.command import in_thread
 
 _FETCHES = 32
 """After so many a mirror is made anew, for its packs hold much that is no longer wanted."""
 _ANSWERS = 64
 """Questions of one mirror whose answers are kept."""
-
-
-class _Answer:
-    """What the remote said to one question, and who asks it now."""
-
-    def __init__(self) -> None:
-        self.lock = asyncio.Lock()
-        self.asked = float("-inf")
-        self.advertised: Mapping[str, str] = {}
 
 
 class Mirror:
@@ -51,22 +43,13 @@ class Mirror:
         self._measured = 0
         self.size = 0
         """Bytes, as of the last `measure`."""
-        self._answers: OrderedDict[tuple[str, ...], _Answer] = OrderedDict()
+        self._answers: Answers[Mapping[str, str]] = Answers(_ANSWERS)
 
     async def advertised(
         self, patterns: Sequence[str], since: float, ask: Callable[[], Awaitable[Mapping[str, str]]]
     ) -> Mapping[str, str]:
         """What the remote has by these patterns: `ask`s it, unless it was asked `since` that time of the event loop."""
-        answer = self._answers.setdefault(tuple(patterns), _Answer())
-        self._answers.move_to_end(tuple(patterns))
-        while len(self._answers) > _ANSWERS:
-            self._answers.popitem(last=False)
-        async with answer.lock:
-            if answer.asked < since:
-                now = asyncio.get_running_loop().time()
-                answer.advertised = await ask()
-                answer.asked = now
-            return answer.advertised
+        return await self._answers.find(tuple(patterns), since, ask)
 
     async def drop(self) -> None:
         """Remove the repository, which is broken or too old; it is made anew by who fetches next."""

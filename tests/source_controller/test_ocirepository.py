@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import json
@@ -9,6 +10,7 @@ import tarfile
 
 import pytest
 
+from shared.loop import metrics
 from tests.kit.registry import FLUX_CONTENT, Registry, tar_gz
 from tests.source_controller.conftest import condition
 
@@ -55,6 +57,44 @@ async def test_an_unchanged_digest_costs_one_request(controller, registry):
     token = await controller.ask("s", KIND)
     await controller.until("s", lambda obj: obj["status"].get("lastHandledReconcileAt") == token, KIND)
     assert [path for path, _ in registry.requests] == ["/v2/app/manifests/v1"]
+
+
+async def test_a_round_asks_once_for_each_tag(world, registry):
+    for tag in ("v1", "v2"):
+        registry.push_files("app", tag, {"a": tag})
+    registry.require("app", "ada", "s3cret")
+    for secret in ("one", "two"):
+        await world.secret(secret, docker_config(registry.host, "ada", "s3cret"))
+    await world.start("--concurrent=20", "--interval-jitter-percentage=40")
+    names = [f"s{number}" for number in range(20)]
+    for number, name in enumerate(names):
+        tag, login = f"v{number % 2 + 1}", {"name": "one" if number < 10 else "two"}
+        await world.put(name, spec(registry, ref={"tag": tag}, secretRef=login, interval="6s"), KIND)
+    for name in names:
+        await world.ready(name, kind=KIND)
+    registry.requests.clear()
+    began = attempts()
+    while attempts() < began + len(names):
+        await asyncio.sleep(0.05)
+    asked = [path for path, login in registry.requests if "/manifests/" in path and login]
+    assert 2 <= len(asked) <= 8, "two tags, some more while they fall into step; not twenty sources"
+
+
+def attempts():
+    return metrics.attempts.labels(KIND)._value.get()
+
+
+async def test_who_may_not_read_learns_nothing_from_who_may(controller, registry):
+    registry.push_files("app", "v1", {"a": "1"})
+    registry.require("app", "ada", "s3cret")
+    await controller.secret("right", docker_config(registry.host, "ada", "s3cret"))
+    await controller.secret("wrong", docker_config(registry.host, "ada", "guessed"))
+    for name in ("right", "wrong"):
+        await controller.put(name, spec(registry, secretRef={"name": name}), KIND)
+    await controller.put("nobody", spec(registry), KIND)
+    await controller.ready("right", kind=KIND)
+    for name in ("wrong", "nobody"):
+        await controller.failed(name, "OCIArtifactPullFailed", KIND)
 
 
 async def test_a_digest_that_the_spec_names_is_not_asked_for(controller, registry):
