@@ -39,6 +39,8 @@ S = TypeVar("S", bound=Resource)
 
 LONG = 1.0
 """Seconds after which an attempt's progress is written to the status."""
+BUSY = 5.0
+"""The same while others wait for a worker, and would wait longer for each such write."""
 ROUTINE = 30.0
 """The same for one that is expected to find all as it was. After a restart there are thousands, which wait for each
 other, and none of them has anything to tell."""
@@ -157,15 +159,20 @@ class Attempt(Generic[R]):
         )
 
     async def progress(self, message: str) -> None:
-        """Say what is being done. Written to the status only when the attempt takes longer than a second, or than 30
-        where it `is_routine`."""
+        """Say what is being done. Written to the status only when the attempt takes longer than a second; than five
+        while others wait for a worker, and than 30 where it `is_routine`."""
         self.doing = message
-        left = (ROUTINE if self.is_routine else LONG) - (time.monotonic() - self.started)
-        self._stop_timer()
-        if left <= 0:
+        if not self._wait_to_tell():
             await self._write()
-        else:
-            self._timer = asyncio.get_running_loop().call_later(left, self._write_later)
+
+    def _wait_to_tell(self) -> bool:
+        """Whether it is too early to say what is being done; then it is said when it is time."""
+        patience = BUSY if self.controller.depths()[self.key.kind] else LONG
+        left = (ROUTINE if self.is_routine else patience) - (time.monotonic() - self.started)
+        self._stop_timer()
+        if left > 0:
+            self._timer = asyncio.get_running_loop().call_later(min(left, LONG), self._write_later)
+        return left > 0
 
     async def save(self, message: str) -> None:
         """Say what is being done and write the whole status now, before the world is changed."""
@@ -245,7 +252,7 @@ class Attempt(Generic[R]):
 
     def _write_later(self) -> None:
         self._timer = None
-        if not self._closed:
+        if not self._closed and not self._wait_to_tell():
             self._flush = asyncio.create_task(self._write_quietly())
 
     async def _write_quietly(self) -> None:
