@@ -24,7 +24,7 @@ from shared.text import ignore
 from source_controller.buckets import access
 from source_controller.buckets.access import FETCH_FAILED
 from source_controller.buckets.store import BucketError, NoSuchObject, ObjectStore
-from source_controller.publish import FAILURES, STORAGE_FAILED, Publisher, stored
+from source_controller.publish import FAILURES, STORAGE_FAILED, Publisher, stored, workdir
 
 LATEST = "latest.tar.gz"
 _AT_ONCE = 16
@@ -40,7 +40,7 @@ def kind(publisher: Publisher, clouds: Clouds) -> Kind[Bucket]:
         await publisher.require_stored(bucket, attempt)  # one that is gone is built again
         store = await access.find(bucket, clouds, attempt)  # AuthenticationFailed, FeatureGateDisabled stalls
 
-        async with attempt.workdir() as work:
+        async with workdir(attempt) as work:  # DirectoryCreationFailed
             root = work / "files"
             try:
                 async with asyncio.timeout(parse_duration(spec.timeout)), store as opened:

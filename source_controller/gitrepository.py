@@ -26,7 +26,7 @@ from shared.loop.attempt import Attempt
 from shared.loop.kinds import ConfigRef, Kind, Wake
 from shared.loop.verdict import Ready
 from source_controller import access, include, verify
-from source_controller.publish import FAILURES, Publisher, owner_of, stored
+from source_controller.publish import FAILURES, Publisher, owner_of, stored, workdir
 from source_controller.twins import Twins
 
 
@@ -54,7 +54,7 @@ def kind(publisher: Publisher, git: Git) -> Kind[GitRepository]:
 
         shared = f"{at.url} {credentials.digest}"  # who reaches it alike
         seconds = parse_duration(spec.timeout)
-        async with attempt.workdir() as work:
+        async with workdir(attempt) as work:  # DirectoryCreationFailed
             root = work / "files"
             with _explained(repository):  # GitOperationFailed
                 async with (

@@ -27,7 +27,7 @@ from source_controller.charts import dependencies, package, repositories
 from source_controller.charts.errors import ChartError, ReferenceFailed, ValuesFailed
 from source_controller.charts.indexes import Indexes
 from source_controller.charts.package import Chart, Sizes
-from source_controller.publish import FAILURES, Publisher, owner_of, stored
+from source_controller.publish import FAILURES, Publisher, owner_of, stored, workdir
 from source_controller.signatures import images
 from source_controller.signatures.images import Signatures
 
@@ -77,7 +77,7 @@ def kind(publisher: Publisher, shared: Shared) -> Kind[HelmChart]:
         before = status.artifact
         await publisher.require_stored(chart, attempt)  # one that is gone is built again
         source = await find_source(chart, attempt)  # SourceUnavailable, NoSourceArtifact wait
-        async with attempt.workdir() as work:
+        async with workdir(attempt) as work:  # DirectoryCreationFailed
             try:
                 if isinstance(source, HelmRepository):
                     built = await _Pull(publisher, shared, chart, attempt).run(source)

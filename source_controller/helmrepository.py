@@ -23,7 +23,7 @@ from source_controller.charts import repositories
 from source_controller.charts.errors import IndexFailed
 from source_controller.charts.index import Index
 from source_controller.charts.indexes import Indexes
-from source_controller.publish import FAILURES, Publisher, stored
+from source_controller.publish import FAILURES, Publisher, stored, workdir
 
 LATEST = "index.yaml"
 FETCH_FAILED = "FetchFailed"
@@ -37,7 +37,7 @@ def kind(publisher: Publisher, indexes: Indexes, clouds: Clouds) -> Kind[HelmRep
         before = status.artifact
         await publisher.require_stored(repository, attempt)  # one that is gone is fetched again
         access = await repositories.find_access(repository, clouds, attempt)  # URLInvalid stalls, AuthenticationFailed
-        async with attempt.workdir() as work:
+        async with workdir(attempt) as work:  # DirectoryCreationFailed
             file = work / LATEST
             await fetch(access, file, indexes.limit)  # Failed
             revision = await asyncio.to_thread(digest.of_file, file)

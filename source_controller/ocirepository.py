@@ -29,7 +29,7 @@ from shared.oci.errors import InvalidReference, OCIError
 from shared.oci.registry import Descriptor, Manifest, Registry
 from shared.text import regex, semver
 from source_controller import registries, verify
-from source_controller.publish import FAILURES, Publisher, stored
+from source_controller.publish import FAILURES, Publisher, stored, workdir
 from source_controller.registries import FETCH_FAILED, Lookup
 from source_controller.signatures import images
 from source_controller.signatures.images import Signatures
@@ -54,7 +54,7 @@ def kind(publisher: Publisher, signatures: Signatures, clouds: Clouds) -> Kind[O
         if credentials is None:
             credentials = await registries.cloud_login(source, at, clouds, transport)  # FeatureGateDisabled stalls
 
-        async with attempt.workdir() as work:
+        async with workdir(attempt) as work:  # DirectoryCreationFailed
             try:
                 async with (
                     asyncio.timeout(parse_duration(spec.timeout)),

@@ -8,8 +8,11 @@ file keeps its bytes (see shared/artifact/store.py), so an attempt may be cancel
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
-from collections.abc import Mapping
+import tempfile
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -27,6 +30,7 @@ STORAGE_FAILED = "StorageOperationFailed"
 FAILURES = ("FetchFailed", "IncludeUnavailable", "BuildFailed", STORAGE_FAILED)
 """Conditions whose end is told."""
 _IGNORE_FILE_LIMIT = 1 << 20
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
 class Publisher:
@@ -135,6 +139,22 @@ class Publisher:
                 "GarbageCollectionFailed", f"garbage collection for deleted resource failed: {error}"
             ) from error
         attempt.event("GarbageCollectionSucceeded", "garbage collected artifacts for deleted resource", "trace")
+
+
+@contextlib.asynccontextmanager
+async def workdir(attempt: Attempt[Any]) -> AsyncIterator[Path]:
+    """The attempt's private directory. DirectoryCreationFailed when the disk that it is on is full or read-only."""
+    try:
+        async with attempt.workdir() as work:
+            yield work
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        message = (
+            f"failed to create temporary working directory and its files: {error.strerror}; "
+            f"free some space below {tempfile.gettempdir()} or enlarge its volume"
+        )
+        raise Failed("DirectoryCreationFailed", message, condition=STORAGE_FAILED) from error
 
 
 def owner_of(obj: Resource) -> Owner:

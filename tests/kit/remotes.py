@@ -1,7 +1,7 @@
 """A source of each kind with the server that it is fetched from, alike to tests: change it, and spoil what it sends.
 
 with bucket(world) as remote:
-    remote.change()                  # the next artifact has other bytes
+    remote.change(LARGE)             # the next artifact has other bytes, so many
     remote.server.spoil = cut        # what is fetched from now on comes in half
 """
 
@@ -22,7 +22,7 @@ from tests.kit.registry import Registry
 from tests.kit.s3 import S3
 
 LARGE = 64 * 1024
-"""Bytes that do not compress, in each artifact: a transfer that is cut has a middle."""
+"""Bytes that do not compress: a transfer of so many has a middle to be cut in."""
 
 
 @dataclass
@@ -32,8 +32,8 @@ class Remote:
     kind: str
     server: Any
     spec: dict[str, Any]
-    change: Callable[[], object]
-    """Makes what is to be fetched another."""
+    change: Callable[[int], object]
+    """Makes what is to be fetched another, of about so many bytes."""
     is_content: Callable[[str, bytes], bool]
     """Is this answer, by its path and body, what the artifact is made of?"""
     require: Callable[[str, str], object]
@@ -46,20 +46,16 @@ class Remote:
     """The name of the one of those that has the secretRef; the source itself when empty."""
 
 
-def other_bytes() -> bytes:
-    return os.urandom(LARGE)
-
-
 @contextlib.contextmanager
 def git(folder: Path) -> Iterator[Remote]:
     with GitServer(folder / "git") as server, GitServer(folder / "other") as elsewhere:
         repo = server.create("app")
         elsewhere.create("app").commit({"a": "1"})
 
-        def change() -> None:
-            repo.commit({"a": other_bytes()})
+        def change(size: int) -> None:
+            repo.commit({"a": os.urandom(size)})
 
-        change()
+        change(LARGE)
         yield Remote(
             "GitRepository",
             server,
@@ -75,10 +71,10 @@ def git(folder: Path) -> Iterator[Remote]:
 def oci(folder: Path) -> Iterator[Remote]:
     with Registry() as server, Registry() as elsewhere:
 
-        def change() -> None:
-            server.push_files("app", "v1", {"a": other_bytes()})
+        def change(size: int) -> None:
+            server.push_files("app", "v1", {"a": os.urandom(size)})
 
-        change()
+        change(LARGE)
         yield Remote(
             "OCIRepository",
             server,
@@ -94,13 +90,13 @@ def oci(folder: Path) -> Iterator[Remote]:
 def bucket(folder: Path) -> Iterator[Remote]:
     with S3() as server, S3() as elsewhere:
 
-        def change() -> None:
-            server.buckets["app"] = {"a": other_bytes()}
+        def change(size: int) -> None:
+            server.buckets["app"] = {"a": os.urandom(size)}
 
         def require(user: str, password: str) -> None:
             server.keys["app"] = user
 
-        change()
+        change(LARGE)
         yield Remote(
             "Bucket",
             server,
@@ -113,15 +109,19 @@ def bucket(folder: Path) -> Iterator[Remote]:
 
 
 @contextlib.contextmanager
-def index(folder: Path) -> Iterator[Remote]:
+def index(folder: Path, *, of_chart: bool = False) -> Iterator[Remote]:
+    """A HelmRepository whose index has the size that is asked for, or `of_chart` its one chart."""
     with ChartRepository() as server, ChartRepository() as elsewhere:
         count = iter(range(1000))
 
-        def change() -> None:
+        def change(size: int) -> None:
             version = f"1.{next(count)}.0"
-            server.add("demo", version, charts.chart("demo", version, {"blob": os.urandom(LARGE).hex()}))
+            noise = os.urandom(size // 2).hex()
+            server.entries.clear()
+            server.add("demo", version, charts.chart("demo", version, {"blob": noise}))
+            server.entries["demo"][-1]["description"] = noise[: LARGE if of_chart else None]
 
-        change()
+        change(LARGE)
         yield Remote(
             "HelmRepository",
             server,
@@ -135,7 +135,7 @@ def index(folder: Path) -> Iterator[Remote]:
 
 @contextlib.contextmanager
 def chart(folder: Path) -> Iterator[Remote]:
-    with index(folder) as remote:
+    with index(folder, of_chart=True) as remote:
         yield Remote(
             "HelmChart",
             remote.server,

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import os
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +23,7 @@ from source_controller import __main__ as source_controller
 from tests.kit.clouds import aws, azurite, entra, google, internet  # noqa: F401
 from tests.kit.gitserver import GitServer
 
+ROOT = Path(__file__).parents[2]
 GROUP = "source.toolkit.fluxcd.io/v1"
 
 
@@ -49,6 +53,12 @@ class World:
             "--requeue-dependency=100ms",
         ]
         self._running = None
+
+    @property
+    def command(self):
+        """What starts the controller as a process of its own, and the environment that it needs."""
+        settings = {"KUBECONFIG": str(self.kubeconfig), "PYTHONPATH": str(ROOT)}
+        return [sys.executable, "-m", "source_controller", *self.flags], os.environ | settings
 
     async def start(self, *flags):
         self._running = contextlib.AsyncExitStack()

@@ -6,75 +6,16 @@ Each fault meets each kind of source.
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import time
 
 import pytest
 
-from tests.kit.remotes import REMOTES
+from tests.kit.remotes import LARGE, REMOTES
 from tests.source_controller.conftest import condition
+from tests.source_controller.sources import Source
 
-FETCH_FAILED = {
-    "GitRepository": {"GitOperationFailed"},
-    "OCIRepository": {"OCIArtifactPullFailed", "OCIArtifactLayerOperationFailed"},
-    "Bucket": {"BucketOperationFailed"},
-    "HelmRepository": {"Failed", "IndexationFailed"},
-    "HelmChart": {"ChartPullError"},
-}
 PASSWORD = "s3cret-password"
-
-
-class Source:
-    """One source under test, by the name `s`."""
-
-    def __init__(self, world, remote):
-        self.world, self.remote, self.kind = world, remote, remote.kind
-
-    async def put(self, **more):
-        for kind, name, spec in self.remote.before:
-            await self.world.put(name, {**spec, **(more if self.remote.refers_secret == name else {})}, kind)
-            await self.world.until(name, lambda obj: condition(obj, "Ready") is not None, kind)
-        await self.world.put("s", {**self.remote.spec, **({} if self.remote.refers_secret else more)}, self.kind)
-
-    async def ask(self):
-        """Has it look at its remote again."""
-        for kind, name, _ in self.remote.before:
-            await self.world.ask(name, kind)
-        await self.world.ask("s", self.kind)
-
-    async def ready(self, other_than=None):
-        """The object once it is Ready, with another artifact than that of `other_than`; its bytes are what it says."""
-        known = other_than["status"]["artifact"]["digest"] if other_than else None
-        obj = await self.world.until(
-            "s",
-            lambda obj: (
-                condition(obj, "Ready") == "True"
-                and condition(obj, "FetchFailed") is None
-                and obj["status"]["artifact"]["digest"] != known
-            ),
-            self.kind,
-        )
-        self.require_intact(obj)
-        return obj
-
-    async def failed(self, says=""):
-        """The object once fetching failed for a reason that its kind has."""
-        obj = await self.world.until(
-            "s",
-            lambda obj: (
-                condition(obj, "Ready") == "False"
-                and condition(obj, "FetchFailed", "reason") in FETCH_FAILED[self.kind]
-                and says in condition(obj, "Ready", "message")
-            ),
-            self.kind,
-        )
-        assert condition(obj, "Reconciling", "reason") == "ProgressingWithRetry"
-        return obj
-
-    def require_intact(self, obj):
-        content = self.world.stored(obj).read_bytes()
-        assert obj["status"]["artifact"]["digest"] == f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
 @pytest.fixture(params=REMOTES)
@@ -98,7 +39,7 @@ async def test_a_transfer_that_is_cut_leaves_what_was_stored_and_is_made_up_for(
     before = await source.ready()
     server, is_content = source.remote.server, source.remote.is_content
     server.spoil = lambda path, body: body[: len(body) // 2] if is_content(path, body) else body
-    source.remote.change()
+    source.remote.change(LARGE)
     await source.ask()
     failed = await source.failed()
     if source.kind != "HelmRepository":
@@ -119,10 +60,10 @@ async def test_other_bytes_than_announced_are_never_stored(source):
         if not is_content(path, body):
             return body
         at = len(body) // 2
-        return body[:at] + b"}" * 64 + body[at + 64 :]
+        return body[:at] + b'"}' * 32 + body[at + 64 :]
 
     server.spoil = damaged
-    source.remote.change()
+    source.remote.change(LARGE)
     await source.ask()
     failed = await source.failed()
     assert failed["status"]["artifact"] == before["status"]["artifact"]
@@ -160,7 +101,7 @@ async def test_a_redirect_to_another_host_takes_no_login_along(source, caplog):
     sent = {header for _, header in server.requests if header}
     assert sent, "here the login is sent"
     server.answer = lambda path: (307, {"Location": f"{elsewhere.address}{path}"})
-    source.remote.change()
+    source.remote.change(LARGE)
     await source.ask()
     kind, name = next(((kind, name) for kind, name, _ in source.remote.before), (source.kind, "s"))
     await source.world.until(name, lambda obj: elsewhere.requests or condition(obj, "FetchFailed") == "True", kind)
