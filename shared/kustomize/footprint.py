@@ -11,7 +11,8 @@ ask for may change at will.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterable
 from typing import NamedTuple, TypeVar
 
 from .errors import NotFound, Refused
@@ -76,22 +77,26 @@ class Survey:
 
 
 class Footprint(NamedTuple):
-    """What was asked, in order, and a digest of all answers."""
+    """What was asked, and a digest of all answers. There is one of each build, so it is kept small."""
 
-    asked: tuple[Question, ...]
+    asked: bytes
+    """The questions in order, compressed."""
     answers: bytes
 
     @classmethod
-    def of(cls, asked: tuple[Question, ...], survey: Survey) -> Footprint:
+    def of(cls, asked: Iterable[Question], survey: Survey) -> Footprint:
         """The footprint of these questions in a tree."""
-        total = hashlib.blake2b(digest_size=_SIZE)
-        for question in asked:
-            total.update(survey.digest(question))
-        return cls(asked, total.digest())
+        questions = list(asked)
+        packed = "\0".join(part for question in questions for part in question)
+        return cls(zlib.compress(packed.encode("utf-8", "surrogatepass"), 1), _answers(questions, survey))
 
     def holds(self, survey: Survey) -> bool:
         """Does a tree answer all questions as the one did that was built from?"""
-        return Footprint.of(self.asked, survey).answers == self.answers
+        parts = iter(zlib.decompress(self.asked).decode("utf-8", "surrogatepass").split("\0"))
+        return (
+            _answers((Question(method, path) for method, path in zip(parts, parts, strict=False)), survey)
+            == self.answers
+        )
 
 
 class Trace:
@@ -120,7 +125,14 @@ class Trace:
 
     def footprint(self) -> Footprint:
         """Of all that was asked so far."""
-        return Footprint.of(tuple(self._asked), self._survey)
+        return Footprint.of(self._asked, self._survey)
+
+
+def _answers(questions: Iterable[Question], survey: Survey) -> bytes:
+    total = hashlib.blake2b(digest_size=_SIZE)
+    for question in questions:
+        total.update(survey.digest(question))
+    return total.digest()
 
 
 def _digest(answer: object) -> bytes:

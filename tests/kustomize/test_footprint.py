@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -124,6 +125,19 @@ def test_a_file_of_many_builds_is_read_once_to_compare(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").unlink()
     assert all(one.holds(survey) for one in footprints)
     assert not footprints[0].holds(Survey(tree))
+
+
+def test_any_name_of_a_file_can_be_asked_for(tmp_path: Path) -> None:
+    names = ["new\nline.yaml", "ümlaut.yaml", os.fsdecode(b"latin-\xfc.yaml"), " .yaml"]
+    for name in names:
+        (tmp_path / name).write_text(CONFIG_MAP)
+    tree = Trace(Survey(DiskTree(tmp_path)))
+    assert sorted(tree.list("/")) == sorted(names)
+    for name in names:
+        tree.read(f"/{name}")
+    assert tree.footprint().holds(Survey(DiskTree(tmp_path)))
+    (tmp_path / names[2]).write_text("changed")
+    assert not tree.footprint().holds(Survey(DiskTree(tmp_path)))
 
 
 @settings(max_examples=60, deadline=None)
