@@ -97,6 +97,8 @@ def kind(publisher: Publisher, shared: Shared) -> Kind[HelmChart]:
             name = f"{built.name}-{built.version}.tgz"
             status.artifact = await publisher.file(chart, name, built.version, write)  # ArchiveOperationFailed
             await publisher.link(chart, LATEST, attempt)
+        else:
+            attempt.unchanged("ArtifactUpToDate", f"artifact up-to-date with remote revision: '{built.version}'")
         status.observed_chart_name = built.name
         status.observed_source_artifact_revision = _revision(source)
         status.observed_values_files = list(built.values_files) if chart.spec.ignore_missing_values_files else []

@@ -46,6 +46,8 @@ async def test_a_chart_is_fetched_once_for_a_version(controller, charts):
     token = await controller.ask("c", "HelmChart")
     await controller.until("c", lambda obj: obj["status"].get("lastHandledReconcileAt") == token, "HelmChart")
     assert charts.requests == []
+    told = [event["message"] for event in await controller.events("c") if event["reason"] == "ArtifactUpToDate"]
+    assert told == ["artifact up-to-date with remote revision: '1.1.0'"]
 
 
 async def test_a_chart_follows_the_index(controller, charts):
