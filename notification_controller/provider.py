@@ -98,7 +98,7 @@ def connected(provider: Provider, found: Secrets, clouds: Clouds | None = None) 
         channel=spec.channel or "",
         username=_text(login, "username", name) if login else spec.username or "",
         password=_text(login, "password", name),
-        token=_text(held, "token", name).strip(),
+        token="" if spec.type == "generic-hmac" else _text(held, "token", name).strip(),  # there it is any bytes
         headers=_headers(held, name),
         secret=held,
         proxy=_proxy(provider, found, name),

@@ -20,7 +20,7 @@ def connect(connection: Connection, http: Http) -> Provider:
 def connect_signed(connection: Connection, http: Http) -> Provider:
     """generic-hmac: generic, and the token is the key of a signature over the body."""
     connection.url("hook URL")
-    if not connection.token:
+    if not connection.secret.get("token"):
         raise InvalidProvider("HMAC key is empty: it is the key 'token' of the Secret of secretRef")
     return Web(connection, http, signed_requests)
 
@@ -31,8 +31,9 @@ def requests(connection: Connection, notification: Notification) -> list[Request
 
 
 def signed_requests(connection: Connection, notification: Notification) -> list[Request]:
-    """Like `requests`, with the header X-Signature, over which no other header wins."""
-    digest = hmac.digest(connection.token.encode(), encode(notification.event), hashlib.sha256).hex()
+    """Like `requests`, with the header X-Signature, over which no other header wins. The key is the token to the byte,
+    with the line's end that a file may have left in it: so the receiver has it, too."""
+    digest = hmac.digest(connection.secret["token"], encode(notification.event), hashlib.sha256).hex()
     return [_request(connection, notification, {"X-Signature": f"sha256={digest}"})]
 
 

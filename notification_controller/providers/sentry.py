@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,6 +13,7 @@ from notification_controller.event import ERROR, INFO, Event, encode
 from notification_controller.providers import texts
 from notification_controller.providers.base import Connection, InvalidProvider, Notification, Provider
 from notification_controller.providers.web import Request, Web
+from shared.api.meta import format_time
 from shared.http import Http
 
 _CLIENT = "fluvial/1"
@@ -93,7 +95,7 @@ def _told(event: Event) -> dict[str, Any]:
         "event_id": _digest(event)[-32:],
         "platform": "other",
         "sdk": {"name": "fluvial", "version": _CLIENT.partition("/")[2]},
-        "timestamp": event.timestamp or texts.NO_TIME,
+        "timestamp": event.timestamp or format_time(time.time()),  # Sentry takes nothing that is old
         "transaction": f"{involved.kind}: {involved.namespace}/{involved.name}",
         "message": event.message,
     }

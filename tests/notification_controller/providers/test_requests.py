@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
+import hmac
 import json
 import re
 from urllib.parse import parse_qs
@@ -90,6 +92,20 @@ async def test_the_requests_are_those_that_upstream_makes(case, hooks, trusted, 
         assert unordered(body) == unordered(expected)
         if type_ == "generic-hmac":
             assert got.body.decode() == wanted["rawBody"]
+
+
+@pytest.mark.parametrize("key", [b"key\n", b"\x00\xff any bytes"])
+async def test_a_signature_is_made_with_the_key_as_it_is(key, hooks, trusted, monkeypatch):
+    service = reach("generic-hmac", hooks.url, trusted, monkeypatch)
+    await post(dataclasses.replace(service, secret={"token": key}))
+    (request,) = hooks.requests
+    assert request.headers["x-signature"] == "sha256=" + hmac.digest(key, request.body, "sha256").hex()
+
+
+async def test_sentry_is_told_no_time_that_is_none(hooks, trusted, monkeypatch):
+    await post(reach("sentry", hooks.url, trusted, monkeypatch), timestamp=None)
+    told = json.loads(hooks.requests[0].body.splitlines()[-1])
+    assert told["timestamp"] > "2026"
 
 
 READ_BY_PEOPLE = ["slack", "discord", "rocket", "msteams", "googlechat", "telegram", "matrix", "lark", "webex", "zoom"]
