@@ -41,26 +41,24 @@ def address(source: OCIRepository) -> Repository:
 
 
 async def login(source: OCIRepository, at: Repository, attempt: Attempt[OCIRepository]) -> Credentials | None:
-    """The credentials of the Secret, or of the ServiceAccount's image pull secrets; None when there are no such."""
+    """The credentials of the Secret and of the ServiceAccount's image pull secrets, the first that are for this
+    repository; None when there are no such Secrets."""
     spec, namespace = source.spec, source.metadata.namespace or ""
     name = ""
     try:
-        if spec.secret_ref is not None:
-            name = spec.secret_ref.name
-            return credentials.from_secret(await attempt.secret(name), at)
+        names = [spec.secret_ref.name] if spec.secret_ref is not None else []
         if spec.service_account_name:
             account = await attempt.kube.get("v1", "ServiceAccount", spec.service_account_name, namespace)
-            names = [each["name"] for each in account.get("imagePullSecrets") or ()]
-            for name in names:
-                found = credentials.from_secret(await attempt.secret(name), at)
-                if found:
-                    return found
-            return credentials.ANONYMOUS if names else None
+            names += [each["name"] for each in account.get("imagePullSecrets") or ()]
+        for name in names:
+            found = credentials.from_secret(await attempt.secret(name), at)
+            if found:
+                return found
+        return credentials.ANONYMOUS if names else None
     except NotFound as error:
         raise _refused(f"failed to get credential: {error}") from error
     except CredentialsError as error:
         raise _refused(f"failed to get credential: secret '{namespace}/{name}': {error}") from error
-    return None
 
 
 async def cloud_login(source: OCIRepository, at: Repository, clouds: Clouds, through: Transport) -> Credentials:
@@ -72,7 +70,7 @@ async def cloud_login(source: OCIRepository, at: Repository, clouds: Clouds, thr
         who = clouds.who(source.metadata.namespace, spec.service_account_name)
         found = await clouds.registry(spec.provider, at.host, who, proxy=through.proxy)
     except GateClosed as error:
-        raise Stalled("FeatureGateDisabled", str(error), condition=FETCH_FAILED) from error
+        raise Stalled("FeatureGateDisabled", str(error)) from error
     except AuthError as error:
         raise _refused(f"failed to get credential from {spec.provider}: {error}") from error
     return Credentials(found.username, found.password)

@@ -10,10 +10,11 @@ import ssl
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import TypedDict
+from urllib.parse import urlsplit
 
 from shared.api.meta import parse_duration
 from shared.api.source import Bucket, BucketSTS
-from shared.auth import CONTROLLER, AuthError, Clouds, GateClosed, Keys, gcp
+from shared.auth import CONTROLLER, AuthError, Clouds, GateClosed, Keys, Who, gcp
 from shared.auth import azure as entra
 from shared.http import SecretError, proxy, tls
 from shared.kube.errors import NotFound
@@ -35,31 +36,33 @@ class Connection(TypedDict):
 
 
 async def find(bucket: Bucket, clouds: Clouds, attempt: Attempt[Bucket]) -> AbstractAsyncContextManager[ObjectStore]:
-    """The object's bucket, to be opened. AuthenticationFailed; stalls with FeatureGateDisabled or
-    InvalidSTSConfiguration."""
+    """The object's bucket, to be opened. AuthenticationFailed; stalls with FeatureGateDisabled, InvalidSTSConfiguration
+    or URLInvalid."""
     spec = bucket.spec
+    try:
+        who = clouds.who(bucket.metadata.namespace, spec.service_account_name if spec.provider != "generic" else None)
+    except GateClosed as error:
+        raise Stalled("FeatureGateDisabled", str(error), condition=FETCH_FAILED) from error
     connection = await find_connection(bucket, attempt)
     data = await _secret(bucket, spec.secret_ref.name, attempt) if spec.secret_ref else None
     try:
         match spec.provider:
             case "azure":
-                login = await _azure(bucket, data, clouds, connection)
+                login = await _azure(bucket, data, clouds, who, connection)
                 return azure.open_(azure.Container(spec.bucket_name, spec.endpoint), login, **connection)
             case "gcp":
-                return gcs.open_(spec.bucket_name, await _gcp(bucket, data, clouds, connection), **connection)
+                return gcs.open_(spec.bucket_name, await _gcp(bucket, data, clouds, who, connection), **connection)
             case _:
                 require_fitting(spec.provider, spec.sts)
-                keys = _keys(bucket, data) or await _given_keys(bucket, clouds, connection, attempt)
+                keys = _keys(bucket, data) or await _given_keys(bucket, clouds, who, connection, attempt)
                 return s3.open_(address(bucket), keys, **connection)
-    except GateClosed as error:
-        raise Stalled("FeatureGateDisabled", str(error), condition=FETCH_FAILED) from error
     except (AuthError, BucketError) as error:
         raise refused(str(error)) from error
 
 
 def require_fitting(provider: str, service: BucketSTS | None) -> None:
     """Stalls with InvalidSTSConfiguration when this token service gives no keys for such stores, or has no use for the
-    Secrets that it names. Pure."""
+    Secrets that it names; with URLInvalid when its address can't be read. Pure."""
     if service is None:
         return
     problem = ""
@@ -71,6 +74,11 @@ def require_fitting(provider: str, service: BucketSTS | None) -> None:
         problem = "spec.sts.certSecretRef is not required for the 'aws' STS provider: remove it"
     if problem:
         raise Stalled("InvalidSTSConfiguration", problem, condition=FETCH_FAILED)
+    try:
+        _ = urlsplit(service.endpoint).port
+    except ValueError as error:
+        message = f"failed to parse STS endpoint '{service.endpoint[:200]}': {error}"
+        raise Stalled("URLInvalid", message, condition=FETCH_FAILED) from error
 
 
 def address(bucket: Bucket) -> s3.Bucket:
@@ -117,11 +125,12 @@ def _keys(bucket: Bucket, data: Mapping[str, bytes] | None) -> Keys | None:
     return Keys(access, secret)
 
 
-async def _given_keys(bucket: Bucket, clouds: Clouds, connection: Connection, attempt: Attempt[Bucket]) -> Keys:
+async def _given_keys(
+    bucket: Bucket, clouds: Clouds, who: Who, connection: Connection, attempt: Attempt[Bucket]
+) -> Keys:
     """The keys that AWS or a security token service gives."""
     spec = bucket.spec
     if spec.provider == "aws":
-        who = clouds.who(bucket.metadata.namespace, spec.service_account_name)
         endpoint = spec.sts.endpoint if spec.sts else ""
         return await clouds.aws(who, spec.region or "", endpoint=endpoint, proxy=connection["proxy"])
     if spec.sts is None:
@@ -154,12 +163,11 @@ async def _ldap_keys(bucket: Bucket, clouds: Clouds, connection: Connection, att
 
 
 async def _azure(
-    bucket: Bucket, data: Mapping[str, bytes] | None, clouds: Clouds, connection: Connection
+    bucket: Bucket, data: Mapping[str, bytes] | None, clouds: Clouds, who: Who, connection: Connection
 ) -> azure.Login:
     """The login of the Secret, or of the identity; none where neither is there, for what is public."""
     through = connection["proxy"]
     if data is None:
-        who = clouds.who(bucket.metadata.namespace, bucket.spec.service_account_name)
         try:
             return azure.Login(token=await clouds.azure(who, entra.BLOBS, proxy=through))
         except AuthError as error:
@@ -183,10 +191,11 @@ async def _azure(
     return azure.Login(account_key=_text(data, "accountKey", name).strip(), sas=_text(data, "sasKey", name).strip())
 
 
-async def _gcp(bucket: Bucket, data: Mapping[str, bytes] | None, clouds: Clouds, connection: Connection) -> str:
+async def _gcp(
+    bucket: Bucket, data: Mapping[str, bytes] | None, clouds: Clouds, who: Who, connection: Connection
+) -> str:
     """The access token for the Secret's key, or of the identity."""
     if data is None:
-        who = clouds.who(bucket.metadata.namespace, bucket.spec.service_account_name)
         return await clouds.gcp(who, proxy=connection["proxy"])
     assert bucket.spec.secret_ref is not None
     name = f"{bucket.metadata.namespace}/{bucket.spec.secret_ref.name}"

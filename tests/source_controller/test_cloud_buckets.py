@@ -303,6 +303,13 @@ async def test_the_endpoint_of_amazons_token_service_may_be_chosen(world, aws):
 # A store and a directory of one's own
 
 
+@pytest.mark.parametrize("endpoint", ["http://[::1", "https://sts.example:port"])
+def test_a_token_services_address_can_be_read(endpoint):
+    with pytest.raises(Stalled, match="failed to parse STS endpoint") as told:
+        access.require_fitting("generic", codec.decode(BucketSTS, {"provider": "ldap", "endpoint": endpoint}))
+    assert told.value.reason == "URLInvalid"
+
+
 @pytest.mark.parametrize(
     ("provider", "service", "problem"),
     [

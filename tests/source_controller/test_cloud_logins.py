@@ -205,6 +205,18 @@ async def test_an_account_that_only_has_pull_secrets_needs_no_gate(controller, i
     await controller.ready("s", kind=KIND)
 
 
+async def test_the_secrets_of_the_object_and_of_its_account_count_both(controller, internet, registry):
+    internet.hosts_of[ACR] = forwarded(registry.address)
+    registry.require("app", "ada", "pa55word")
+    for name, host in (("elsewhere", "ghcr.io"), ("pull", ACR)):
+        auth = base64.b64encode(b"ada:pa55word").decode()
+        await controller.secret(name, {".dockerconfigjson": json.dumps({"auths": {host: {"auth": auth}}})})
+    await controller.account("app", {}, imagePullSecrets=[{"name": "pull"}])
+    wanted = spec(ACR, "generic", serviceAccountName="app", secretRef={"name": "elsewhere"})
+    await controller.put("s", wanted, KIND)
+    await controller.ready("s", kind=KIND)
+
+
 @pytest.mark.parametrize(
     ("kind", "wanted"),
     [
@@ -224,6 +236,7 @@ async def test_with_the_gate_closed_an_account_stalls(controller, internet, kind
     await controller.put("s", wanted, kind)
     source = await controller.failed("s", "FeatureGateDisabled", kind)
     assert condition(source, "Stalled") == "True"
+    assert condition(source, "FetchFailed") == (None if kind == KIND else "True")
     assert "please enable the ObjectLevelWorkloadIdentity feature gate" in condition(source, "Ready", "message")
     assert internet.asked == []
 
