@@ -2,12 +2,13 @@
 
 `hold` returns once the lease is held and keeps renewing it; when it is lost the process must stop working at once,
 which `lost` tells. Times follow client-go's election: a holder that doesn't renew within the lease duration, by the
-observer's own clock, may be replaced. A release at shutdown lets the next one start without waiting.
+observer's own clock, may be replaced. A release at shutdown lets the next one start at once: it watches the Lease.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
 import hashlib
 import logging
@@ -15,13 +16,17 @@ import os
 import socket
 import time
 import uuid
+from collections.abc import AsyncIterator
 from typing import Any
 
 from shared.api.meta import Manifest
 from shared.kube.client import Client
 from shared.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
+from shared.kube.watch import Cache, Change
 
 log = logging.getLogger(__name__)
+
+API_VERSION, KIND = "coordination.k8s.io/v1", "Lease"
 
 
 class Lease:
@@ -43,10 +48,36 @@ class Lease:
     async def hold(self) -> None:
         """Wait for the lease and keep it from then on."""
         log.info("waiting for the lease %s/%s", self._namespace, self._name)
-        while not await self._try():  # noqa: ASYNC110 - the API server is asked, no event to wait for
-            await asyncio.sleep(self._retry)
+        if not await self._try():
+            async with self._free() as free:
+                while not await self._try():
+                    free.clear()
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(self._retry):
+                            await free.wait()
         log.info("holding the lease %s/%s as %s", self._namespace, self._name, self.identity)
         self._task = asyncio.create_task(self._renew())
+
+    @contextlib.asynccontextmanager
+    async def _free(self) -> AsyncIterator[asyncio.Event]:
+        """While inside, an event that is set whenever a holder lets go. A watch tells; where it isn't allowed, the next
+        try finds out."""
+        free = asyncio.Event()
+
+        def changed(change: Change[Manifest]) -> None:
+            if change.type == "deleted" or not (change.manifest.get("spec") or {}).get("holderIdentity"):
+                free.set()
+
+        cache: Cache[Manifest] = Cache(
+            self._client, API_VERSION, KIND, self._namespace, field_selector=f"metadata.name={self._name}"
+        )
+        cache.on_change(changed)
+        starting = asyncio.create_task(cache.start())
+        try:
+            yield free
+        finally:
+            starting.cancel()
+            await cache.stop()
 
     async def release(self, *, give_up: bool = True) -> None:
         """Stop renewing and, with `give_up`, let another have the lease now."""
@@ -85,7 +116,7 @@ class Lease:
 
     async def _claim(self) -> bool:
         try:
-            lease = await self._client.get("coordination.k8s.io/v1", "Lease", self._name, self._namespace)
+            lease = await self._client.get(API_VERSION, KIND, self._name, self._namespace)
         except NotFound:
             await self._client.create(self._manifest(self._spec(None)))
             return True
@@ -112,15 +143,15 @@ class Lease:
 
     def _manifest(self, spec: dict[str, Any]) -> Manifest:
         return {
-            "apiVersion": "coordination.k8s.io/v1",
-            "kind": "Lease",
+            "apiVersion": API_VERSION,
+            "kind": KIND,
             "metadata": {"name": self._name, "namespace": self._namespace},
             "spec": spec,
         }
 
     async def _write(self, spec: dict[str, Any], version: str | None = None) -> None:
         patch: Manifest = {"spec": spec} | ({"metadata": {"resourceVersion": version}} if version else {})
-        await self._client.patch("coordination.k8s.io/v1", "Lease", self._name, self._namespace, patch, type="merge")
+        await self._client.patch(API_VERSION, KIND, self._name, self._namespace, patch, type="merge")
 
 
 def lease_name(controller: str, selector: str) -> str:

@@ -135,6 +135,19 @@ async def test_of_two_replicas_one_works_and_the_other_takes_over_when_it_stops(
     assert workers == sorted(workers), "both worked at the same time"
 
 
+async def test_who_waits_for_the_lease_takes_over_long_before_the_next_try(world):
+    patient = ["--enable-leader-election", "--leader-election-lease-duration=10m"]
+    patient += ["--leader-election-renew-deadline=9m", "--leader-election-retry-period=5m"]
+    await world.define()
+    await world.have("app")
+    async with contextlib.AsyncExitStack() as first:
+        await first.enter_async_context(world.controller("first", *patient))
+        await world.until(lambda: world.worked == [("first", "app")])
+        async with world.controller("second", *patient):
+            await first.aclose()
+            await world.until(lambda: world.worked == [("first", "app"), ("second", "app")])
+
+
 async def test_a_replica_that_serves_always_knows_all_and_works_on_none(world):
     await world.define()
     await world.have("app")
