@@ -113,3 +113,18 @@ async def test_each_object_has_a_series_of_its_own_while_it_is_there(world, repo
     await world.kube.delete(GROUP, "GitRepository", "measured", "default")
     await world.until("measured", lambda obj: obj is None)
     assert series not in metrics.expose().decode()
+
+
+@pytest.mark.parametrize(("gate", "read"), [("false", True), ("true", False)])
+async def test_secrets_are_kept_in_memory_on_request(world, api, git, repo, gate, read):
+    repo.commit({"a": "1"})
+    git.require(repo, "ada", "s3cret")
+    await world.start(f"--feature-gates=CacheSecretsAndConfigMaps={gate}")
+    await world.secret("auth", {"username": "ada", "password": "s3cret"})
+    await world.put("s", {"url": repo.url, "secretRef": {"name": "auth"}, "interval": "1s"})
+    await world.ready("s")
+    api.requests.clear()
+    git.requests.clear()
+    while sum(path.endswith("/git-upload-pack") for path, _ in git.requests) < 2:
+        await asyncio.sleep(0.05)
+    assert any(each.resource == "secrets" and each.verb == "get" for each in api.requests) is read
