@@ -227,8 +227,8 @@ def kind(kustomizations: Kustomizations) -> Kind[Kustomization]:
                 Wake(type=type_, refers=source_of(name), when=sources.has_new_artifact)
                 for name, type_ in sources.KINDS.items()
             ),
-            Wake(type=Kustomization, refers=dependencies.refs, when=dependencies.became_ready),
-            Wake(type=Kustomization, refers=dependencies.judged, when=dependencies.may_hold_now),
+            Wake(type=Kustomization, refers=dependencies.refs, when=dependencies.became_ready, preempts=False),
+            Wake(type=Kustomization, refers=dependencies.judged, when=dependencies.may_hold_now, preempts=False),
         ),
         configs=variables.configs,
         retry_interval=retry_interval,

@@ -390,7 +390,7 @@ class Controller:
             keys = referring.references.to(wake, ref)
             if keys and wake.when(old, new):
                 for each in keys:
-                    self.wake(*each, cause=str(key))
+                    self.wake(*each, preempt=wake.preempts, cause=str(key))
 
     def _take_in(self, running: _Running, key: Key, old: Any, new: Any) -> None:
         running.references.note(key, new)

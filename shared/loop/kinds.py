@@ -35,6 +35,8 @@ class Wake(Generic[R]):
     type: type[Resource]
     refers: Callable[[R], Iterable[Ref]]
     when: Callable[[Any, Any], bool]
+    preempts: bool = True
+    """Whether it ends a wait, such as one for health; otherwise an attempt that waits may first come to its end."""
 
 
 class ConfigRef(NamedTuple):

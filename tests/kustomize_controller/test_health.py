@@ -111,6 +111,27 @@ async def test_that_health_came_back_is_told(toolkit: Toolkit) -> None:
     assert "Reconciliation finished in" in told["message"]
 
 
+async def test_news_of_a_dependency_ends_no_wait_for_health(toolkit: Toolkit) -> None:
+    cluster = toolkit.cluster
+    cluster.repo.commit({"app/a.yaml": files(deployment("web", stay="pending")), "infra/a.yaml": files(config_map())})
+    await toolkit.start()
+    dependent = kustomization("app", path="./app", wait=True, timeout="10m")
+    dependent["spec"]["dependsOn"] = [{"name": "infra", "readyExpr": "true"}]
+    await cluster.have(source("app"), kustomization("infra", path="./infra"), dependent)
+    await cluster.until(Kustomization, "infra", ready=True)
+    said = "Running health checks for revision "
+    waiting = await cluster.until(
+        Kustomization, "app", holds=lambda live: live.condition("Reconciling").message.startswith(said)
+    )
+    token = await cluster.request(Kustomization, "infra")
+    await cluster.until(Kustomization, "infra", handled=token)
+    await toolkit.quiet(KUSTOMIZE)
+    assert (await cluster.get(Kustomization, "app")).status == waiting.status
+    assert "HealthCheckCanceled" not in {event["reason"] for event in await cluster.events("app")}
+    await cluster.edit(Deployment, "web", {"spec": {"replicas": 0}})
+    await cluster.until(Kustomization, "app", ready=True)
+
+
 async def test_who_ended_a_wait_for_health_is_told(toolkit: Toolkit) -> None:
     toolkit.cluster.repo.commit({"app.yaml": files(deployment("web", stay="pending"))})
     await toolkit.start()
