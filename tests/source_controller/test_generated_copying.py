@@ -178,7 +178,9 @@ def test_tarballs_are_extracted_and_other_files_are_passed_over(built):
 
 
 @pytest.mark.parametrize(
-    "content", [b"no tarball", tarball({"../out": "x"}), tarball({"/etc/x": "x"}), tarball({"a": "x" * 9})[:-9]]
+    "content",
+    [b"no tarball", tarball({"../out": "x"}), tarball({"/etc/x": "x"}), tarball({"a": "x" * 9})[:-9]],
+    ids=["no tarball", "out of the tree", "absolute", "truncated"],
 )
 def test_a_hostile_tarball_is_refused(built, tmp_path, content):
     with pytest.raises(CopyError, match="failed to extract tarball"):
