@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from kubeapi import writes
 from kubeapi.errors import StatusError
 from kubeapi.roles import default_bindings, default_roles
+from kubeapi.validation.kinds.policy import SYSTEM_PRIORITIES
 from kubeapi.writes import Options
 
 if TYPE_CHECKING:
@@ -15,6 +16,18 @@ if TYPE_CHECKING:
 Manifest = dict[str, Any]
 
 NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
+
+
+_PRIORITIES = {
+    "system-node-critical": "Used for system critical pods that must not be moved from their current node.",
+    "system-cluster-critical": "Used for system critical pods that must run in the cluster, but can be moved to "
+    "another node if necessary.",
+}
+
+
+def _priority(name: str, description: str) -> Manifest:
+    kind = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name}}
+    return {**kind, "value": SYSTEM_PRIORITIES[name], "description": description}
 
 
 def create(cluster: Cluster) -> None:
@@ -32,7 +45,7 @@ def create(cluster: Cluster) -> None:
         },
     }
     _ensure(cluster, "default", service)
-    for manifest in (*default_roles(), *default_bindings()):
+    for manifest in (*default_roles(), *default_bindings(), *(_priority(*one) for one in _PRIORITIES.items())):
         _ensure(cluster, manifest["metadata"].get("namespace", ""), manifest)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kubeapi.admission import attributes
 from kubeapi.admission.attributes import Attributes
+from kubeapi.admission.classes import Classes
 from kubeapi.admission.limit_ranges import LimitRanges
 from kubeapi.admission.mutating_policies import MutatingPolicies
 from kubeapi.admission.pod_security import PodSecurity
@@ -34,6 +35,7 @@ class Chain:
         self._judging = Webhooks(cluster, authorizer, mutating=False)
         limits, quotas = LimitRanges(cluster), Quotas(cluster)
         cluster.admission.on_admitting.append(limits.default)
+        cluster.admission.on_admitting.append(Classes(cluster).admit)
         cluster.admission.on_judging.append(limits.judge)
         cluster.admission.on_judging.append(PodSecurity(cluster).judge)
         cluster.admission.on_changing.append(self._change)

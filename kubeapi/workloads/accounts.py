@@ -1,7 +1,8 @@
-"""What admission adds to a new pod: its service account and token, its priority, how long it bears a sick node."""
+"""What admission adds to a new pod: its service account and token, how long it bears a sick node."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from kubeapi.admission import memory
@@ -17,6 +18,7 @@ Manifest = dict[str, Any]
 
 MOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 _VOLUME = "kube-api-access-"
+_ENFORCED = "kubernetes.io/enforce-mountable-secrets"
 _MIRROR = "kubernetes.io/config.mirror"
 _SECONDS = 3607
 _SICK = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
@@ -37,8 +39,7 @@ class PodAdmission:
             return
         if old is None:
             self._account(pod, spec)
-            self._priority(pod, spec)
-        _tolerate(spec)
+            _tolerate(spec)
 
     def _account(self, pod: Manifest, spec: Manifest) -> None:
         name = spec.get("serviceAccountName") or spec.get("serviceAccount") or "default"
@@ -52,6 +53,7 @@ class PodAdmission:
             account: Manifest = {}
         else:
             account = entry.manifest()
+        _require_known_secrets(account, pod)
         spec["serviceAccountName"] = spec["serviceAccount"] = name
         if account.get("imagePullSecrets") and not spec.get("imagePullSecrets"):
             spec["imagePullSecrets"] = account["imagePullSecrets"]
@@ -61,20 +63,40 @@ class PodAdmission:
         if wanted:
             _mount(spec)
 
-    def _priority(self, pod: Manifest, spec: Manifest) -> None:
-        name = spec.get("priorityClassName")
-        found: Manifest = {}
-        for entry in self.cluster.store.entries(("scheduling.k8s.io", "priorityclasses")):
-            manifest = entry.manifest()
-            if entry.name == name or (not name and manifest.get("globalDefault")):
-                found = manifest
-        if name and not found and not str(name).startswith("system-"):
-            problem = f"no PriorityClass with name {name} was found"
-            raise forbidden("", "pods", shown_name(pod["metadata"]), problem)
-        if found and not name:
-            spec["priorityClassName"] = found["metadata"]["name"]
-        spec["priority"] = found.get("value", 0)
-        spec.setdefault("preemptionPolicy", found.get("preemptionPolicy", "PreemptLowerPriority"))
+
+def _require_known_secrets(account: Manifest, pod: Manifest) -> None:
+    """An account may hold its pods to the secrets that it names."""
+    if ((account.get("metadata") or {}).get("annotations") or {}).get(_ENFORCED) != "true":
+        return
+    known = {one.get("name") for one in account.get("secrets") or ()}
+    owner, spec = account["metadata"]["name"], pod["spec"]
+    suffix = f"is not allowed because service account {owner} does not reference that"
+    found = [f'{who} secret.secretName="{name}" {suffix} secret' for who, name in _secrets(spec) if name not in known]
+    pulled = {one.get("name") for one in account.get("imagePullSecrets") or ()}
+    found += [
+        f'imagePullSecrets[{index}].name="{one.get("name")}" {suffix} imagePullSecret'
+        for index, one in enumerate(spec.get("imagePullSecrets") or ())
+        if one.get("name") not in pulled
+    ]
+    if found:
+        raise forbidden("", "pods", shown_name(pod["metadata"]), found[0])
+
+
+def _secrets(spec: Manifest) -> Iterator[tuple[str, str]]:
+    """The secrets that a pod reads, each with what reads it."""
+    for volume in spec.get("volumes") or ():
+        if volume.get("secret") is not None:
+            yield "volume with", volume["secret"].get("secretName", "")
+    for key, kind in (("initContainers", "init container"), ("containers", "container")):
+        for one in spec.get(key) or ():
+            for variable in one.get("env") or ():
+                reference = (variable.get("valueFrom") or {}).get("secretKeyRef")
+                if reference is not None:
+                    who = f"{kind} {one.get('name')} with envVar {variable.get('name')} referencing"
+                    yield who, reference.get("name", "")
+            for source in one.get("envFrom") or ():
+                if source.get("secretRef") is not None:
+                    yield f"{kind} {one.get('name')} with envFrom referencing", source["secretRef"].get("name", "")
 
 
 def _mount(spec: Manifest) -> None:

@@ -128,11 +128,30 @@ def disruption_budget(manifest: Struct, old: Struct | None) -> list[Cause]:
 _PREEMPTION = ("PreemptLowerPriority", "Never")
 
 
+SYSTEM_PRIORITIES = {"system-node-critical": 2_000_001_000, "system-cluster-critical": 2_000_000_000}
+
+
+def _system_problem(name: str, value: int, is_default: bool) -> str:
+    """Why a PriorityClass is none of those that every cluster has; "" when it is."""
+    if name not in SYSTEM_PRIORITIES:
+        return f"{name} is not a known system priority class"
+    if value != SYSTEM_PRIORITIES[name]:
+        return f"value of {name} PriorityClass must be {SYSTEM_PRIORITIES[name]}"
+    return f"globalDefault of {name} PriorityClass must be false" if is_default else ""
+
+
 def priority_class(manifest: Struct, old: Struct | None) -> list[Cause]:
     found: list[Cause] = []
     value, name = manifest.get("value", 0), manifest["metadata"].get("name") or ""
     if old is None:
-        if value > 1_000_000_000 and not name.startswith("system-"):
+        if name.startswith("system-"):
+            problem = _system_problem(name, value, bool(manifest.get("globalDefault")))
+            if problem:
+                detail = (
+                    f"priority class names with 'system-' prefix are reserved for system use only. error: {problem}"
+                )
+                found.append(causes.forbidden("metadata.name", detail))
+        elif value > 1_000_000_000:
             detail = "maximum allowed value of a user defined priority is 1000000000"
             found.append(causes.forbidden("value", detail))
         policy = manifest.get("preemptionPolicy")
