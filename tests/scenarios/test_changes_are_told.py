@@ -73,6 +73,25 @@ async def test_a_chat_hears_what_was_changed_and_a_commit_how_it_ended(
     assert not any("Reconciliation finished" in told for told in in_chat)
 
 
+async def test_of_a_commit_that_changes_nothing_only_the_commit_hears(
+    cluster: Cluster, repo: Repo, hooks: dict[str, Hooks]
+) -> None:
+    first = repo.commit({"app/a.yaml": files(config_map("settings"))})
+    await cluster.have(source("app"), kustomization("app", path="./app"))
+    await cluster.until(Kustomization, "app", revision=first, ready=True)
+    for type_, server in hooks.items():
+        await cluster.have(*told_to(type_, server.url))
+    second = repo.commit({"README.md": "new"})
+    await cluster.follow()
+    await cluster.until(Kustomization, "app", revision=second, ready=True)
+    told = await heard(hooks["generic"], second)
+    assert any("Reconciliation finished in" in one and second in one for one in told)
+    third = repo.commit({"app/a.yaml": files(config_map("settings", {"colour": "red"}))})
+    await cluster.follow()
+    in_chat = await heard(hooks["slack"], third)
+    assert not any(second in one for one in in_chat)
+
+
 async def test_of_more_changes_than_an_event_holds_the_end_is_told_nevertheless(cluster: Cluster, repo: Repo) -> None:
     many = [config_map(f"settings-with-a-long-name-{number}") for number in range(30)]
     repo.commit({"a.yaml": files(*many)})
