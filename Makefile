@@ -96,6 +96,7 @@ bench: install
 bench-full:
 	@$(MAKE) bench N=1000
 	@$(RUN) -m tests.bench.fleet 1000
+	@$(RUN) -m tests.bench.shards 500
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

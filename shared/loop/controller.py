@@ -254,9 +254,9 @@ class Controller:
             status.observed_generation = attempt.generation
         if token := requested_at(obj):
             status.last_handled_reconcile_at = token
+        self._observe(attempt, verdict, before)  # first: who sees the status then looks for its event
         saved = await attempt.write_final()
         running.references.note(attempt.key, saved)
-        self._observe(attempt, verdict, before)
         return self._next(running, attempt.key, saved, verdict)
 
     async def _verdict(self, kind: Kind[Any], attempt: Attempt[Any]) -> Ready | NotReady:

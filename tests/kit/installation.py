@@ -139,6 +139,14 @@ class Installation:
         self.controllers.stop(*names)
         self._run(*names)
 
+    def add_replica(self, name: str, replica: str, *flags: str) -> None:
+        """Start another process of a controller, with the flags of the first one and these, and wait until it is
+        ready."""
+        health, metrics = (f"127.0.0.1:{port}" for port in free_ports(2))
+        self.addresses.health[replica], self.addresses.metrics[replica] = health, metrics
+        self._lines[replica] = [*self._lines[name], f"--health-addr={health}", f"--metrics-addr={metrics}", *flags]
+        self._run(replica)
+
     def _run(self, *names: str) -> None:
         for name in names:
             self.controllers.start(name, self._lines[name], self._environment)
