@@ -62,6 +62,8 @@ class Feed:
         self._ready = threading.Event()
         self._thread: threading.Thread | None = None
         self._inbox: deque[tuple[ResourceKind, str | None, Manifest]] = deque()
+        self._called = False
+        """The main loop will look into the inbox."""
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def start(self) -> None:
@@ -77,7 +79,7 @@ class Feed:
         if self._thread is not None:
             await asyncio.to_thread(self._thread.join, 10)
         self._inbox.clear()
-        self._loop = None
+        self._called, self._loop = False, None
 
     # On kopf's thread
 
@@ -162,10 +164,11 @@ class Feed:
 
     def _handler(self, kind: ResourceKind) -> Callable[..., Any]:
         async def changed(event: Mapping[str, Any], **_: Any) -> None:
-            empty = not self._inbox
             self._inbox.append((kind, event["type"], event["object"]))
             loop = self._loop
-            if empty and loop is not None:
+            # First appended, then looked: whoever hands over lowers the flag before it empties the inbox.
+            if not self._called and loop is not None:
+                self._called = True
                 loop.call_soon_threadsafe(self._hand_over)
 
         return changed
@@ -173,8 +176,13 @@ class Feed:
     # On the main loop
 
     def _hand_over(self) -> None:
+        self._called = False
         while self._inbox:
-            self._deliver(*self._inbox.popleft())
+            kind, type_, manifest = self._inbox.popleft()
+            try:
+                self._deliver(kind, type_, manifest)
+            except Exception as error:  # of one object: the others must be heard of
+                log.error("a change of %s can't be taken in: %s", kind.plural, error, exc_info=error)
 
 
 class _Events:

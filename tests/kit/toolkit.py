@@ -71,10 +71,13 @@ class Witness:
             return
         labels = change.entry.labels
         owner = labels.get(f"{_OWNER}/namespace", ""), labels.get(f"{_OWNER}/name", "")
-        if not all(owner):
-            return
         group = change.entry.api_version.rpartition("/")[0]
         id = f"{change.entry.namespace}_{change.entry.name}_{group}_{change.entry.kind}"
+        for other, objects in self._alive.items():
+            if other != owner:
+                objects.pop(id, None)
+        if not all(owner):
+            return
         objects = self._alive.setdefault(owner, {})
         if change.type == "DELETED":
             objects.pop(id, None)
