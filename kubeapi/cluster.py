@@ -16,6 +16,7 @@ Manifest = dict[str, Any]
 Before = Callable[[Resource, Manifest, Manifest | None, Options], None]
 Created = Callable[[Resource, str, Manifest, Options], None]
 Updated = Callable[[Resource, Manifest, Manifest, Options], None]
+Requested = Callable[[Resource, Manifest, tuple[str, str], Options], None]
 Deleting = Callable[[Resource, Manifest, DeleteOptions], None]
 
 
@@ -34,6 +35,9 @@ class Admission:
         """After validation: may refuse, and change nothing."""
         self.on_created: list[Created] = []
         self.on_updated: list[Updated] = []
+        self.on_requested: list[Requested] = []
+        """Before a subresource that stores nothing of its own acts: (resource, the body, namespace and name of whose it
+        is, options with the subresource); may refuse it."""
         self.on_deleting: list[Deleting] = []
         """Before a deletion: (resource, the live object, options)."""
 
@@ -56,6 +60,10 @@ class Admission:
     def updated(self, resource: Resource, manifest: Manifest, old: Manifest, options: Options) -> None:
         for function in self.on_updated:
             function(resource, manifest, old, options)
+
+    def requested(self, resource: Resource, body: Manifest, key: tuple[str, str], options: Options) -> None:
+        for function in self.on_requested:
+            function(resource, body, key, options)
 
     def deleting(self, resource: Resource, live: Manifest, options: DeleteOptions) -> None:
         for function in self.on_deleting:

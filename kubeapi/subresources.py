@@ -135,14 +135,15 @@ class Subresources:
         """The answer of a subresource; None for one that nobody serves."""
         name = call.info.subresource
         if resource.storage == ("", "serviceaccounts") and name == "token":
-            return self._token(call)
+            return self._token(resource, call)
         if resource.storage == ("", "pods"):
             if name == "eviction":
                 return self._evict(resource, call)
             if name == "binding":
                 _require_create(call)
-                manifest = _read(call, "v1", "Binding")
-                return Answer(201, orjson.dumps(self._bind(call.info.namespace, call.info.name, manifest)))
+                manifest, warnings = self._asked(resource, call, "v1", "Binding")
+                bound = self._bind(call.info.namespace, call.info.name, manifest)
+                return Answer(201, orjson.dumps(bound), warnings=warnings)
         if name.partition("/")[0] in _NEEDS_A_NODE:
             self._require(resource, call)
             raise not_implemented(f"{resource.plural}/{name}: no containers run in it")
@@ -155,10 +156,19 @@ class Subresources:
             raise not_found(resource.group, resource.plural, call.info.name)
         return live
 
-    def _token(self, call: Call) -> Answer:
+    def _asked(self, resource: Resource, call: Call, api_version: str, kind: str) -> tuple[Manifest, list[str]]:
+        """The body of a subresource's request, which admission lets through, and its warnings."""
+        manifest = _read(call, api_version, kind)
+        options = writes.Options(
+            user=call.user, dry_run=bool(call.query.get("dryRun")), subresource=call.info.subresource
+        )
+        self.cluster.admission.requested(resource, manifest, (call.info.namespace, call.info.name), options)
+        return manifest, options.warnings
+
+    def _token(self, resource: Resource, call: Call) -> Answer:
         _require_create(call)
-        manifest = _read(call, "authentication.k8s.io/v1", "TokenRequest")
-        account = self._require(self.cluster.resource("v1", "ServiceAccount"), call)
+        account = self._require(resource, call)
+        manifest, warnings = self._asked(resource, call, "authentication.k8s.io/v1", "TokenRequest")
         spec = manifest.setdefault("spec", {})
         seconds = spec.get("expirationSeconds") or _DEFAULT_SECONDS
         if not isinstance(seconds, int) or not _MINIMUM_SECONDS <= seconds <= _MAXIMUM_SECONDS:
@@ -180,7 +190,7 @@ class Subresources:
         metadata = manifest.setdefault("metadata", {})
         metadata.update(name=name, namespace=namespace, creationTimestamp=self.cluster.clock.stamp())
         manifest["status"] = {"token": token, "expirationTimestamp": stamp(_moment(expires))}
-        return Answer(201, orjson.dumps(manifest))
+        return Answer(201, orjson.dumps(manifest), warnings=warnings)
 
     def _bound(self, namespace: str, reference: Mapping[str, Any] | None) -> Manifest:
         """The claims that tie a token to a Pod or Secret: it ends with that object."""
@@ -202,7 +212,7 @@ class Subresources:
 
     def _evict(self, resource: Resource, call: Call) -> Answer:
         _require_create(call)
-        manifest = _read(call, "policy/v1", "Eviction")
+        manifest, warnings = self._asked(resource, call, "policy/v1", "Eviction")
         pod = self._require(resource, call)
         self._require_budget(pod)
         asked = manifest.get("deleteOptions") or {}
@@ -211,10 +221,11 @@ class Subresources:
             grace_period=asked.get("gracePeriodSeconds"),
             dry_run=bool(asked.get("dryRun") or call.query.get("dryRun")),
             user=call.user,
+            judged=True,
         )
         writes.delete(self.cluster, resource, call.info.namespace, call.info.name, options)
         status = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
-        return Answer(201, orjson.dumps(status))
+        return Answer(201, orjson.dumps(status), warnings=warnings)
 
     def _require_budget(self, pod: Manifest) -> None:
         """429 when a PodDisruptionBudget that covers the pod allows no disruption."""

@@ -82,6 +82,8 @@ class DeleteOptions:
     """Whether the client said, in the old way, that dependents are to go: a deletion that takes time answers 202."""
     dry_run: bool = False
     user: User = CONTROLLER
+    judged: bool = False
+    """Whether admission has been asked already, of the request that this deletion is part of."""
     collection: bool = False
     """Whether the client named no object: it deletes all that it selects."""
     warnings: list[str] = field(default_factory=list)
@@ -502,7 +504,8 @@ def delete(
     live = cluster.manifest(resource, entry)
     metadata = live["metadata"]
     _require_preconditions(resource, metadata, options)
-    cluster.admission.deleting(resource, live, options)
+    if not options.judged:
+        cluster.admission.deleting(resource, live, options)
     memory.done()
     grace = _grace(resource, live, options)
     finalizers = _finalizers_of_deletion(resource, metadata, options)

@@ -20,6 +20,8 @@ Manifest = dict[str, Any]
 
 NAMESPACES = ("", "namespaces")
 _SCALE = {"group": "autoscaling", "version": "v1", "kind": "Scale"}
+_ASKED = ("binding", "eviction", "token")
+"""Subresources whose body is of a kind of its own and isn't stored."""
 _EXEMPT = frozenset(
     ("admissionregistration.k8s.io", plural)
     for plural in (
@@ -56,6 +58,9 @@ class Attributes:
         """Group, version and kind of what is sent."""
         if self.subresource == "scale":
             return dict(_SCALE)
+        if self.subresource in _ASKED and self.object is not None:
+            group, _, version = str(self.object.get("apiVersion") or "").rpartition("/")
+            return {"group": group, "version": version, "kind": str(self.object.get("kind") or "")}
         return {"group": self.resource.group, "version": self.resource.version, "kind": self.resource.kind}
 
     @property
@@ -132,6 +137,25 @@ def of_write(
         name=name,
         object=shown,
         old=before,
+        user=options.user,
+        dry_run=options.dry_run,
+        options=sent,
+    )
+
+
+def of_request(resource: Resource, body: Manifest, key: tuple[str, str], options: Options) -> Attributes:
+    """What a subresource is asked to do, such as an eviction. key: namespace and name of whose subresource it is."""
+    sent: Manifest = {"kind": "CreateOptions", "apiVersion": "meta.k8s.io/v1", **options.sent}
+    if options.dry_run:
+        sent["dryRun"] = ["All"]
+    return Attributes(
+        operation="CREATE",
+        resource=resource,
+        subresource=options.subresource,
+        namespace=key[0],
+        name=key[1],
+        object=body,
+        old=None,
         user=options.user,
         dry_run=options.dry_run,
         options=sent,

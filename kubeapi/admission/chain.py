@@ -41,6 +41,7 @@ class Chain:
         cluster.admission.on_changing.append(self._change)
         cluster.admission.on_judging.append(self._judge)
         cluster.admission.on_judging.append(quotas.judge)
+        cluster.admission.on_requested.append(self._judge_subresource)
         cluster.admission.on_deleting.append(self._judge_deletion)
 
     def _change(self, resource: Resource, manifest: Manifest, old: Manifest | None, options: Options) -> None:
@@ -79,6 +80,10 @@ class Chain:
             if self._changing and not asked.exempt:
                 self._changing.change(asked, {}, options.warnings, Reinvocation())
             self._judge_request(asked, options.warnings)
+
+    def _judge_subresource(self, resource: Resource, body: Manifest, key: tuple[str, str], options: Options) -> None:
+        if self._policies or self._judging:
+            self._judge_request(attributes.of_request(resource, body, key, options), options.warnings)
 
     def _judge_request(self, asked: Attributes, warnings: list[str]) -> None:
         if asked.exempt:

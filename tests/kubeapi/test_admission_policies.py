@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.kubeapi.admission_kit import Manifest, Target, config_map, deployment, of
+from tests.kubeapi.admission_kit import Manifest, Target, config_map, deployment, of, pod
 
 ADMISSION = "admissionregistration.k8s.io/v1"
 CONFIG_MAPS = {
@@ -307,6 +307,28 @@ def test_a_binding_that_cannot_be_used_is_refused(target: Target) -> None:
         "spec.paramRef.parameterNotFoundAction: Required value, "
         "spec.validationActions: Required value: at least one validation action is required]"
     )
+
+
+def test_a_policy_judges_what_subresources_are_asked_to_do(target: Target) -> None:
+    team = target.namespace()
+    kept = pod("kept", meta={"annotations": {"tests.fluvial/stay": "pending"}})
+    team.have(kept)
+    rule = {**CONFIG_MAPS, "resources": ["pods/eviction", "serviceaccounts/token", "configmaps"]}
+    in_force(
+        team,
+        {"expression": "request.name != 'kept'", "messageExpression": "object.kind + ' of ' + request.name + ': kept'"},
+        {"expression": "request.?subResource.orValue('') != 'token' || request.kind.kind != 'TokenRequest'"},
+        rule=rule,
+    )
+    eviction = of("policy/v1", "Eviction", "kept")
+    refused = team.send("POST", team.path(kept, "eviction"), eviction)
+    assert refused.message.startswith('pods "kept" is forbidden: ValidatingAdmissionPolicy')
+    assert refused.message.endswith("denied request: Eviction of kept: kept")
+    assert team.get(kept).code == 200
+    asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+    refused = team.send("POST", team.path(of("v1", "ServiceAccount", "default"), "token"), asked)
+    assert (refused.code, refused.reason) == (422, "Invalid")
+    assert refused.message.startswith('serviceaccounts "default" is forbidden: ValidatingAdmissionPolicy')
 
 
 def test_a_policy_that_refuses_everything_can_be_taken_away(target: Target) -> None:
