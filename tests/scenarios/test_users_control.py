@@ -81,12 +81,12 @@ async def test_an_edit_of_the_spec_is_applied_at_once(cluster: Cluster, repo: Re
     assert await cluster.names(ConfigMap) == {"prod-two"}
 
 
-async def test_a_provider_that_is_not_built_is_named(cluster: Cluster, repo: Repo) -> None:
+async def test_a_cluster_that_is_misnamed_is_refused_with_the_way_to_name_it(cluster: Cluster, repo: Repo) -> None:
     repo.commit({"a.yaml": files(config_map())})
     remote = {"configMapRef": {"name": "remote"}}
     await cluster.have(source("app"), config_map("remote", {"provider": "gcp", "cluster": "projects/p/locations/l"}))
     await cluster.have(kustomization("app", kube_config=remote))
-    app = await cluster.until(Kustomization, "app", reason="NotImplemented", ready=False)
-    assert "the provider 'gcp' of the kubeconfig ConfigMap" in app.ready.message
-    assert app.condition("Stalled").status == "True"
+    app = await cluster.until(Kustomization, "app", reason="ReconciliationFailed", ready=False)
+    assert f"the kubeconfig ConfigMap '{cluster.namespace}/remote'" in app.ready.message
+    assert "it must be projects/<project>/locations/<place>/clusters/<name>" in app.ready.message
     assert await cluster.names(ConfigMap) == {"remote"}
