@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from kubeapi.admission import conditions
 from kubeapi.admission.attributes import Attributes
 from kubeapi.admission.conditions import Condition, Variables
-from kubeapi.admission.policies import Invocation, Source, Unusable
+from kubeapi.admission.policies import Compiled, Invocation, Source, Unusable
 from kubeapi.admission.webhooks import Reinvocation
 from kubeapi.errors import Cause, StatusError, not_implemented
 from kubeapi.expressions import compiled, objects
-from kubeapi.expressions.compiled import Unfit, names
+from kubeapi.expressions.compiled import Unfit
 from kubeapi.fields.patches import DoesNotApply
 from kubeapi.seam import fields, validation
 
@@ -23,23 +23,12 @@ if TYPE_CHECKING:
 Manifest = dict[str, Any]
 
 
-class _Policy:
-    """A policy, compiled as far as it has been asked."""
-
+class _Policy(Compiled):
     def __init__(self, manifest: Manifest) -> None:
-        self.manifest = manifest
+        super().__init__(manifest)
         spec = manifest["spec"]
-        params = bool(spec.get("paramKind"))
-        first = names(params=params, variables=False)
-        everything = names(params=params, variables=True)
-        self.name: str = manifest["metadata"]["name"]
-        self.ignores = spec.get("failurePolicy") == "Ignore"
         self.again = spec.get("reinvocationPolicy") == "IfNeeded"
-        self.preconditions = conditions.conditions_of(spec.get("matchConditions") or (), first)
-        self.variables = {
-            one["name"]: Condition(one.get("expression") or "", everything) for one in spec.get("variables") or ()
-        }
-        self.mutations = list(_mutations(spec.get("mutations") or (), everything))
+        self.mutations = list(_mutations(spec.get("mutations") or (), self.known))
 
 
 def _mutations(declared: Any, known: tuple[str, ...]) -> Iterator[tuple[str, Condition]]:

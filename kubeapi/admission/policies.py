@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from kubeapi import selectors
-from kubeapi.admission import matching
+from kubeapi.admission import conditions, matching
 from kubeapi.admission.attributes import Attributes
+from kubeapi.admission.conditions import Condition
 from kubeapi.errors import StatusError
+from kubeapi.expressions.compiled import names
 from kubeapi.store import Change, Storage
 
 if TYPE_CHECKING:
@@ -46,6 +48,24 @@ class Unusable:
     policy: Manifest
     binding: Manifest | None
     problem: str
+
+
+class Compiled:
+    """What every policy has, compiled as far as it has been asked."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self.manifest = manifest
+        self.name: str = manifest["metadata"]["name"]
+        spec = manifest["spec"]
+        self.takes_params = bool(spec.get("paramKind"))
+        first = names(params=self.takes_params, variables=False)
+        self.known = names(params=self.takes_params, variables=True)
+        """What its expressions may name, but for those of its matchConditions."""
+        self.ignores = spec.get("failurePolicy") == "Ignore"
+        self.preconditions = conditions.conditions_of(spec.get("matchConditions") or (), first)
+        self.variables = {
+            one["name"]: Condition(one.get("expression") or "", self.known) for one in spec.get("variables") or ()
+        }
 
 
 class Source(Generic[Policy]):
