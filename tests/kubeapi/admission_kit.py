@@ -29,15 +29,10 @@ import requests
 import kubeapi
 from shared import schema
 from tests.kit.controlplane import ControlPlane
+from tests.kubeapi.server_kit import PATCHES
 
 Manifest = dict[str, Any]
 
-PATCHES = {
-    "json": "application/json-patch+json",
-    "merge": "application/merge-patch+json",
-    "strategic": "application/strategic-merge-patch+json",
-    "apply": "application/apply-patch+yaml",
-}
 _BUILT_IN = {(one.api_version, one.kind): (one.plural, one.namespaced) for one in schema.resources()}
 _WARNING = re.compile(r'299 \S+ "((?:[^"\\]|\\.)*)"')
 _counter = itertools.count(1)
