@@ -5,13 +5,12 @@ Who → annotations → the account's token → the cloud's token → what it is
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from shared.auth import accounts, aws, azure, azure_registry, clusters, gcp, vault
+from shared.auth import accounts, aws, azure, azure_registry, clusters, gcp, threads, vault
 from shared.auth.accounts import CONTROLLER, Accounts, Who
 from shared.auth.clusters import Known, Place
 from shared.auth.errors import AuthError
@@ -75,7 +74,7 @@ class Clouds:
             case "aws":
                 keys = await self.aws(who, aws.registry_region(host), proxy=proxy)
                 about = ("ecr", host, keys.access, keys.session, proxy)
-                return await self.tokens.find(about, lambda: asyncio.to_thread(aws.registry_login, host, keys, proxy))
+                return await self.tokens.find(about, lambda: threads.done(aws.registry_login, host, keys, proxy))
             case "azure":
                 token = await self.azure(who, azure_registry.scope(host), proxy=proxy)
                 return await self.tokens.find(
@@ -94,7 +93,7 @@ class Clouds:
             case "aws":
                 keys = await self.aws(who, aws.git_region(url), proxy=proxy)
                 about = ("codecommit", url, keys.access, keys.session)
-                return await self.tokens.find(about, lambda: asyncio.to_thread(aws.git_login, url, keys))
+                return await self.tokens.find(about, lambda: threads.done(aws.git_login, url, keys))
         raise AuthError(f"there is no provider '{provider}' of Git servers")
 
     async def cluster(
@@ -122,10 +121,10 @@ class Clouds:
                 keys = await self._aws(who, replace(wish, region=region))
 
                 async def known() -> Known:
-                    return clusters.of_eks(await asyncio.to_thread(aws.described, name, region, keys, proxy))
+                    return clusters.of_eks(await threads.done(aws.described, name, region, keys, proxy))
 
                 async def token() -> Fresh[str]:
-                    return await asyncio.to_thread(aws.cluster_token, name, region, keys, proxy)
+                    return await threads.done(aws.cluster_token, name, region, keys, proxy)
 
                 proof = f"{keys.access} {keys.session}"
             case "azure":
@@ -169,7 +168,7 @@ class Clouds:
             return None
 
         async def make() -> Fresh[str]:
-            fresh = await asyncio.to_thread(azure.of_secret, data, Wish(scope=scope, proxy=proxy))
+            fresh = await threads.done(azure.of_secret, data, Wish(scope=scope, proxy=proxy))
             assert fresh is not None
             return fresh
 
@@ -178,9 +177,7 @@ class Clouds:
     async def gcp_key(self, text: bytes, scope: str, *, proxy: str = "") -> str:
         """An access token for the key of a service account of Google."""
         about = ("gcp key", text, scope, proxy)
-        return await self.tokens.find(
-            about, lambda: asyncio.to_thread(gcp.of_key, text, Wish(scope=scope, proxy=proxy))
-        )
+        return await self.tokens.find(about, lambda: threads.done(gcp.of_key, text, Wish(scope=scope, proxy=proxy)))
 
     async def _aws(self, who: Who, wish: Wish) -> Keys:
         found = (await self._fresh(aws, who, wish)).value
@@ -194,7 +191,7 @@ class Clouds:
 
             async def make() -> Fresh[Any]:
                 try:
-                    made = await asyncio.to_thread(cloud.own, wish)
+                    made = await threads.done(cloud.own, wish)
                 except AuthError as error:
                     raise AuthError(f"the controller can't log in at {cloud.NAME}: {error}") from error
                 return Fresh(made, made.expires)
@@ -204,14 +201,14 @@ class Clouds:
         said = await accounts.about(self._kube, who)
         try:
             identity = cloud.identity(said)
-            audiences = wish.audiences or (await asyncio.to_thread(cloud.audience, said),)
+            audiences = wish.audiences or (await threads.done(cloud.audience, said),)
         except AuthError as error:
             raise AuthError(f"service account '{who}': {error}") from error
 
         async def exchange() -> Fresh[Any]:
             token = await self._kube.token(who.namespace, who.name, audiences)
             try:
-                made = await asyncio.to_thread(cloud.exchanged, said, str(who), token, wish)
+                made = await threads.done(cloud.exchanged, said, str(who), token, wish)
             except AuthError as error:
                 raise AuthError(f"service account '{who}' can't log in at {cloud.NAME}: {error}") from error
             return Fresh(made, made.expires)

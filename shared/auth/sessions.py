@@ -9,10 +9,12 @@ import importlib
 import logging
 import os
 import ssl
+import time
 from collections.abc import Mapping
 from typing import Any
 
 import requests
+import urllib3
 from requests.adapters import HTTPAdapter
 
 from shared.auth.errors import AuthError
@@ -45,17 +47,30 @@ class _Bounded(HTTPAdapter):
         answer = super().send(
             request,
             stream=True,
-            timeout=timeout if timeout is not None else (SECONDS, SECONDS),
+            timeout=(SECONDS, SECONDS),  # whatever a library thinks: some would wait for minutes
             verify=(authorities() or True) if verify is True else verify,
             cert=cert,
             proxies=proxies,
         )
-        body = answer.raw.read(_LARGEST + 1, decode_content=True)
-        answer.close()
+        try:
+            answer._content = _read(answer.raw)  # what Response.content gives once it was read
+        except urllib3.exceptions.HTTPError as error:
+            raise requests.ConnectionError(error) from error
+        finally:
+            answer.close()
+        return answer
+
+
+def _read(raw: Any) -> bytes:
+    """The body of an answer, whose bytes may come slowly, but not for long."""
+    body, until = bytearray(), time.monotonic() + SECONDS
+    while part := raw.read1(1 << 16, decode_content=True):
+        body += part
         if len(body) > _LARGEST:
             raise TooLarge("the answer is too large for that of a login")
-        answer._content = body  # what Response.content gives once it was read
-        return answer
+        if time.monotonic() > until:
+            raise requests.Timeout("the answer takes too long")
+    return bytes(body)
 
 
 def session(proxy: str = "") -> requests.Session:

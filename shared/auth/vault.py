@@ -5,13 +5,13 @@ The server's settings are those of its own tools: VAULT_CACERT, VAULT_CAPATH, VA
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import ssl
 from urllib.parse import quote, urlsplit
 
 from shared import http
+from shared.auth import threads
 from shared.auth.errors import AuthError
 from shared.auth.sessions import SECONDS
 from shared.http import HttpError
@@ -27,7 +27,7 @@ async def login(address: str, path: str, role: str, token: str) -> str:
         headers["X-Vault-Namespace"] = namespace
     url = f"{address.rstrip('/')}/v1/{quote(path.strip('/'))}"
     try:
-        async with http.open_(tls=await asyncio.to_thread(_context), seconds=SECONDS) as connection:
+        async with http.open_(tls=await threads.done(_context), seconds=SECONDS) as connection:
             answer = await connection.post(url, body, headers=headers)
     except HttpError as error:
         raise AuthError(f"Vault can't be asked for a login: {error}") from error

@@ -9,12 +9,26 @@ import json
 import logging
 import subprocess
 import sys
+import threading
 import time
 from datetime import UTC, datetime
 
 import pytest
 
-from shared.auth import CONTROLLER, AuthError, Clouds, GateClosed, Keys, Tokens, Who, aws, azure, gcp
+from shared.auth import (
+    CONTROLLER,
+    AuthError,
+    Clouds,
+    GateClosed,
+    Keys,
+    Tokens,
+    Who,
+    aws,
+    azure,
+    gcp,
+    sessions,
+    threads,
+)
 from shared.auth.clusters import Place, canonical, chosen
 from tests.kit.clouds import Entra, claims, key_of_google, said, token
 from tests.kit.internet import Internet, Reply
@@ -480,3 +494,36 @@ def test_an_address_has_one_form(address, found):
     else:
         with pytest.raises(AuthError, match="is no https address"):
             canonical(address)
+
+
+@pytest.mark.parametrize("how", ["never", "bytes"])
+@pytest.mark.parametrize(
+    ("annotations", "ask"),
+    [
+        (ROLE, lambda c, who: c.aws(who, "eu-west-1")),
+        (AZURE, lambda c, who: c.azure(who, azure.BLOBS)),
+        (GCP, lambda c, who: c.gcp(who)),
+    ],
+)
+async def test_who_answers_slowly_on_purpose_is_not_waited_for(
+    internet, clouds, kube, who, monkeypatch, annotations, ask, how
+):
+    for module in (aws, azure, sessions):
+        monkeypatch.setattr(module, "SECONDS", 0.3)
+    monkeypatch.setattr(threads, "LONGEST", 5.0)
+    kube.accounts["apps/app"] = annotations
+    go = threading.Event()
+
+    def answer(asked):
+        if how == "never":
+            go.wait(30)
+        return Reply(200, until=go)
+
+    internet.hosts_of["*"] = answer
+    began = time.monotonic()
+    try:
+        with pytest.raises(AuthError, match=r"did not answer in time|Read timeout on|takes longer than"):
+            await ask(clouds, who)
+    finally:
+        go.set()
+    assert time.monotonic() - began < 20

@@ -59,6 +59,8 @@ class Reply:
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
+    until: threading.Event | None = None
+    """Trickles bytes, without an end, until this is set."""
 
 
 Answers = Callable[[Asked], Reply]
@@ -109,7 +111,13 @@ class _Handler(Handler):
             self.owner.asked.append(asked)
         answers = self.owner.answers_of(meant)
         answer = answers(asked) if answers else Reply(502)
-        self.reply(answer.status, answer.body, **answer.headers)
+        if answer.until is None:
+            self.reply(answer.status, answer.body, **answer.headers)
+            return
+        self.begin(answer.status, 1 << 30)
+        while not answer.until.wait(0.05):
+            self.wfile.write(b" ")
+        self.close_connection = True
 
     do_POST = do_HEAD = do_PUT = do_GET  # noqa: N815
 
