@@ -68,6 +68,11 @@ class Record:
             item.id, owner, item.api_version, item.digest, item.policy, ignored=item.ignored, drift_mode=item.drift
         )
 
+    @property
+    def has_expired(self) -> bool:
+        """Is it gone as its manifest asks for? Then nobody needs to hear of it; it is made again with the next pass."""
+        return self.drift == "deleted" and bool(self.policy & Policy.EXPIRES)
+
     def is_of(self, item: Item) -> bool:
         """Was it made of the same manifest, to be kept in the same way?"""
         return (self.digest, self.ignored, self.drift_mode) == (item.digest, item.ignored, item.drift)

@@ -254,7 +254,8 @@ class Ledger:
     def drifted(self, owner: Owner) -> Mapping[ObjectId, Drift]:
         """The owner's objects that are not as we left them."""
         records = self._owned.get(owner, {}).values()
-        return {record.id: record.drift for record in records if record.drift and not record.leaving}
+        drifted = [record for record in records if record.drift and not record.leaving and not record.has_expired]
+        return {record.id: record.drift for record in drifted}
 
     def on_drift(self, callback: Callable[[Owner], None]) -> Callable[[], None]:
         """Calls back when an owner's objects were changed or deleted, or a deleted one is gone at last; returns what
@@ -301,8 +302,7 @@ class Ledger:
                     self._waking.wake(owner)
                 continue
             before, record.drift = record.drift, judge(record, live, version=version)
-            has_expired = record.drift == "deleted" and bool(record.policy & Policy.EXPIRES)
-            if record.drift in ("changed", "deleted") and not before and not has_expired:
+            if record.drift in ("changed", "deleted") and not before and not record.has_expired:
                 logger.info("%s of %s was %s in the cluster", id, owner, record.drift)
                 self._waking.wake(owner, waking.delay(record.strikes))
 

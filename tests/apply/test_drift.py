@@ -56,6 +56,22 @@ async def test_a_deleted_object_wakes_the_owner_and_is_created_with_one_call(wor
     assert [change.action for change in changes] == ["created", "unchanged"]
 
 
+async def test_a_job_that_goes_when_it_has_finished_wakes_nobody_and_is_made_again_with_the_next_pass(
+    world: World,
+) -> None:
+    pod = {"restartPolicy": "Never", "containers": [{"name": "main", "image": "work"}]}
+    spec = {"ttlSecondsAfterFinished": 0, "template": {"spec": pod}}
+    once = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "once"}, "spec": spec}
+    await world.apply(once, config_map())
+    job = apply.ObjectId.of(world.here(once))
+    record = world.ledger.record(world.owner, job)
+    assert record is not None
+    await world.until(lambda: record.has_expired, 20)
+    assert world.woken == []
+    assert world.ledger.drifted(world.owner) == {}
+    assert [str(change) for change in (await world.apply(once, config_map())).made] == [f"{job} created"]
+
+
 async def test_an_object_that_was_deleted_and_made_again_by_others_is_drift(world: World) -> None:
     await world.apply(config_map())
     await world.delete(config_map())

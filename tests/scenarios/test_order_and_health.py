@@ -79,6 +79,17 @@ async def test_a_deployment_that_finds_no_node_says_so(cluster: Cluster, repo: R
     assert line.endswith("(in apps/web.yaml:8)")
 
 
+async def test_a_job_that_goes_when_it_has_finished_is_waited_for(cluster: Cluster, repo: Repo) -> None:
+    once = job("once")
+    once["spec"]["ttlSecondsAfterFinished"] = 0
+    commit = repo.commit({"a.yaml": files(once, config_map("settings"))})
+    await cluster.have(source("app"), kustomization("app", wait=True))
+    app = await cluster.until(Kustomization, "app", ready=True, revision=commit)
+    assert app.condition("Healthy").reason == "Succeeded"
+    await cluster.until_gone(Job, "once")
+    assert f"{cluster.namespace}_once_batch_Job" in app.inventory
+
+
 async def test_a_new_commit_ends_the_wait_for_health(cluster: Cluster, repo: Repo) -> None:
     repo.commit({"a.yaml": files(deployment("web", stay="pending"))})
     await cluster.have(source("app"), kustomization("app", wait=True, timeout="10m"))
