@@ -174,6 +174,10 @@ class Registry:
             self._forget(group, version)
             self.revision += 1
 
+    def elsewhere(self) -> list[tuple[str, str]]:
+        """The promised groups and versions that aren't served here."""
+        return sorted(one for one in self._promised if not self.in_version(*one))
+
     def is_elsewhere(self, group: str, version: str) -> bool:
         """Whether a version is promised, and not served here."""
         return (group, version) in self._promised and not self.in_version(group, version)

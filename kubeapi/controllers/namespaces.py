@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from kubeapi import writes
 from kubeapi.controllers.queue import Controller
-from kubeapi.errors import Cause, forbidden, not_found, shown_name
+from kubeapi.errors import Cause, StatusError, forbidden, not_found, shown_name
 from kubeapi.resources import Resource
 from kubeapi.store import Change
 from kubeapi.writes import DeleteOptions, Options
@@ -18,6 +18,8 @@ Manifest = dict[str, Any]
 
 STORAGE = ("", "namespaces")
 LABEL = "kubernetes.io/metadata.name"
+_AGAIN = 1.0
+"""Seconds until what could not be deleted is tried again."""
 IMMORTAL = ("default", "kube-system", "kube-public")
 
 
@@ -64,17 +66,23 @@ class Namespaces(Controller[str]):
             self._waits.pop(key, None)
             return
         self._waits[key] = None
-        remaining = self._empty(key)
+        remaining, problems = self._empty(key)
         resource = self.cluster.resource("v1", "Namespace")
-        if remaining:
-            writes.change(self.cluster, resource, "", key, lambda live: self._report(live, remaining))
+        elsewhere = self.cluster.registry.elsewhere()
+        if elsewhere or problems:
+            # Nothing that changes here tells when another server, a policy or a webhook thinks better of it.
+            self.queue_after(key, _AGAIN)
+        if remaining or elsewhere:
+            writes.change(self.cluster, resource, "", key, lambda live: self._report(live, remaining, problems))
             return
         self._waits.pop(key, None)
         writes.change(self.cluster, resource, "", key, _finalized, subresource="finalize")
 
-    def _empty(self, namespace: str) -> list[tuple[str, list[str]]]:
-        """Delete everything in a namespace; gives what is still there, by resource with its finalizers."""
+    def _empty(self, namespace: str) -> tuple[list[tuple[str, list[str]]], list[str]]:
+        """Delete everything in a namespace; gives what is still there, by resource with its finalizers, and why what
+        could not be deleted."""
         remaining: list[tuple[str, list[str]]] = []
+        problems: dict[str, str] = {}
         for storage in list(self.cluster.store.storages()):
             entries = self.cluster.store.entries(storage, namespace)
             if not entries:
@@ -83,16 +91,30 @@ class Namespaces(Controller[str]):
             if resource is None or not resource.namespaced:
                 continue
             for entry in entries:
-                if not entry.deleting:
+                if entry.deleting:
+                    continue
+                try:
                     writes.delete(
                         self.cluster, resource, namespace, entry.name, DeleteOptions(propagation="Background")
                     )
+                except StatusError as error:
+                    problems.setdefault(resource.group_resource, error.message)
             for entry in self.cluster.store.entries(storage, namespace):
                 finalizers = entry.manifest()["metadata"].get("finalizers") or []
                 remaining.append((resource.group_resource, finalizers))
-        return remaining
+        return remaining, list(problems.values())
 
-    def _report(self, live: Manifest, remaining: list[tuple[str, list[str]]]) -> Manifest:
+    def _discovery(self) -> tuple[str, str, str, str]:
+        """Whether all that may be in a namespace is known: not while a group is said to be served elsewhere."""
+        type_ = "NamespaceDeletionDiscoveryFailure"
+        elsewhere = [f"{group}/{version}" for group, version in self.cluster.registry.elsewhere()]
+        if not elsewhere:
+            return type_, "False", "ResourcesDiscovered", "All resources successfully discovered"
+        stale = ", ".join(f"{one}: stale GroupVersion discovery: {one}" for one in elsewhere)
+        told = f"unable to retrieve the complete list of server APIs: {stale}"
+        return type_, "True", "DiscoveryFailed", f"Discovery failed for some groups, {len(elsewhere)} failing: {told}"
+
+    def _report(self, live: Manifest, remaining: list[tuple[str, list[str]]], problems: list[str]) -> Manifest:
         counts: dict[str, int] = {}
         finalizers: dict[str, int] = {}
         for name, held in remaining:
@@ -103,12 +125,7 @@ class Namespaces(Controller[str]):
         held_text = ", ".join(f"{name} in {count} resource instances" for name, count in sorted(finalizers.items()))
         now = self.cluster.clock.stamp()
         wanted = [
-            (
-                "NamespaceDeletionDiscoveryFailure",
-                "False",
-                "ResourcesDiscovered",
-                "All resources successfully discovered",
-            ),
+            self._discovery(),
             (
                 "NamespaceDeletionGroupVersionParsingFailure",
                 "False",
@@ -117,15 +134,17 @@ class Namespaces(Controller[str]):
             ),
             (
                 "NamespaceDeletionContentFailure",
-                "False",
-                "ContentDeleted",
-                "All content successfully deleted, may be waiting on finalization",
+                "True" if problems else "False",
+                "ContentDeletionFailed" if problems else "ContentDeleted",
+                f"Failed to delete all resource types, {len(problems)} remaining: {', '.join(problems)}"
+                if problems
+                else "All content successfully deleted, may be waiting on finalization",
             ),
             (
                 "NamespaceContentRemaining",
-                "True",
-                "SomeResourcesRemain",
-                f"Some resources are remaining: {content}",
+                "True" if remaining else "False",
+                "SomeResourcesRemain" if remaining else "ContentRemoved",
+                f"Some resources are remaining: {content}" if remaining else "All content successfully removed",
             ),
             (
                 "NamespaceFinalizersRemaining",

@@ -331,6 +331,24 @@ def test_a_policy_judges_what_subresources_are_asked_to_do(target: Target) -> No
     assert refused.message.startswith('serviceaccounts "default" is forbidden: ValidatingAdmissionPolicy')
 
 
+def test_a_namespace_that_a_policy_keeps_from_going_says_so(target: Target) -> None:
+    team = target.namespace()
+    team.have(config_map("kept"))
+    made = in_force(team, {"expression": "request.operation != 'DELETE'", "message": "nothing goes"})
+    namespace = of("v1", "Namespace", team.default)
+    assert target.delete(namespace).code == 200
+
+    def failure(reply: Any) -> Any:
+        conditions = (reply.body.get("status") or {}).get("conditions") or ()
+        return next((one for one in conditions if one["type"] == "NamespaceDeletionContentFailure"), {})
+
+    held = target.eventually(lambda: target.get(namespace), lambda reply: failure(reply).get("status") == "True", 30)
+    assert failure(held)["reason"] == "ContentDeletionFailed"
+    assert "denied request: nothing goes" in failure(held)["message"]
+    assert target.delete(binding(made)).code == 200
+    target.eventually(lambda: target.get(namespace), 404, 60)
+
+
 def test_a_policy_that_refuses_everything_can_be_taken_away(target: Target) -> None:
     team = target.namespace()
     everything = {"apiGroups": ["*"], "apiVersions": ["*"], "operations": ["*"], "resources": ["*"]}

@@ -82,6 +82,29 @@ def test_a_group_that_nobody_serves_is_unavailable_and_stays_in_discovery(target
     assert gone.message == "404 page not found\n"
 
 
+def test_a_namespace_waits_for_groups_that_nobody_serves(target: Target) -> None:
+    group, team = f"g{secrets.token_hex(3)}.example.com", target.namespace()
+    made = remote(group)
+    target.have(made)
+    available(target, made, "ServiceNotFound")
+    target.eventually(lambda: target.send("GET", f"/apis/{group}/v1"), 503)
+    namespace = of("v1", "Namespace", team.default)
+    assert target.delete(namespace).code == 200
+
+    def discovery(reply: Any) -> Any:
+        conditions = (reply.body.get("status") or {}).get("conditions") or ()
+        return next((one for one in conditions if one["type"] == "NamespaceDeletionDiscoveryFailure"), {})
+
+    held = target.eventually(lambda: target.get(namespace), lambda reply: discovery(reply).get("status") == "True", 30)
+    assert discovery(held)["reason"] == "DiscoveryFailed"
+    assert discovery(held)["message"] == (
+        "Discovery failed for some groups, 1 failing: unable to retrieve the complete list of server APIs: "
+        f"{group}/v1: stale GroupVersion discovery: {group}/v1"
+    )
+    assert target.delete(made).code == 200
+    target.eventually(lambda: target.get(namespace), 404, 60)
+
+
 def test_an_apiservice_says_what_its_service_lacks(target: Target) -> None:
     group, team = f"g{secrets.token_hex(3)}.example.com", target.namespace()
     made = remote(group, namespace=team.default, name="server")
