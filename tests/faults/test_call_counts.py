@@ -257,7 +257,7 @@ async def test_a_failure_costs_what_was_tried_and_one_status(toolkit: Toolkit) -
     assert toolkit.calls(KUSTOMIZE) == Counter({"patch kustomizations/status": 1, "create events": 1})
 
 
-async def test_a_suspended_one_costs_nothing(toolkit: Toolkit) -> None:
+async def test_a_suspended_one_costs_nothing_but_the_answer_to_a_request(toolkit: Toolkit) -> None:
     await applied(toolkit)
     await toolkit.cluster.edit(Kustomization, "app", {"spec": {"suspend": True}})
     await toolkit.quiet(KUSTOMIZE)
@@ -267,6 +267,11 @@ async def test_a_suspended_one_costs_nothing(toolkit: Toolkit) -> None:
     await toolkit.cluster.edit(ConfigMap, "settings", {"data": {"colour": "red"}})
     await toolkit.quiet(KUSTOMIZE)
     assert toolkit.calls(KUSTOMIZE) == Counter()
+    toolkit.forget_calls()
+    token = await toolkit.cluster.request(Kustomization, "app")
+    await toolkit.cluster.until(Kustomization, "app", handled=token)
+    await toolkit.quiet(KUSTOMIZE)
+    assert toolkit.calls(KUSTOMIZE) == Counter({"patch kustomizations/status": 1})
 
 
 async def test_an_artifact_costs_two_writes_and_the_next_one_less(toolkit: Toolkit) -> None:
