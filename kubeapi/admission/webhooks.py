@@ -100,6 +100,7 @@ class Webhooks:
         return self._found
 
     def __bool__(self) -> bool:
+        """Whether there is anybody to ask, and somebody who waits for the answer."""
         return bool(self._hooks()) and memory.answers() is not None
 
     # -- changing
