@@ -112,13 +112,12 @@ class Cluster:
             return self.manifest(resource, entry)
         return manifest
 
-    def remove(self, resource: Resource, namespace: str, name: str, last: Manifest | None = None) -> Manifest:
-        """Take an object out; gives its last state, which is `last` when that is given."""
+    def remove(self, resource: Resource, namespace: str, name: str) -> Manifest:
+        """Take an object out; gives its last state."""
         self._require_writable()
         entry = self.store.get(resource.storage, namespace, name)
         assert entry is not None
-        stored = None if last is None else conversion.to_storage(last, resource, self.registry)
-        return self.manifest(resource, self.store.remove(resource.storage, entry, stored))
+        return self.manifest(resource, self.store.remove(resource.storage, entry))
 
     def _require_writable(self) -> None:
         if self.read_only:

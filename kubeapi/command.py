@@ -22,9 +22,19 @@ _EPILOG = """\
 examples:
   fluvial kubeapi                                  in memory, on a free port, kubeconfig in ./kubeapi.kubeconfig
   fluvial kubeapi --data ~/.fluvial --port 6443    the same objects, certificate and token each time
-  KUBECONFIG=kubeapi.kubeconfig kubectl get all -A
 
-Stop it with Ctrl-C or SIGTERM."""
+then, in another terminal:
+  export KUBECONFIG=$PWD/kubeapi.kubeconfig
+  kubectl create deployment web --image=nginx      ready after a moment, though nothing is pulled or run
+  kubectl rollout status deployment/web
+  kubectl apply --server-side -f config/           does the server take it? schemas, CRDs, policies, quotas, RBAC
+  kubectl auth can-i list secrets --as=jane        who may do what
+
+when something should go wrong:
+  kubectl annotate deployment web kubeapi.fluvial.dev/fail=ImagePullBackOff
+  kubectl create --raw /faults -f - <<< '{"action": "fail", "verb": "patch", "nth": 2, "code": 503}'
+
+Stop it with Ctrl-C or SIGTERM. What it serves, what it doesn't, and how fast: docs/kubeapi.md."""
 
 
 def _parser() -> argparse.ArgumentParser:

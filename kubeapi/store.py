@@ -230,11 +230,11 @@ class Store:
         self._publish(shelf, Change(storage, "ADDED" if before is None else "MODIFIED", entry, before))
         return entry
 
-    def remove(self, storage: Storage, entry: Entry, manifest: Manifest | None = None) -> Entry:
-        """Delete an object; gives its last state (`manifest` when given) at the resourceVersion of the deletion."""
+    def remove(self, storage: Storage, entry: Entry) -> Entry:
+        """Delete an object; gives its last state at the resourceVersion of the deletion."""
         shelf = self._shelf(storage)
         before = shelf.entries[entry.key]
-        last = Entry(entry.key, self.rv + 1, manifest or before.manifest())
+        last = Entry(entry.key, self.rv + 1, before.manifest())
         if self.journal is not None:
             self.journal.write(storage, entry.key, last.rv, None)
         self.rv = last.rv

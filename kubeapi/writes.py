@@ -400,8 +400,9 @@ def _may_go(resource: Resource, manifest: Manifest) -> bool:
 
 
 def _last_write(cluster: Cluster, resource: Resource, manifest: Manifest) -> Manifest:
-    """Take an object out whose last change is `manifest`: one write, which watchers see as the deletion."""
-    return cluster.remove(resource, manifest["metadata"].get("namespace", ""), manifest["metadata"]["name"], manifest)
+    """Take an object out by its last change, `manifest`: who made it sees that, watchers see the state before it."""
+    cluster.remove(resource, manifest["metadata"].get("namespace", ""), manifest["metadata"]["name"])
+    return manifest
 
 
 def _nothing_holds(resource: Resource, manifest: Manifest) -> bool:

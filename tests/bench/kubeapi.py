@@ -50,6 +50,8 @@ class Server:
     stop: Callable[[], None]
     begin: Callable[[], float]
     """Start it, or start it again after stop(), and give the seconds until it is ready."""
+    ready_cpu: float = 0.0
+    """CPU seconds until then."""
     kept: bool = False
     """Whether its objects are there again after a kill."""
     started: float = 0.0
@@ -85,7 +87,15 @@ def embedded(folder: Path, *options: str) -> Server:
     token = config["users"][0]["user"]["token"]
     name = "embedded, on disk" if options else "embedded"
     return Server(
-        name, cluster["server"], token, ca, lambda: processes.pids, processes.stop, begin, bool(options), took
+        name,
+        cluster["server"],
+        token,
+        ca,
+        lambda: processes.pids,
+        processes.stop,
+        begin,
+        kept=bool(options),
+        started=took,
     )
 
 
@@ -100,7 +110,9 @@ def real(folder: Path) -> Server:
         return time.monotonic() - since
 
     took = time.monotonic() - began
-    return Server("real", plane.url, plane.token, plane.ca, lambda: plane.pids, plane.stop, begin, True, took)
+    return Server(
+        "real", plane.url, plane.token, plane.ca, lambda: plane.pids, plane.stop, begin, kept=True, started=took
+    )
 
 
 # -- what is sent
@@ -279,7 +291,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             }
             for one in ("memory", "disk", "real"):
                 (folder / one).mkdir()
-            servers += [makers[one]() for one in arguments.only]
+            for one in arguments.only:
+                server = makers[one]()
+                server.ready_cpu = server.cpu()
+                servers.append(server)
             print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; {arguments.objects} objects stored")
             print(f"{'request, clients':24}{'  '.join(f'{server.name:>22}' for server in servers)}")
             asyncio.run(measure(servers, arguments.objects, arguments.requests, arguments.more))
@@ -287,11 +302,13 @@ def main(argv: Sequence[str] | None = None) -> int:
                 used = [
                     f"{k.removeprefix('memory, ')}: {v['mib']:.0f} MiB" for k, v in server.figures.items() if "mib" in v
                 ]
-                print(f"{server.name}: ready after {server.started:.2f} s; by objects stored {', '.join(used)}")
+                ready = f"ready after {server.started:.2f} s ({server.ready_cpu:.2f} s of CPU)"
+                print(f"{server.name}: {ready}; by objects stored {', '.join(used)}")
                 if server.kept:
                     server.stop()
-                    again = server.figures["killed, and ready again"] = {"seconds": round(server.begin(), 2)}
-                    print(f"{server.name}: killed with all of them, ready again after {again['seconds']:.2f} s")
+                    seconds, cpu = server.begin(), server.cpu()
+                    server.figures["killed, and ready again"] = {"seconds": round(seconds, 2), "cpu": round(cpu, 2)}
+                    print(f"{server.name}: killed, ready again after {seconds:.2f} s ({cpu:.2f} s of CPU)")
     except (ProcessFailed, build.BuildFailed, OSError) as failure:
         print(f"bench: {failure}", file=sys.stderr)
         return 1
@@ -299,7 +316,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         for server in servers:
             server.stop()
     if arguments.json:
-        figures = {server.name: {"ready_seconds": server.started, **server.figures} for server in servers}
+        figures = {
+            server.name: {"ready_seconds": server.started, "ready_cpu": server.ready_cpu, **server.figures}
+            for server in servers
+        }
         arguments.json.write_text(json.dumps(figures, indent=1))
     return 0
 

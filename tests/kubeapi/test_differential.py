@@ -14,9 +14,9 @@ from tests.kit import controlplane
 from tests.kubeapi.differential import subjects
 from tests.kubeapi.differential.cases import CASES
 from tests.kubeapi.differential.comparison import Answer, compare
-from tests.kubeapi.differential.generate import sequence
 from tests.kubeapi.differential.run import GOAL
 from tests.kubeapi.differential.steps import Subject
+from tests.kubeapi.differential.themes import sequence
 
 RECORDED = subjects.recorded()
 

@@ -25,7 +25,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def test_help_says_what_it_is_and_how_to_use_it():
     done = subprocess.run([*LAUNCH, "--help"], env=environment(), cwd=ROOT, capture_output=True, text=True, check=True)
     assert "usage: fluvial kubeapi" in done.stdout
-    for word in ("--data", "--port", "--kubeconfig-out", "examples:", "kubectl get"):
+    for word in ("--data", "--port", "--kubeconfig-out", "examples:", "kubectl apply", "/faults", "docs/kubeapi.md"):
         assert word in done.stdout
 
 

@@ -1,6 +1,6 @@
 """Generated sequences of requests, sent to the embedded API and to a real kube-apiserver of the same version.
 
-    python -m tests.kubeapi.differential [--sequences 2000] [--seed 1] [--only NUMBER]
+    python -m tests.kubeapi.differential [--sequences 2000] [--seed 1] [--only NUMBER] [--theme NAME]
 
 Prints how many of the answers are the same, and of each kind of difference how often it was met and the shortest
 sequence that shows it. The exit code is 0 when at least 99 % of the answers are the same.
@@ -15,8 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.kit import controlplane
-from tests.kubeapi.differential import generate, subjects
+from tests.kubeapi.differential import subjects
 from tests.kubeapi.differential.run import GOAL, Run
+from tests.kubeapi.differential.themes import THEMES, sequence
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,6 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--sequences", type=int, default=2000, metavar="N", help="how many (default %(default)s)")
     add("--seed", type=int, default=1, help="which ones (default %(default)s)")
     add("--only", type=int, metavar="NUMBER", help="only this sequence of the seed, with all its requests")
+    add("--theme", choices=list(THEMES), default="", help="only sequences of this theme (default: all themes)")
     add("--shown", type=int, default=40, metavar="N", help="kinds of difference to show (default %(default)s)")
     add("--workers", type=int, default=2, help="sequences at a time (default %(default)s)")
     arguments = parser.parse_args(argv)
@@ -36,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     numbers = [arguments.only] if arguments.only is not None else range(arguments.sequences)
     with tempfile.TemporaryDirectory() as folder, subjects.real(Path(folder)) as real, subjects.embedded() as embedded:
         run = Run(real, embedded)
-        run.all({number: generate.sequence(arguments.seed, number) for number in numbers}, arguments.workers)
+        run.all({number: sequence(arguments.seed, number, arguments.theme) for number in numbers}, arguments.workers)
         print(run.report(arguments.shown, verbose=arguments.only is not None))
     return 0 if run.part >= GOAL else 1
 

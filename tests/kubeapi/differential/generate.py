@@ -1,6 +1,6 @@
-"""Sequences of requests as clients might send them, drawn at random: a seed always gives the same ones.
+"""Requests as clients might send them, drawn at random: a seed always gives the same ones.
 
-Each sequence has a theme, which says what it mostly does; see THEMES.
+What a sequence is made of, tests.kubeapi.differential.themes says.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tests.kubeapi.differential import cases, objects
+from tests.kubeapi.differential import objects
 from tests.kubeapi.differential.objects import KINDS, METADATA, Element, Kind, Setting
-from tests.kubeapi.differential.steps import CONTINUE, NAMESPACE, Step
+from tests.kubeapi.differential.steps import NAMESPACE, Step
 
 Manifest = dict[str, Any]
 
@@ -23,9 +23,9 @@ TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 PARTIAL = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 PARTIAL_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _VALIDATIONS = ("Strict", "Warn", "Ignore")
-_PROPAGATIONS = ("Foreground", "Background", "Orphan")
-_NOTICED = 0.3
-"""Seconds in which a real server notices new roles."""
+PROPAGATIONS = ("Foreground", "Background", "Orphan")
+CLUSTER_WIDE = {"ClusterRole", "PriorityClass", "StorageClass", "ClusterWidget"}
+"""Kinds without namespaces: what other sequences make is among them."""
 
 
 @dataclass(frozen=True)
@@ -51,16 +51,12 @@ class Sequence:
         self.steps: list[Step] = []
         self.kind = self.random.choice(list(KINDS))
 
-    def draw(self) -> list[Step]:
-        """Some steps; the theme is the first thing that is drawn."""
-        names = list(THEMES)
-        theme = self.random.choices(names, [weight for weight, _ in THEMES.values()])[0]
-        THEMES[theme][1](self)
+    def watch(self) -> None:
+        """Now and then, all that happened."""
         if self.chance(0.04) and self.kind not in CLUSTER_WIDE:
             query = {"labelSelector": "team=a"} if self.chance(0.3) else {}
             accept = self.random.choice(["", "", TABLE, PARTIAL])
             self.add("watch", self.named(), query=query, accept=accept)
-        return self.steps
 
     # -- parts
 
@@ -199,7 +195,7 @@ class Sequence:
     def delete(self) -> None:
         body: Manifest | None = {}
         if self.chance(0.3):
-            body["propagationPolicy"] = self.random.choice([*_PROPAGATIONS, "Nothing"])
+            body["propagationPolicy"] = self.random.choice([*PROPAGATIONS, "Nothing"])
         if self.chance(0.15):
             body["preconditions"] = {self.random.choice(["uid", "resourceVersion"]): "1"}
         if self.chance(0.1):
@@ -291,153 +287,3 @@ class Sequence:
     def repeat(self, low: int, high: int, *requests: Callable[[], Any]) -> None:
         for _ in range(self.random.randint(low, high)):
             self.random.choice(requests)()
-
-
-# -- themes
-
-
-def _anything(one: Sequence) -> None:
-    one.create(good=one.chance(0.7))
-    one.repeat(
-        4,
-        10,
-        one.create,
-        one.apply,
-        one.update,
-        one.merge,
-        one.json,
-        one.strategic,
-        one.status,
-        one.get,
-        one.delete,
-        one.list,
-    )
-
-
-def _managers(one: Sequence) -> None:
-    """Several managers apply to one object, and others write between."""
-    one.apply()
-    one.repeat(4, 9, one.apply, one.apply, one.apply, one.apply, one.update, one.merge, one.status)
-    one.get()
-
-
-def _patches(one: Sequence) -> None:
-    one.create(good=True)
-    one.repeat(4, 9, one.json, one.merge, one.strategic, one.update)
-    one.get()
-
-
-def _deletion(one: Sequence) -> None:
-    """Finalizers, propagation, preconditions; writes to what is being deleted."""
-    one.create(good=True)
-    one.repeat(4, 9, one.finalizer, one.finalizer, one.delete, one.delete, one.write, one.get, one.create)
-    if one.chance(0.5):
-        query = {"labelSelector": "team=a"} if one.chance(0.5) else {}
-        query |= {"propagationPolicy": one.random.choice(_PROPAGATIONS)} if one.chance(0.3) else {}
-        query |= {"dryRun": "All"} if one.chance(0.2) else {}
-        if one.kind not in CLUSTER_WIDE:
-            one.add("deletecollection", one.named(), query=query)
-            one.list(labelSelector="")
-
-
-def _lists(one: Sequence) -> None:
-    """Several objects, read by pages, selectors and forms."""
-    if one.kind in CLUSTER_WIDE:
-        one.kind = "ConfigMap"
-    for name in ("app", "b", "c", "web", "z")[: one.random.randint(2, 5)]:
-        manifest = one.named(name)
-        for _ in range(2):
-            manifest = objects.with_value(manifest, *one.setting(good=True, among=METADATA[:2]))
-        one.add("create", manifest)
-    if one.chance(0.6):
-        limit = one.random.choice(["1", "2", "3"])
-        query = {"labelSelector": "team=a"} if one.chance(0.3) else {}
-        one.list(limit=limit, **query)
-        if one.chance(0.4):
-            one.write()
-        one.list(limit=limit, **query, **{"continue": CONTINUE})
-        one.list(**query, **{"continue": CONTINUE})
-    one.repeat(2, 5, one.list, one.list, one.get, one.write)
-
-
-def _subresources(one: Sequence) -> None:
-    one.kind = one.random.choice([name for name, kind in KINDS.items() if kind.status])
-    one.create(good=True)
-    more = [one.scale, one.scale] if one.of.scale else []
-    one.repeat(4, 9, one.status, one.status, one.status, one.write, *more)
-    one.get()
-
-
-def _custom(one: Sequence) -> None:
-    """Objects of CRDs: defaults, pruning, rules, ratcheting."""
-    one.kind = one.random.choice(["Widget", "Widget", "ClusterWidget", "GitRepository", "Kustomization", "HelmRelease"])
-    one.create(good=one.chance(0.5))
-    one.repeat(4, 9, one.create, one.apply, one.update, one.merge, one.json, one.status, one.get)
-
-
-def _access(one: Sequence) -> None:
-    """What somebody may do, before and after they are given a role."""
-    user = f"jane-{NAMESPACE}"
-    verbs = one.random.choice([["get"], ["get", "list"], ["create", "patch"], ["*"]])
-    resources = one.random.choice([["configmaps"], ["*"], ["secrets", "configmaps"], ["deployments"]])
-    rule = {"apiGroups": one.random.choice([[""], ["*"], ["apps"]]), "resources": resources, "verbs": verbs}
-    if one.chance(0.3):
-        rule["resourceNames"] = ["app"]
-    group = "rbac.authorization.k8s.io"
-    role = cases.of(f"{group}/v1", "Role", "reader", rules=[rule])
-    binding = cases.of(
-        f"{group}/v1",
-        "RoleBinding",
-        "jane",
-        roleRef={"apiGroup": group, "kind": "Role", "name": "reader"},
-        subjects=[{"kind": "User", "name": user, "apiGroup": group}],
-    )
-    one.kind = "ConfigMap"
-    asked = {
-        "namespace": NAMESPACE,
-        "verb": one.random.choice(["get", "list", "patch"]),
-        "resource": one.random.choice(["configmaps", "secrets"]),
-    }
-    review = cases.of(
-        "authorization.k8s.io/v1", "SubjectAccessReview", "", spec={"user": user, "resourceAttributes": asked}
-    )
-    mine = cases.of("authorization.k8s.io/v1", "SelfSubjectAccessReview", "", spec={"resourceAttributes": asked})
-
-    def as_user(pause: float = 0.0) -> None:
-        verb = one.random.choice(["get", "list", "create", "apply", "merge", "delete"])
-        query = {"fieldManager": "jane"} if verb == "apply" else {}
-        body = {"data": {"a": "1"}} if verb == "merge" else None
-        one.add(verb, one.named(), body, user=user, query=query, pause=pause)
-
-    one.create(good=True)
-    as_user()
-    one.add("create", role)
-    one.add("create", binding)
-    as_user(_NOTICED)
-    one.add("create", review)
-    one.add("create", mine, user=user)
-    one.repeat(2, 4, as_user)
-    if one.chance(0.5):
-        one.add("create", cases.of(f"{group}/v1", "Role", "more", rules=[{**rule, "verbs": ["*"]}]), user=user)
-    rules = cases.of("authorization.k8s.io/v1", "SelfSubjectRulesReview", "", spec={"namespace": NAMESPACE})
-    one.add("create", rules, user=user, loose=True)
-
-
-CLUSTER_WIDE = {"ClusterRole", "PriorityClass", "StorageClass", "ClusterWidget"}
-
-THEMES: dict[str, tuple[float, Callable[[Sequence], None]]] = {
-    "anything": (3, _anything),
-    "managers": (4, _managers),
-    "patches": (3, _patches),
-    "deletion": (3, _deletion),
-    "lists": (2, _lists),
-    "subresources": (2, _subresources),
-    "custom": (4, _custom),
-    "access": (0.7, _access),
-}
-"""By name, how often and how: each has its own mix of requests."""
-
-
-def sequence(seed: int, number: int) -> list[Step]:
-    """The steps of one sequence of a seed."""
-    return Sequence(f"{seed}/{number}").draw()

@@ -178,7 +178,9 @@ def placed(manifest: Manifest, namespace: str) -> Manifest:
     """The manifest in the case's namespace; a cluster-wide object gets the namespace into its name."""
     out = copy.deepcopy(manifest)
     metadata = out.setdefault("metadata", {})
-    if not is_namespaced(out) and out.get("kind") != "CustomResourceDefinition" and metadata.get("name"):
+    if metadata.get("name") == NAMESPACE:
+        metadata["name"] = namespace
+    elif not is_namespaced(out) and out.get("kind") != "CustomResourceDefinition" and metadata.get("name"):
         metadata["name"] = f"{namespace}-{metadata['name']}"
     return out
 

@@ -31,8 +31,8 @@ from tests.kit.controlplane import ControlPlane
 from tests.kubeapi.differential.cases import CASES
 from tests.kubeapi.differential.comparison import Answer
 from tests.kubeapi.differential.crds import CLUSTER_WIDGETS, WIDGETS
-from tests.kubeapi.differential.generate import sequence
 from tests.kubeapi.differential.steps import Subject
+from tests.kubeapi.differential.themes import sequence
 
 CRDS = Path(__file__).parents[3] / "deploy" / "crds"
 SEED, SEQUENCES = 1, 150
