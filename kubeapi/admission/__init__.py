@@ -1,4 +1,4 @@
-"""What decides about a write besides permissions and validation: policies, webhooks, quotas, limits, classes, pod security.
+"""What decides about a write besides permissions and validation: policies, webhooks, quotas, classes, pod security.
 
     decoded object → changed (limit ranges, classes, service accounts; mutating policies; mutating webhooks)
                    → prepared and validated

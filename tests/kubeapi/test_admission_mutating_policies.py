@@ -133,6 +133,21 @@ def test_what_is_replaced_as_a_whole_is_not_mutated(target: Target) -> None:
     )
 
 
+def test_the_embedded_api_says_that_it_lets_nobody_change_a_scale(target: Target) -> None:
+    if target.real:
+        pytest.skip("a real server can")
+    team = target.namespace()
+    rule = {**RULE, "resources": ["deployments/scale", "configmaps"]}
+    here = {"matchLabels": {"kubernetes.io/metadata.name": team.default}}
+    constraints = {"resourceRules": [rule], "namespaceSelector": here}
+    in_force(team, applying("Object{metadata: Object.metadata{labels: {'a': 'b'}}}"), matchConstraints=constraints)
+    team.have(deployment("web", 0))
+    refused = team.patch(deployment("web"), {"spec": {"replicas": 2}}, subresource="scale")
+    assert (refused.code, refused.reason) == (501, "NotImplemented")
+    assert refused.message.endswith("what a mutating policy changes of a Scale")
+    assert team.get(deployment("web")).body["spec"]["replicas"] == 0
+
+
 @pytest.mark.parametrize(
     ("spec", "problem"),
     [
