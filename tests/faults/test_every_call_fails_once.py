@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from kubeapi import writes
 from shared.api.kustomize import Kustomization
 from shared.api.source import GitRepository
 from shared.kube.client import Client
@@ -103,18 +104,27 @@ async def test_a_wait_for_health_survives_that_any_call_fails(toolkit: Toolkit) 
         await require_converged(toolkit, number, commit)
 
 
-async def test_a_rejection_that_lasts_is_told_and_harms_nothing_else(toolkit: Toolkit) -> None:
-    """What a webhook that doesn't answer looks like to a client."""
-    cluster = toolkit.cluster
+async def test_a_webhook_that_nobody_answers_for_is_told_and_harms_nothing_else(toolkit: Toolkit) -> None:
+    cluster, api = toolkit.cluster, toolkit.server.cluster
     await applied(toolkit)
-    said = 'Internal error occurred: failed calling webhook "policy.example.org": context deadline exceeded'
-    toolkit.server.faults.fail(user=KUSTOMIZE, verb="patch", resource="services", nth=0, message=said)
+    resource = api.resource("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration")
+    services = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["services"]}
+    webhook = {
+        "name": "policy.example.org",
+        "clientConfig": {"url": "https://127.0.0.1:1/"},
+        "rules": [services],
+        "sideEffects": "None",
+        "admissionReviewVersions": ["v1"],
+    }
+    manifest = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": {"name": "policy"}}
+    writes.create(api, resource, "", {**manifest, "webhooks": [webhook]}, writes.Options())
     commit = await change(toolkit, 1)
     app = await cluster.until(Kustomization, "app", reason="ReconciliationFailed", ready=False)
     assert f"Service/{cluster.namespace}/new" in app.ready.message
-    assert "policy.example.org" in app.ready.message
+    assert 'failed calling webhook "policy.example.org": failed to call webhook' in app.ready.message
+    assert "connection refused" in app.ready.message
     assert await cluster.names(Service) == {"old"}
-    toolkit.server.faults.clear()
+    writes.delete(api, resource, "", "policy", writes.DeleteOptions())
     await require_converged(toolkit, 1, commit)
 
 
