@@ -15,9 +15,10 @@ from typing import Any
 
 from shared.api.source import ArtifactGenerator
 from shared.artifact import digest
+from shared.artifact.addresses import advertised
 from shared.artifact.fetch import Fetcher
 from shared.artifact.server import FileServer
-from shared.artifact.store import Store, advertised
+from shared.artifact.store import Store
 from shared.git import remote
 from shared.git.mirrors import Mirrors
 from shared.loop import flags, logins, process

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from shared.api.meta import Artifact
 from shared.api.source import ArtifactGenerator, ExternalArtifact, GeneratorInventoryEntry
+from shared.artifact.errors import StorageError
 from shared.artifact.fetch import Fetcher
-from shared.artifact.store import StorageError
 from shared.kube.errors import ApiError
 from shared.loop.attempt import Attempt
 from shared.loop.kinds import Kind, Ref, Wake

@@ -16,7 +16,8 @@ from pathlib import Path, PurePosixPath
 
 from shared.api.meta import Artifact
 from shared.api.source import GitRepository, GitRepositoryInclude
-from shared.artifact.store import Owner, Store
+from shared.artifact.addresses import Owner
+from shared.artifact.store import Store
 from shared.artifact.tar import ArchiveError
 from shared.artifact.unpack import unpack
 from shared.loop.attempt import Attempt

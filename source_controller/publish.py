@@ -18,7 +18,9 @@ from typing import Any, BinaryIO, TypeVar
 
 from shared.api.meta import Artifact, Resource
 from shared.artifact import tar
-from shared.artifact.store import Owner, StorageError, Store, Write
+from shared.artifact.addresses import Owner
+from shared.artifact.errors import StorageError
+from shared.artifact.store import Store, Write
 from shared.artifact.tar import ArchiveError
 from shared.loop.attempt import Attempt
 from shared.loop.verdict import Failed, Positive, Ready

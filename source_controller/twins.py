@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
 
 from shared.api.meta import Artifact
-from shared.artifact.store import Owner
+from shared.artifact.addresses import Owner
 
 _MOST = 4096
 

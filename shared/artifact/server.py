@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from aiohttp import web
 
-from shared.artifact import store
+from shared.artifact import addresses
 
 
 class FileServer:
@@ -54,7 +54,7 @@ class FileServer:
 
     def _find(self, path: str) -> Path | None:
         """The regular file that a request path names; None for all else. A link must lead to its own directory."""
-        name = store.pinned_file(path)
+        name = addresses.pinned_file(path)
         parts = PurePosixPath(name).parts
         if name.startswith("/") or "\0" in name or "\\" in name or any(part.startswith(".") for part in parts):
             return None

@@ -22,23 +22,22 @@ coroutines and work in threads of the store's own.
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import shutil
-import socket
 import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Literal, ParamSpec, TypeVar
 
 from shared.api.meta import Artifact, format_time
-from shared.artifact import digest
+from shared.artifact import addresses, digest, retention
+from shared.artifact.addresses import Owner
+from shared.artifact.errors import StorageError, explained
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -48,32 +47,6 @@ PART = ".part-"
 _COLLECT_LIMIT = 1000
 Write = Callable[[BinaryIO], None]
 State = Literal["stored", "gone", "damaged"]
-
-
-class StorageError(Exception):
-    """The store can't do it: the disk is full, not writable, or the request makes no sense. Says what to do."""
-
-
-@dataclass(frozen=True)
-class Owner:
-    """The object that an artifact belongs to; its directory is `<kind>/<namespace>/<name>`."""
-
-    kind: str
-    namespace: str
-    name: str
-
-    @property
-    def directory(self) -> str:
-        return f"{self.kind.lower()}/{self.namespace}/{self.name}"
-
-
-@dataclass(frozen=True)
-class Stored:
-    """A file in an object's directory, for `garbage`."""
-
-    path: str
-    age: float
-    """Seconds since it was published."""
 
 
 class Store:
@@ -119,7 +92,7 @@ class Store:
     def readdressed(self, artifact: Artifact) -> Artifact:
         """The artifact with its address as this store advertises it now."""
         path = artifact.path
-        return _changed(artifact, url=self.url(path, pinned=artifact.digest if _is_pinned(artifact) else ""))
+        return _changed(artifact, url=self.url(path, pinned=artifact.digest if addresses.is_pinned(artifact) else ""))
 
     # ---- publish ----------------------------------------------------------------------------------------------------
 
@@ -142,7 +115,7 @@ class Store:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             part = tempfile.NamedTemporaryFile(dir=folder, prefix=PART, delete=False)  # noqa: SIM115
         except OSError as error:
-            raise _explained(error, f"can't create a file for {owner.directory}") from error
+            raise explained(error, f"can't create a file for {owner.directory}") from error
         try:
             with part:
                 counted = _Counted(part, self.algorithm)
@@ -152,7 +125,7 @@ class Store:
             value = f"{self.algorithm}:{counted.hash.hexdigest()}"
             pinned = self._place(Path(part.name), path, value)
         except OSError as error:
-            raise _explained(error, f"can't store {path}") from error
+            raise explained(error, f"can't store {path}") from error
         finally:
             Path(part.name).unlink(missing_ok=True)
         return self._artifact(path, revision, value, pinned, counted.size, metadata)
@@ -198,7 +171,7 @@ class Store:
         """Gives a finished file its name. True when it is a digest's own because the plain one has other content."""
         plain = self.root / path
         pinned = plain.is_file() and not digest.equal(self._digest_of(path, self.algorithm), value)
-        name = _pinned_name(path, value) if pinned else path
+        name = addresses.pinned_name(path, value) if pinned else path
         final = self.root / name
         if final.is_file() and digest.equal(self._digest_of(name, self.algorithm), value):
             os.utime(final)
@@ -223,7 +196,7 @@ class Store:
             fresh.symlink_to(PurePosixPath(target).name)
             fresh.rename(self.root / path)
         except OSError as error:
-            raise _explained(error, f"can't link {path}") from error
+            raise explained(error, f"can't link {path}") from error
         return self.url(path)
 
     # ---- read -------------------------------------------------------------------------------------------------------
@@ -250,7 +223,7 @@ class Store:
         except FileNotFoundError:
             return "gone"
         except OSError as error:
-            raise _explained(error, f"can't read {artifact.path}") from error
+            raise explained(error, f"can't read {artifact.path}") from error
         self._known.pop(name, None)
         (self.root / name).unlink(missing_ok=True)
         return "damaged"
@@ -269,9 +242,9 @@ class Store:
     def _file_of(self, owner: Owner, artifact: Artifact) -> str | None:
         """The name below the root under which the artifact's bytes are, if they are this owner's and exist."""
         path = artifact.path
-        if PurePosixPath(path).parent.as_posix() != owner.directory or not _is_plain(PurePosixPath(path).name):
+        if PurePosixPath(path).parent.as_posix() != owner.directory or not addresses.is_plain(PurePosixPath(path).name):
             return None
-        name = _pinned_name(path, artifact.digest) if _is_pinned(artifact) else path
+        name = addresses.pinned_name(path, artifact.digest) if addresses.is_pinned(artifact) else path
         file = self.root / name
         return name if file.is_file() and not file.is_symlink() else None
 
@@ -284,14 +257,14 @@ class Store:
     def _collect(self, owner: Owner, current: Artifact) -> list[str]:
         keep = self._file_of(owner, current) or current.path
         try:
-            stored = [Stored(f"{owner.directory}/{name}", age) for name, age in self._files(owner)]
-            gone = garbage(stored, keep, ttl=self.ttl, records=self.records)
+            stored = [retention.Stored(f"{owner.directory}/{name}", age) for name, age in self._files(owner)]
+            gone = retention.garbage(stored, keep, ttl=self.ttl, records=self.records)
             for path in gone:
                 self._known.pop(path, None)
                 (self.root / path).unlink(missing_ok=True)
                 (self.root / f"{path}.lock").unlink(missing_ok=True)
         except OSError as error:
-            raise _explained(error, f"can't collect the artifacts of {owner.directory}") from error
+            raise explained(error, f"can't collect the artifacts of {owner.directory}") from error
         return gone
 
     def _files(self, owner: Owner) -> Iterable[tuple[str, float]]:
@@ -320,7 +293,7 @@ class Store:
         except FileNotFoundError:
             return
         except OSError as error:
-            raise _explained(error, f"can't remove the artifacts of {owner.directory}") from error
+            raise explained(error, f"can't remove the artifacts of {owner.directory}") from error
 
     async def open(self) -> None:
         """Makes the root, and sweeps what an earlier process left unfinished. Before the first attempt."""
@@ -335,63 +308,12 @@ class Store:
             probe.write_bytes(b"")
             probe.unlink()
         except OSError as error:
-            raise _explained(error, "can't use the storage directory") from error
+            raise explained(error, "can't use the storage directory") from error
 
     def _path_of(self, owner: Owner, file: str) -> str:
-        if not all(_is_plain(part) for part in (owner.kind, owner.namespace, owner.name, file)):
+        if not all(addresses.is_plain(part) for part in (owner.kind, owner.namespace, owner.name, file)):
             raise StorageError(f"'{owner.directory}/{file}' is no path for an artifact")
         return f"{owner.directory}/{file}"
-
-
-def garbage(stored: Iterable[Stored], current: str, *, ttl: float, records: int) -> list[str]:
-    """Which of an object's files go: those past `ttl` seconds, then the oldest until `records` are left.
-
-    The current one never goes. When files went for their age, each that goes for its place counts twice, as upstream
-    counts, so that a few more may stay.
-    """
-    files = sorted(stored, key=lambda file: -file.age)
-    gone = [file.path for file in files if file.path != current and file.age > ttl]
-    if len(files) - len(gone) < records:
-        return gone
-    aged = bool(gone)
-    excess = 0
-    for file in files:
-        if file.path == current or file.path in gone:
-            continue
-        if len(files) - excess - (len(gone) if aged else 0) > records:
-            gone.append(file.path)
-            excess += 1
-    return gone
-
-
-def advertised(adv_addr: str, addr: str) -> str:
-    """The host and port to put into artifact addresses: `adv_addr`, or what can be made of the bind address."""
-    if adv_addr:
-        return adv_addr
-    host, _, port = addr.rpartition(":")
-    if not host:
-        host = "localhost"
-    elif host == "0.0.0.0":  # noqa: S104 (compared, not bound)
-        host = os.environ.get("HOSTNAME") or socket.gethostname()
-    return f"{host}:{port}"
-
-
-def pinned_file(path: str) -> str:
-    """The file below the root that a request path is for: `<digest>/<path>` is stored as `<path>@<digest>`."""
-    first, _, rest = path.partition("/")
-    return _pinned_name(rest, first) if ":" in first and rest else path
-
-
-def _pinned_name(path: str, value: str) -> str:
-    return f"{path}@{value}"
-
-
-def _is_pinned(artifact: Artifact) -> bool:
-    return bool(artifact.digest) and artifact.url.endswith(f"/{artifact.digest}/{artifact.path}")
-
-
-def _is_plain(part: str) -> bool:
-    return bool(part) and "/" not in part and "\0" not in part and part not in (".", "..")
 
 
 def _identity(file: Path) -> tuple[int, int, int]:
@@ -411,15 +333,6 @@ def _sync_directory(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-def _explained(error: OSError, what: str) -> StorageError:
-    reason = error.strerror or str(error)
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return StorageError(f"{what}: {reason}; free some space below the storage path or enlarge its volume")
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return StorageError(f"{what}: {reason}; make the storage path writable for this process")
-    return StorageError(f"{what}: {reason}")
 
 
 class _Counted:

@@ -20,7 +20,9 @@ from shared.api import codec
 from shared.api.meta import Artifact, Manifest, format_time
 from shared.api.source import ArtifactGenerator, ExternalArtifact, GeneratorInventoryEntry
 from shared.artifact import tar
-from shared.artifact.store import Owner, StorageError, Store
+from shared.artifact.addresses import Owner
+from shared.artifact.errors import StorageError
+from shared.artifact.store import Store
 from shared.artifact.tar import ArchiveError
 from shared.kube.errors import Conflict, NotFound
 from shared.loop.attempt import Attempt

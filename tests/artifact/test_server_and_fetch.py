@@ -13,9 +13,10 @@ import pytest
 from aiohttp import web
 
 from shared.api.meta import Artifact
+from shared.artifact.addresses import Owner
 from shared.artifact.fetch import ArtifactError, ArtifactNotFound, Fetcher, overridden
 from shared.artifact.server import FileServer
-from shared.artifact.store import Owner, Store
+from shared.artifact.store import Store
 from shared.artifact.tar import pack
 
 OWNER = Owner("GitRepository", "ns", "app")

@@ -12,7 +12,10 @@ from pathlib import Path
 import pytest
 
 from shared.artifact import store as stores
-from shared.artifact.store import Owner, StorageError, Store, Stored, advertised, garbage
+from shared.artifact.addresses import Owner, advertised
+from shared.artifact.errors import StorageError
+from shared.artifact.retention import Stored, garbage
+from shared.artifact.store import Store
 
 VECTORS = Path(__file__).parents[3] / "shared/contract/vectors.json"
 OWNER = Owner("GitRepository", "ns", "app")
