@@ -19,6 +19,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 import aiohttp
 from yarl import URL
@@ -56,6 +57,10 @@ class _Tree:
     holders: int = 0
 
 
+_Fetch: TypeAlias = tuple[str, str, int]
+"""Digest, address and how often it is tried again."""
+
+
 class Fetcher:
     """Fetches artifacts into a cache below `root`, which this process has for itself.
 
@@ -83,8 +88,9 @@ class Fetcher:
         self._timeout = aiohttp.ClientTimeout(total=timeout, connect=10.0, sock_read=30.0)
         self._session: aiohttp.ClientSession | None = None
         self._trees: dict[str, _Tree] = {}
-        self._running: dict[str, asyncio.Task[_Tree]] = {}
-        self._waiters: dict[str, int] = {}
+        self._running: dict[_Fetch, asyncio.Task[_Tree]] = {}
+        self._waiters: dict[_Fetch, int] = {}
+        self._placing = asyncio.Lock()
         self._ready = False
         self._closed = False
 
@@ -122,15 +128,17 @@ class Fetcher:
     # ---- one tree per digest ----------------------------------------------------------------------------------------
 
     async def _tree(self, artifact: Artifact, retries: int | None) -> _Tree:
-        key = artifact.digest
-        if tree := self._trees.get(key):
+        if tree := self._trees.get(artifact.digest):
             tree.used = time.monotonic()
             return tree
+        tries = self._retries if retries is None else retries
+        # Who wants one try doesn't wait for another's many, nor who knows where it is now for one at its old address.
+        key = artifact.digest, artifact.url, tries
         while not self._closed:
             task = self._running.get(key)
             if task is None:
-                made = self._made(artifact, self._retries if retries is None else retries)
-                task = self._running[key] = asyncio.create_task(made, name=f"fetch {key}")
+                made = self._made(artifact, tries)
+                task = self._running[key] = asyncio.create_task(made, name=f"fetch {artifact.digest}")
                 task.add_done_callback(lambda _: self._running.pop(key, None))
             self._waiters[key] = self._waiters.get(key, 0) + 1
             try:
@@ -157,8 +165,11 @@ class Fetcher:
             await asyncio.to_thread(_unpacked, archive, tree, self._limits, artifact.path)
             size = await asyncio.to_thread(_disk_usage, tree)
             final = self._root / f"{algorithm}-{value}"
-            await asyncio.to_thread(_replace, tree, final)
-        made = self._trees[artifact.digest] = _Tree(final, size)
+            async with self._placing:
+                if found := self._trees.get(artifact.digest):  # another was faster, and it may be held
+                    return found
+                await asyncio.to_thread(_replace, tree, final)
+                made = self._trees[artifact.digest] = _Tree(final, size)
         await self._shrink(keep=artifact.digest)
         return made
 

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import aiohttp
+import msgspec
 import pytest
 from aiohttp import web
 
@@ -154,6 +155,24 @@ async def test_two_hundred_slow_downloads_keep_nobody_waiting(world):
         assert await world.status("/") == 200
         assert files(await world.fetcher.fetch(small)) == {"a": "1"}
         others_served.set()
+
+
+async def test_who_knows_the_new_address_waits_for_nobody_at_the_old_one(world):
+    """A source-controller that was started again may serve the same artifact elsewhere."""
+    artifact = await world.publish({"a.txt": "one"})
+    patient = Fetcher(world.root / "patient", retries=9, wait=(60.0, 60.0))
+    lost = msgspec.structs.replace(artifact, url="http://127.0.0.1:1/gone.tar.gz")
+    waiting = asyncio.create_task(patient.fetch(lost))
+    await asyncio.sleep(0.05)
+    async with asyncio.timeout(5):
+        with pytest.raises(ArtifactError):
+            await patient.fetch(lost, retries=0)
+        found = await patient.fetch(artifact)
+    assert (found / "a.txt").read_text() == "one"
+    assert not waiting.done()
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    await patient.close()
 
 
 async def test_one_digest_is_fetched_once_whoever_asks(world):
