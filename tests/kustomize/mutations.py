@@ -509,7 +509,7 @@ def run(files: Files, path: str, options: dict[str, Any]) -> tuple[str, str]:
     seconds, memory = time.process_time() - start, peak()
     if seconds > SECONDS:
         wrong += f"took {seconds:.1f} s"
-    if memory > max(MEBIBYTES, before + MEBIBYTES / 2):  # in a process that other tests made large, too
+    if memory > MEBIBYTES and memory > before:
         wrong += f"took {memory:.0f} MiB"
     return ended, wrong
 
