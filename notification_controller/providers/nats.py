@@ -88,7 +88,9 @@ class _Nats:
             # A server of several that wasn't there is no failure of the one that is.
             before, what = client.last_error, "error publishing message to server"
             await client.publish(connection.channel, encode(notification.event))
-            await client.flush(timeout=max(int(connection.timeout), 1))
+            # The client asks for the first answer before it sends the event: only the second comes after a refusal.
+            for _ in range(2):
+                await client.flush(timeout=max(int(connection.timeout), 1))
             if client.last_error and client.last_error is not before:
                 raise client.last_error
         except (Error, OSError, ValueError) as error:
