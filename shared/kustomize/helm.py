@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
 from shared.text import yaml
+from shared.text.values import laid_over
 
 from .errors import BuildError, NotFound, Problem, Refused
 from .limits import LARGEST_CHART, MOST_FILES
@@ -225,12 +226,3 @@ def _mapping(document: Any, path: str) -> dict[str, Any]:
     if document is not None and not isinstance(document, dict):
         raise BuildError(Problem("values must be a mapping", path))
     return document or {}
-
-
-def laid_over(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
-    """Values with others over them, as Helm has it: mappings are merged, all else is replaced; null stays null."""
-    result = dict(lower)
-    for key, value in upper.items():
-        old = result.get(key)
-        result[key] = laid_over(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-    return result

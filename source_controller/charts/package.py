@@ -21,6 +21,7 @@ from typing import Any, BinaryIO
 from shared.artifact.tar import ArchiveError
 from shared.artifact.unpack import Limits, unpack
 from shared.text import semver, yaml
+from shared.text.values import laid_over
 from source_controller.charts.errors import MetadataFailed, PackageFailed, ReferenceFailed, ValuesFailed
 
 METADATA, VALUES, IGNORE = "Chart.yaml", "values.yaml", ".helmignore"
@@ -187,7 +188,7 @@ def merge(files: Iterable[tuple[str, bytes]]) -> dict[str, Any]:
             continue
         if not isinstance(values, dict):
             raise ValuesFailed(f"unmarshaling values from '{name}' failed: it is no map")
-        merged = _merged(merged, values)
+        merged = laid_over(merged, values)
     return merged
 
 
@@ -244,14 +245,6 @@ def _problem(metadata: Mapping[str, Any]) -> str:
 def _mapping(content: bytes, source: str) -> Mapping[str, Any]:
     found = yaml.load(content, source=source)
     return found if isinstance(found, dict) else {}
-
-
-def _merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    result = dict(one)
-    for key, value in other.items():
-        old = result.get(key)
-        result[key] = _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-    return result
 
 
 def _ignore_rules(file: Path) -> Sequence[str]:

@@ -10,13 +10,14 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from shared.artifact.tar import ArchiveError
 from shared.artifact.unpack import Limits, unpack
 from shared.text import yaml
+from shared.text.values import laid_over
 
 _MAX_FILES, _MAX_DEPTH = 200_000, 64
 _MAX_YAML = 4 << 20
@@ -63,7 +64,7 @@ class Tree:
         self.directory(path.rpartition("/")[0])
         place = self.root / path
         if merge and place.is_file():
-            content = yaml.dump(_merged(_values(place), _values(source)))
+            content = yaml.dump(laid_over(_values(place), _values(source)))
             place.unlink()  # it may be the source's own file
             place.write_text(content, encoding="utf-8")
             return
@@ -140,16 +141,7 @@ def _values(file: Path) -> dict[str, Any]:
         for document in yaml.load_all(file.read_bytes(), source=file.name):
             if document is not None and not isinstance(document, dict):
                 raise CopyError(f"'{file.name}' can't be merged: it is no map")
-            merged = _merged(merged, document or {})
+            merged = laid_over(merged, document or {})
     except yaml.YAMLError as error:
         raise CopyError(f"'{file.name}' can't be merged: {error}") from error
     return merged
-
-
-def _merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    """Maps are merged in depth, anything else is replaced."""
-    result = dict(one)
-    for key, value in other.items():
-        old = result.get(key)
-        result[key] = _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-    return result
