@@ -21,8 +21,9 @@ from shared.api.meta import Manifest
 from shared.apply.identity import ObjectId
 from shared.apply.items import Item
 from shared.apply.live import Live
-from shared.kube.client import PAGE, Client
+from shared.kube.client import Client
 from shared.kube.errors import ApiError
+from shared.kube.pages import identity, pages
 
 logger = logging.getLogger(__name__)
 GVK: TypeAlias = tuple[str, str]
@@ -74,16 +75,12 @@ class Listings:
         return await asyncio.shield(self._listed[kind])
 
     async def _list(self, kind: GVK) -> _Objects:
-        objects, token = _Objects(), ""
+        objects = _Objects()
         try:
-            while True:
-                body, _ = await self._client.list_page_raw(
-                    *kind, label_selector=self._selector, limit=PAGE, continue_token=token
-                )
-                page = _decode(body)
-                objects.put(page.items or ())
-                if not (token := page.metadata.continue_token):
-                    break
+            async for page in pages(self._client, *kind, label_selector=self._selector):
+                if page.begins:
+                    objects.clear()
+                objects.put(page.items)
         except ApiError as error:  # a page is missing: the objects on it are asked for one by one
             logger.info("could not list all of %s: %s", kind[1], error)
         return objects
@@ -107,10 +104,13 @@ class _Objects:
         self._raw: dict[tuple[str, str], bytes] = {}
         self._end: asyncio.TimerHandle | None = None
 
+    def clear(self) -> None:
+        self._raw.clear()
+
     def put(self, items: Iterable[msgspec.Raw]) -> None:
         for raw in items:
-            metadata = _decode_identity(raw).metadata
-            self._raw[metadata.namespace, metadata.name] = bytes(raw)
+            known = identity(raw)
+            self._raw[known.namespace, known.name] = bytes(raw)
         self._keep()
 
     def take(self, key: tuple[str, str]) -> Manifest | None:
@@ -122,26 +122,4 @@ class _Objects:
     def _keep(self) -> None:
         if self._end is not None:
             self._end.cancel()
-        self._end = asyncio.get_running_loop().call_later(KEPT, self._raw.clear) if self._raw else None
-
-
-class _Identity(msgspec.Struct):
-    name: str
-    namespace: str = ""
-
-
-class _Identified(msgspec.Struct):
-    metadata: _Identity
-
-
-class _ListMetadata(msgspec.Struct):
-    continue_token: str = msgspec.field(default="", name="continue")
-
-
-class _List(msgspec.Struct):
-    metadata: _ListMetadata
-    items: list[msgspec.Raw] | None = None
-
-
-_decode = msgspec.json.Decoder(_List).decode
-_decode_identity = msgspec.json.Decoder(_Identified).decode
+        self._end = asyncio.get_running_loop().call_later(KEPT, self.clear) if self._raw else None

@@ -34,6 +34,7 @@ from shared.kube.errors import (
     Unavailable,
     of_status,
 )
+from shared.kube.pages import Identity, identity, pages
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -88,32 +89,8 @@ class _Event(msgspec.Struct):
     object: msgspec.Raw
 
 
-class _ListMetadata(msgspec.Struct, rename={"resource_version": "resourceVersion", "continue_token": "continue"}):
-    resource_version: str = ""
-    continue_token: str = ""
-
-
-class _List(msgspec.Struct):
-    metadata: _ListMetadata
-    items: list[msgspec.Raw] | None = None
-
-
-class _Identity(msgspec.Struct, rename="camel"):
-    name: str = ""
-    namespace: str = ""
-    uid: str = ""
-    resource_version: str = ""
-    annotations: dict[str, str] | None = None
-
-
-class _Identified(msgspec.Struct):
-    metadata: _Identity
-
-
 _decode_event = msgspec.json.Decoder(_Event).decode
-_decode_list = msgspec.json.Decoder(_List).decode
 _decode_metadata = msgspec.json.Decoder(_Object).decode
-_decode_identity = msgspec.json.Decoder(_Identified).decode
 
 
 def _error(event: _Event) -> ApiError:
@@ -283,33 +260,25 @@ class Cache(Generic[T]):
 
     async def _list(self) -> None:
         entries: dict[Key, _Entry[T]] = {}
-        token, limit = "", self._page
-        while True:
-            try:
-                body, _ = await self._client.list_page_raw(
-                    self.api_version,
-                    self.kind,
-                    self.namespace,
-                    label_selector=self._label_selector,
-                    field_selector=self._field_selector,
-                    metadata_only=self._metadata_only,
-                    limit=limit,
-                    continue_token=token,
-                )
-            except Gone:
-                if not token:
-                    raise
-                entries, token, limit = {}, "", 0
-                continue
-            page = _decode_list(body)
-            for raw in page.items or ():
+        version = ""
+        async for page in pages(
+            self._client,
+            self.api_version,
+            self.kind,
+            self.namespace,
+            limit=self._page,
+            label_selector=self._label_selector,
+            field_selector=self._field_selector,
+            metadata_only=self._metadata_only,
+        ):
+            if page.begins:
+                entries = {}
+            for raw in page.items:
                 key, entry = self._entry(raw)
                 entries[key] = entry
-            token = page.metadata.continue_token
-            if not token:
-                break
+            version = page.resource_version
             await asyncio.sleep(0)
-        self._arrived(entries, page.metadata.resource_version)
+        self._arrived(entries, version)
 
     def _arrived(self, entries: dict[Key, _Entry[T]], version: str) -> None:
         self._replace(entries)
@@ -368,7 +337,7 @@ class Cache(Generic[T]):
             if event.type == "ERROR":
                 raise _error(event)
             if event.type == "BOOKMARK":
-                bookmark = _decode_identity(event.object).metadata
+                bookmark = identity(event.object)
                 if (bookmark.annotations or {}).get(INITIAL_EVENTS_END) == "true":
                     self._arrived(entries, bookmark.resource_version)
                     return
@@ -384,7 +353,7 @@ class Cache(Generic[T]):
         """One event of the watch, into the content and to the callbacks."""
         event = _decode_event(line)
         if event.type == "BOOKMARK":
-            self._version = _decode_identity(event.object).metadata.resource_version or self._version
+            self._version = identity(event.object).resource_version or self._version
             return
         if event.type == "ERROR":
             raise _error(event)
@@ -412,16 +381,16 @@ class Cache(Generic[T]):
             value = metadata if self._keep is None else self._keep(metadata)
             if value is metadata:
                 metadata.managed_fields = metadata.managed_fields.copy()
-            identity: Any = metadata
+            known: Any = metadata
         else:
             manifest = orjson.loads(bytes(raw))
             manifest["apiVersion"], manifest["kind"] = self.api_version, self.kind
             found = manifest["metadata"]
-            identity = _Identity(
+            known = Identity(
                 found["name"], found.get("namespace", ""), found.get("uid", ""), found.get("resourceVersion", "")
             )
             value = manifest if self._keep is None else self._keep(manifest)
-        return (identity.namespace, identity.name), _Entry(identity.uid, identity.resource_version, value)
+        return (known.namespace, known.name), _Entry(known.uid, known.resource_version, value)
 
     def _notify(self, change: Change[T]) -> None:
         for callback in tuple(self._callbacks):
