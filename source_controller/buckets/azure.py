@@ -28,7 +28,6 @@ from source_controller.buckets.store import (
     MAX_BYTES,
     BucketError,
     Downloads,
-    NoSuchObject,
     document,
     reason,
     require_few,
@@ -104,12 +103,7 @@ class Blobs:
     async def fetch(self, key: str, out: BinaryIO) -> str:
         """Writes a blob's bytes; its ETag. NoSuchObject when it is gone."""
         url, headers = self._request(self._container.path(key), {})
-        answer = await self._downloads.fetch(key, url, headers, out)
-        if answer.status == 404:
-            raise NoSuchObject(f"object '{key}' is gone")
-        if not answer.is_good:
-            message = f"failed to get object '{key}': {reason(answer)}{self._hint}"
-            raise BucketError(message, retry_after=answer.retry_after)
+        answer = await self._downloads.fetch(key, url, headers, out, self._why)
         return _quoted(answer.headers.get("ETag", ""))
 
     async def _listed(self, query: Mapping[str, str]) -> Answer:
@@ -123,12 +117,12 @@ class Blobs:
             return answer
         if answer.headers.get("x-ms-error-code") == "ContainerNotFound":
             raise BucketError(f"bucket '{name}' not found")
-        message = f"failed to list objects from bucket '{name}': {reason(answer)}{self._hint}"
+        message = f"failed to list objects from bucket '{name}': {self._why(answer)}"
         raise BucketError(message, retry_after=answer.retry_after)
 
-    @property
-    def _hint(self) -> str:
-        return f"; asked without a login: {self._login.problem}" if self._login.problem else ""
+    def _why(self, refused: Answer) -> str:
+        hint = f"; asked without a login: {self._login.problem}" if self._login.problem else ""
+        return reason(refused) + hint
 
     def _request(self, path: str, query: Mapping[str, str]) -> tuple[str, dict[str, str]]:
         """The URL and the headers, by which it is known who asks."""

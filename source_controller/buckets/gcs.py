@@ -60,17 +60,15 @@ class GCS:
                 await self._look_up(key)
             etag, generation = self._listed[key]
             url = f"{self._url(key)}?{urlencode({'alt': 'media', 'generation': generation})}"
-            answer = await self._downloads.fetch(key, url, self._headers, out)
-            if answer.status == 404 and again:
+            try:
+                await self._downloads.fetch(key, url, self._headers, out, _reason)
+            except NoSuchObject:
+                if not again:
+                    raise
                 del self._listed[key]
-                continue
-            break
-        if answer.status == 404:
-            raise NoSuchObject(f"object '{key}' is gone")
-        if not answer.is_good:
-            message = f"failed to get object '{key}': {_reason(answer)}"
-            raise BucketError(message, retry_after=answer.retry_after)
-        return etag
+            else:
+                return etag
+        raise AssertionError("unreachable")
 
     async def _look_up(self, key: str) -> None:
         answer = await self._asked(self._url(key))

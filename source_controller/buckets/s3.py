@@ -28,7 +28,6 @@ from source_controller.buckets.store import (
     MAX_BYTES,
     BucketError,
     Downloads,
-    NoSuchObject,
     document,
     reason,
     require_few,
@@ -87,12 +86,7 @@ class S3:
     async def fetch(self, key: str, out: BinaryIO) -> str:
         """Writes an object's bytes; its ETag. NoSuchObject when it is gone."""
         path = self._bucket.path(key)
-        answer = await self._downloads.fetch(key, self._url(path), self._signed(path, ""), out)
-        if answer.status == 404:
-            raise NoSuchObject(f"object '{key}' is gone")
-        if not answer.is_good:
-            message = f"failed to get object '{key}': {reason(answer)}"
-            raise BucketError(message, retry_after=answer.retry_after)
+        answer = await self._downloads.fetch(key, self._url(path), self._signed(path, ""), out, reason)
         return answer.headers.get("ETag", "").strip('"')
 
     async def _listed(self, query: Mapping[str, str]) -> Answer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import BinaryIO, Protocol
 
 from shared.http import Answer, Http, HttpError
@@ -46,14 +46,20 @@ class Downloads:
     def __init__(self, connection: Http, max_bytes: int) -> None:
         self._http, self._left = connection, max_bytes
 
-    async def fetch(self, key: str, url: str, headers: Mapping[str, str], out: BinaryIO) -> Answer:
-        """Writes the body of a good answer."""
+    async def fetch(
+        self, key: str, url: str, headers: Mapping[str, str], out: BinaryIO, why: Callable[[Answer], str]
+    ) -> Answer:
+        """Writes an object's body; the answer. NoSuchObject when it is gone; `why` puts another refusal into words."""
         counted = _Counted(out)
         try:
             answer = await self._http.download(url, counted, headers=headers, limit=max(self._left, 0))
         except HttpError as error:
             raise BucketError(f"failed to get object '{key}': {error}") from error
         self._left -= counted.size
+        if answer.status == 404:
+            raise NoSuchObject(f"object '{key}' is gone")
+        if not answer.is_good:
+            raise BucketError(f"failed to get object '{key}': {why(answer)}", retry_after=answer.retry_after)
         return answer
 
 
