@@ -13,7 +13,8 @@ import json
 import re
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -82,13 +83,20 @@ async def token(
     """A token of an installation, kept or asked for. GitHubError says why there is none."""
 
     async def make() -> Fresh[str]:
-        try:
-            async with http.open_(tls=tls, proxy=proxy, seconds=seconds) as connection:
-                return await _asked(connection, app)
-        except HttpError as error:
-            raise GitHubError(str(error)) from error
+        async with _connected(tls, proxy, seconds) as connection:
+            return await _asked(connection, app)
 
     return await tokens.find(("github", app.digest), make)
+
+
+@asynccontextmanager
+async def _connected(tls: ssl.SSLContext | None, proxy: str, seconds: float) -> AsyncIterator[http.Http]:
+    """A connection whose failures are GitHubErrors."""
+    try:
+        async with http.open_(tls=tls, proxy=proxy, seconds=seconds) as connection:
+            yield connection
+    except HttpError as error:
+        raise GitHubError(str(error)) from error
 
 
 async def slug(
@@ -97,11 +105,8 @@ async def slug(
     """The App's name in addresses, by which its comments are known: "<slug>[bot]". Kept as a token is."""
 
     async def make() -> Fresh[str]:
-        try:
-            async with http.open_(tls=tls, proxy=proxy, seconds=seconds) as connection:
-                found = _read(await connection.get(f"{app.api}/app", headers=_headers(app)), "the App").get("slug")
-        except HttpError as error:
-            raise GitHubError(str(error)) from error
+        async with _connected(tls, proxy, seconds) as connection:
+            found = _read(await connection.get(f"{app.api}/app", headers=_headers(app)), "the App").get("slug")
         if not isinstance(found, str) or not found:
             raise GitHubError("the server gives the App no slug")
         return Fresh(found, time.time() + _SLUG_LIFE)
