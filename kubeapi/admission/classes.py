@@ -127,18 +127,18 @@ class Classes:
     # -- claims and ingresses
 
     def _claim(self, resource: Resource, claim: Manifest) -> None:
-        spec, annotations = claim["spec"], claim["metadata"].get("annotations") or {}
-        if spec.get("storageClassName") is None and _OLD_STORAGE not in annotations:
-            name = self._default(STORAGES, _DEFAULT_STORAGE)
-            if name:
-                spec["storageClassName"] = name
+        self._give(claim, "storageClassName", STORAGES, _DEFAULT_STORAGE, unless=_OLD_STORAGE)
 
     def _ingress(self, resource: Resource, ingress: Manifest) -> None:
-        spec, annotations = ingress["spec"], ingress["metadata"].get("annotations") or {}
-        if spec.get("ingressClassName") is None and _OLD_CONTROLLER not in annotations:
-            name = self._default(CONTROLLERS, _DEFAULT_CONTROLLER)
+        self._give(ingress, "ingressClassName", CONTROLLERS, _DEFAULT_CONTROLLER, unless=_OLD_CONTROLLER)
+
+    def _give(self, manifest: Manifest, field: str, storage: Storage, mark: str, *, unless: str) -> None:
+        """The default class for an object that names none, neither in its spec nor by the annotation of old."""
+        spec, annotations = manifest["spec"], manifest["metadata"].get("annotations") or {}
+        if spec.get(field) is None and unless not in annotations:
+            name = self._default(storage, mark)
             if name:
-                spec["ingressClassName"] = name
+                spec[field] = name
 
     def _default(self, storage: Storage, annotation: str) -> str:
         """The newest class that is marked as the default one; "" when none is."""
