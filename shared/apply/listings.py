@@ -12,12 +12,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from typing import TypeAlias
 
 import msgspec
 import orjson
 
 from shared.api.meta import Manifest
+from shared.apply.following import GVK
 from shared.apply.identity import ObjectId
 from shared.apply.items import Item
 from shared.apply.live import Live
@@ -26,9 +26,6 @@ from shared.kube.errors import ApiError
 from shared.kube.pages import identity, pages
 
 logger = logging.getLogger(__name__)
-GVK: TypeAlias = tuple[str, str]
-"""API version and kind."""
-
 MANY = 50
 """From so many unknown objects of a kind on, all of it is listed."""
 KEPT = 60.0
