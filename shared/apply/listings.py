@@ -26,6 +26,7 @@ from shared.kube.errors import ApiError
 from shared.kube.pages import identity, pages
 
 logger = logging.getLogger(__name__)
+
 MANY = 50
 """From so many unknown objects of a kind on, all of it is listed."""
 KEPT = 60.0
