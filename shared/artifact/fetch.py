@@ -174,10 +174,11 @@ class Fetcher:
         return made
 
     async def _prepare(self) -> None:
-        if not self._ready:
-            # What an earlier process left is not trusted: its digest can't be checked any more.
-            await asyncio.to_thread(_emptied, self._root)
-            self._ready = True
+        async with self._placing:  # the first fetches come at once, and one must not empty what another is filling
+            if not self._ready:
+                # What an earlier process left is not trusted: its digest can't be checked any more.
+                await asyncio.to_thread(_emptied, self._root)
+                self._ready = True
 
     async def _shrink(self, keep: str) -> None:
         total = sum(tree.size for tree in self._trees.values())

@@ -193,6 +193,15 @@ async def test_one_digest_is_fetched_once_whoever_asks(world):
     assert requests == 1
 
 
+async def test_the_first_fetches_after_a_start_come_all_at_once_and_what_was_left_is_gone(world):
+    for number in range(100):
+        (world.root / "cache" / f"left-{number}").mkdir(parents=True)
+    artifacts = [await world.publish({"a": str(number)}, name=str(number)) for number in range(8)]
+    found = await asyncio.gather(*(world.fetcher.fetch(artifact) for artifact in artifacts))
+    assert [files(root) for root in found] == [{"a": str(number)} for number in range(8)]
+    assert sorted(names(world.root / "cache")) == sorted(root.name for root in found)
+
+
 async def test_one_who_leaves_does_not_take_the_others_along(world):
     artifact = await world.publish({"a": "1"})
     gate = asyncio.Event()
