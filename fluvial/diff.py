@@ -30,7 +30,7 @@ from shared.apply.prepare import prepared
 from shared.kube import config
 from shared.kube.client import Client
 from shared.kube.errors import ApiError, ConfigError, NoMatch, NotFound
-from shared.kustomize import DiskTree
+from shared.kustomize import DiskTree, Survey
 from shared.loop.attempt import Attempt
 from shared.loop.verdict import NotReady
 
@@ -125,8 +125,9 @@ async def compare(client: Client, namespace: str, name: str, source: Path) -> li
         raise Failed(f"Kustomization {name} decrypts (spec.decryption), for which diff would need its keys here")
     # Of the attempt only ConfigMaps and Secrets are asked for.
     given = await variables.find(ks, cast("Attempt[Kustomization]", _Asking(client, namespace)))
-    tree = DiskTree(source)
-    built = await build.objects(ks, tree, build.require_path(ks, tree), given, strict=False)
+    files = Survey(DiskTree(source))
+    template = await build.template(ks, files, build.require_path(ks, files))
+    built = await build.filled(ks, template, given, strict=False)
     build.require_decrypted(built)
     comparison = _Comparison(client, ks, built.manifests)
     recorded, desired = Inventory.from_status(ks.status.inventory), Inventory.of(built.manifests)

@@ -1,5 +1,7 @@
 """Files → objects: the kustomize build with the spec's fields laid over it, then variables, then common metadata.
 
+    files → Template, the same for all who build alike → Built, with the variables of one Kustomization
+
 The kustomization of a directory that has none is generated, and the spec's fields are laid over it in memory; nothing
 is written to the artifact's tree, which others read too.
 """
@@ -7,6 +9,7 @@ is written to the artifact's tree, which others read too.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import zlib
 from collections.abc import Mapping
@@ -15,14 +18,17 @@ from pathlib import PurePosixPath
 
 import orjson
 
-from kustomize_controller import decrypt, variables
+from kustomize_controller import decrypt, light, variables
 from kustomize_controller.decrypt import Decryption
+from kustomize_controller.light import Light, TooMuch
+from kustomize_controller.templates import Template
 from shared import kustomize
 from shared.api.codec import encode
 from shared.api.kustomize import Kustomization, KustomizationSpec
 from shared.api.meta import Manifest
 from shared.apply import ObjectId
 from shared.git.bases import Bases
+from shared.kustomize import BuildOptions, Survey, Trace
 from shared.loop.verdict import Failed
 from shared.text import listed
 
@@ -38,17 +44,13 @@ class Built:
     """Of the content of all objects, as sha256:…"""
     written: bytes = field(repr=False)
     """`places`, compressed: what is looked at only when something fails."""
-    is_remote: bool = False
-    """Whether a part of it came from elsewhere than the artifact."""
 
     @classmethod
-    def of(cls, manifests: list[Manifest], places: list[str], *, is_remote: bool = False) -> Built:
+    def of(cls, manifests: list[Manifest], places: list[str]) -> Built:
         """What was just built; `places` says of each object where it is written, "" where that isn't known."""
         packed = orjson.dumps(manifests, option=orjson.OPT_SORT_KEYS)
         digest = f"sha256:{hashlib.sha256(packed).hexdigest()}"
-        return cls(
-            manifests, zlib.compress(packed, 1), digest, zlib.compress(orjson.dumps(places), 1), is_remote=is_remote
-        )
+        return cls(manifests, zlib.compress(packed, 1), digest, zlib.compress(orjson.dumps(places), 1))
 
     @classmethod
     def unpacked(cls, packed: bytes, digest: str, written: bytes) -> Built:
@@ -101,34 +103,61 @@ def require_decrypted(built: Built) -> None:
     raise Failed("ReconciliationFailed", listed.lines(lines))
 
 
-async def objects(
+async def template(
     ks: Kustomization,
-    tree: kustomize.Tree,
+    survey: Survey,
     path: str,
-    given: Mapping[str, str] | None,
     *,
-    strict: bool,
     decryption: Decryption | None = None,
     remote_seconds: float = 0.0,
-) -> Built:
-    """The objects that a directory of the artifact says. BuildFailed, with everything that is wrong.
+) -> Template:
+    """What a directory of the artifact says, before variables are filled in. BuildFailed, with everything that is
+    wrong.
 
-    `tree` has the artifact's files. `given` are the variables to fill in, None for no substitution at all; `strict`
-    refuses undefined ones. `decryption` decrypts what is encrypted; without it, that is refused. Repositories and files
-    that the kustomizations name by URLs may take `remote_seconds` in all; with 0 they are refused.
+    `survey` has the artifact's files. `decryption` decrypts what is encrypted; without it, that is refused.
+    Repositories and files that the kustomizations name by URLs may take `remote_seconds` in all; with 0 they are
+    refused.
     """
-    return await asyncio.to_thread(_build, ks.spec, tree, path, given, strict, decryption, remote_seconds)
+    if decryption is None:
+        tree = Trace(survey)
+        files = Light(tree)
+        remote = files if remote_seconds else None
+        with contextlib.suppress(TooMuch):
+            made = _build(ks.spec, files, path, BuildOptions.flux(remote=remote, check=files.check))
+            return Template(made.values, made.places, tree.footprint())
+    return await asyncio.to_thread(_template, ks.spec, Trace(survey), path, decryption, remote_seconds)
+
+
+async def filled(ks: Kustomization, made: Template, given: Mapping[str, str] | None, *, strict: bool) -> Built:
+    """The objects of a template with the variables and the common metadata of a Kustomization. BuildFailed, with
+    everything that is wrong.
+
+    `given` are the variables to fill in, None for no substitution at all; `strict` refuses undefined ones.
+    """
+    if len(made.packed) <= light.BYTES:
+        with contextlib.suppress(Failed):  # also of what grows too large for the loop; a thread tells
+            return _filled(ks.spec, made, given, strict, light.BYTES)
+    return await asyncio.to_thread(_filled, ks.spec, made, given, strict, variables.MOST)
+
+
+def _template(
+    spec: KustomizationSpec, tree: Trace, path: str, decryption: Decryption | None, remote_seconds: float
+) -> Template:
+    with Bases(within=remote_seconds) as bases:
+        options = BuildOptions.flux(remote=bases if remote_seconds else None)
+        made = _build(spec, tree, path, options, decryption)
+    manifests = made.values if decryption is None else decryption.objects(made)
+    footprint = tree.footprint()
+    return Template(manifests, made.places, footprint, is_remote=bases.is_used)
 
 
 def _build(
     spec: KustomizationSpec,
     tree: kustomize.Tree,
     path: str,
-    given: Mapping[str, str] | None,
-    strict: bool,
-    decryption: Decryption | None,
-    remote_seconds: float,
-) -> Built:
+    options: BuildOptions,
+    decryption: Decryption | None = None,
+) -> kustomize.Build:
     try:
         kustomization = kustomize.generate(
             tree,
@@ -150,17 +179,19 @@ def _build(
     if decryption is not None:
         tree = decryption.overlay(tree, path, kustomization)
     try:
-        with Bases(within=remote_seconds) as bases:
-            options = kustomize.BuildOptions.flux(remote=bases if remote_seconds else None)
-            built = kustomize.build(tree, path, options, kustomization=kustomization)
+        return kustomize.build(tree, path, options, kustomization=kustomization)
     except kustomize.BuildError as error:
         raise Failed("BuildFailed", f"kustomize build failed: {_explained(error)}") from error
-    manifests = built.values if decryption is None else decryption.objects(built)
-    manifests = variables.filled_in(manifests, built.places, given, strict=strict)
+
+
+def _filled(spec: KustomizationSpec, made: Template, given: Mapping[str, str] | None, strict: bool, most: int) -> Built:
+    manifests = made.manifests
+    if given is not None:
+        manifests = variables.filled_in(manifests, made.texts, made.places, given, strict=strict, most=most)
     if spec.common_metadata is not None:
         for manifest in manifests:
             _add_common(manifest, spec.common_metadata.labels, spec.common_metadata.annotations)
-    return Built.of(manifests, built.places, is_remote=bases.is_used)
+    return Built.of(manifests, made.places)
 
 
 def _explained(error: kustomize.BuildError) -> str:

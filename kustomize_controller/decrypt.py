@@ -86,17 +86,12 @@ async def find(ks: Kustomization, attempt: Attempt[Kustomization]) -> Keys | Non
 
 
 @asynccontextmanager
-async def opened(
-    found: Keys | None, services: KeyServices | None, program: str, seconds: float
-) -> AsyncIterator[Decryption | None]:
+async def opened(found: Keys, services: KeyServices | None, program: str, seconds: float) -> AsyncIterator[Decryption]:
     """What decrypts with these keys, and as whom `services` say, for one attempt. At the end of the block all of it is
     gone, also on cancellation.
 
     `program` is sops' path or name; all that the attempt decrypts may take `seconds`.
     """
-    if found is None:
-        yield None
-        return
     sops = Sops(found, program or "sops", seconds=seconds, services=services)
     try:
         yield Decryption(sops)

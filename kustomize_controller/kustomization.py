@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from kustomize_controller import (
@@ -23,6 +24,7 @@ from kustomize_controller import (
     keyservices,
     memory,
     sources,
+    templates,
     variables,
 )
 from kustomize_controller.build import Built
@@ -33,12 +35,13 @@ from kustomize_controller.memory import Memory
 from kustomize_controller.report import CHANGED, Report
 from kustomize_controller.sources import Source
 from kustomize_controller.surveys import Surveys
+from kustomize_controller.templates import Template, Templates
 from shared.api.kustomize import Kustomization
 from shared.api.meta import format_duration, parse_duration
 from shared.apply import ChangeSet, Inventory, Ledger, Owner
 from shared.artifact.fetch import Fetcher
 from shared.auth import Clouds
-from shared.kustomize import Trace
+from shared.kustomize import Survey
 from shared.loop.attempt import Attempt
 from shared.loop.kinds import Kind, Ref, Wake
 from shared.loop.verdict import Ready
@@ -60,7 +63,7 @@ class Kustomizations:
         that ends a wait."""
         self._clusters, self._clouds = Clusters(ledger, options, clouds, wake), clouds
         self._fetcher, self._options = fetcher, options
-        self._memory, self._surveys = Memory(), Surveys()
+        self._memory, self._surveys, self._templates = Memory(), Surveys(), Templates()
 
     async def close(self) -> None:
         """Close the connections to other clusters."""
@@ -145,25 +148,35 @@ class Kustomizations:
         async with sources.fetched(source, attempt, self._fetcher) as root:
             digest = source.artifact.digest
             survey = self._surveys.of(digest, root)
-            unmoved = await asyncio.to_thread(self._memory.recall_unmoved, ks, inputs, digest, survey)
+            unmoved = await self._memory.recall_unmoved(ks, inputs, digest, survey)
             if unmoved is not None:
                 return unmoved
-            tree = Trace(survey)
-            path = build.require_path(ks, tree)
+            path = build.require_path(ks, survey)
             ks.status.last_attempted_revision = source.artifact.revision
             await attempt.progress(f"Building {_manifests(ks, source)}")
+            template = await self._template(ks, attempt, digest, survey, path, keys)
             strict = attempt.options.feature_gates["StrictPostBuildSubstitutions"]
-            services = keyservices.of(ks, attempt, self._clouds, keys)
-            async with decrypt.opened(keys, services, self._options.sops_path, timeout(ks)) as decryption:
-                built = await build.objects(
-                    ks, tree, path, given, strict=strict, decryption=decryption, remote_seconds=self._remote_seconds(ks)
-                )
-            await asyncio.to_thread(self._memory.keep, ks, inputs, digest, tree, built)
+            built = await build.filled(ks, template, given, strict=strict)
+            self._memory.keep(ks, inputs, digest, template, built)
             return built
 
-    def _remote_seconds(self, ks: Kustomization) -> float:
-        """How long a build may fetch from elsewhere; 0 when it may not."""
-        return 0.0 if self._options.no_remote_bases else timeout(ks)
+    async def _template(
+        self,
+        ks: Kustomization,
+        attempt: Attempt[Kustomization],
+        digest: str,
+        survey: Survey,
+        path: str,
+        keys: Keys | None,
+    ) -> Template:
+        """What the path says before variables are filled in. What needs no keys is built once for all who build it."""
+        seconds = 0.0 if self._options.no_remote_bases else timeout(ks)
+        if keys is None:
+            make = partial(build.template, ks, survey, path, remote_seconds=seconds)
+            return await self._templates.of(templates.key(ks.spec, digest, path), make)
+        services = keyservices.of(ks, attempt, self._clouds, keys)
+        async with decrypt.opened(keys, services, self._options.sops_path, timeout(ks)) as decryption:
+            return await build.template(ks, survey, path, decryption=decryption, remote_seconds=seconds)
 
     async def _apply(
         self, ks: Kustomization, attempt: Attempt[Kustomization], cluster: Cluster, built: Built, report: Report

@@ -7,6 +7,7 @@ Kept in memory only, compressed; a restart builds everything once again.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import math
 import time
@@ -15,13 +16,15 @@ from dataclasses import dataclass, replace
 
 import orjson
 
+from kustomize_controller import light
 from kustomize_controller.build import Built
 from kustomize_controller.cluster import owner_of
+from kustomize_controller.templates import Template
 from shared.api import codec
 from shared.api.kustomize import Kustomization
 from shared.api.meta import parse_duration
 from shared.apply import Owner
-from shared.kustomize import Footprint, Survey, Trace
+from shared.kustomize import Footprint, Survey
 
 FRESH = 0.5
 """Of the interval: what came from elsewhere counts as long. The interval has jitter, and drift may begin it anew."""
@@ -61,26 +64,26 @@ class Memory:
             return None
         return _built(entry)
 
-    def recall_unmoved(self, ks: Kustomization, inputs: bytes, artifact: str, tree: Survey) -> Built | None:
+    async def recall_unmoved(self, ks: Kustomization, inputs: bytes, artifact: str, tree: Survey) -> Built | None:
         """What was built of the same inputs and another artifact, when in `tree`, the files of this one, nothing that
-        the build looked at differs. None when something does, or came from elsewhere. Blocks: it reads files."""
+        the build looked at differs. None when something does, or came from elsewhere."""
         owner = owner_of(ks)
         entry = self._entries.get(owner)
-        if entry is None or entry.inputs != inputs or entry.stale_at < NEVER or not entry.footprint.holds(tree):
+        if entry is None or entry.inputs != inputs or entry.stale_at < NEVER or not await _holds(entry.footprint, tree):
             return None
         self._entries[owner] = replace(entry, artifact=artifact)
         return _built(entry)
 
-    def keep(self, ks: Kustomization, inputs: bytes, artifact: str, tree: Trace, built: Built) -> None:
-        """Remember what was built of these inputs, in place of what was before; `tree` was built from. Blocks."""
+    def keep(self, ks: Kustomization, inputs: bytes, artifact: str, template: Template, built: Built) -> None:
+        """Remember what was built of these inputs, in place of what was before, and of which template."""
         self._entries[owner_of(ks)] = _Entry(
             inputs,
             artifact,
-            tree.footprint(),
+            template.footprint,
             built.packed,
             built.digest,
             built.written,
-            time.monotonic() + parse_duration(ks.spec.interval) * FRESH if built.is_remote else NEVER,
+            time.monotonic() + parse_duration(ks.spec.interval) * FRESH if template.is_remote else NEVER,
         )
 
     def forget(self, ks: Kustomization) -> None:
@@ -91,9 +94,14 @@ class Memory:
 def inputs(ks: Kustomization, variables: Mapping[str, str] | None, keys: str = "") -> bytes:
     """A digest of everything that a build depends on beside the artifact; `keys` is one of the keys that it decrypts
     with."""
-    spec = codec.encode(ks).get("spec")
-    said = [ks.metadata.uid, spec, variables, keys]
+    said = [ks.metadata.uid, codec.encode(ks.spec), variables, keys]
     return hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).digest()
+
+
+async def _holds(footprint: Footprint, tree: Survey) -> bool:
+    if footprint.weight <= light.BYTES:
+        return footprint.holds(tree)
+    return await asyncio.to_thread(footprint.holds, tree)
 
 
 def _built(entry: _Entry) -> Built:

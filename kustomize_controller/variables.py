@@ -14,9 +14,11 @@ from shared.loop.attempt import Attempt
 from shared.loop.kinds import ConfigRef
 from shared.loop.verdict import Failed
 from shared.text import listed, yaml
-from shared.text.substitute import SubstitutionError, require_names, substitute
+from shared.text.substitute import DEFAULT_LIMIT, SubstitutionError, require_names, substitute
 
 SUBSTITUTE = "kustomize.toolkit.fluxcd.io/substitute"
+MOST = DEFAULT_LIMIT
+"""Characters that one object may have with its variables."""
 
 
 def configs(ks: Kustomization) -> list[ConfigRef]:
@@ -62,20 +64,33 @@ async def find(ks: Kustomization, attempt: Attempt[Kustomization]) -> dict[str, 
     return found
 
 
+def text(manifest: Manifest) -> str | None:
+    """The YAML text of an object, to fill variables into; None for one that has none, or wants to stay as it is."""
+    metadata = manifest.get("metadata") or {}
+    for marks in (metadata.get("labels"), metadata.get("annotations")):
+        if (marks or {}).get(SUBSTITUTE) == "disabled":
+            return None
+    return yaml.dump(manifest) if b"$" in orjson.dumps(manifest) else None
+
+
 def filled_in(
-    manifests: list[Manifest], places: Sequence[str], variables: Mapping[str, str] | None, *, strict: bool
+    manifests: list[Manifest],
+    texts: Sequence[str | None],
+    places: Sequence[str],
+    variables: Mapping[str, str],
+    *,
+    strict: bool,
+    most: int,
 ) -> list[Manifest]:
-    """The objects with their variables filled in; None for no substitution. BuildFailed names all that can't be, and
-    where they are written, as `places` say of each.
+    """The objects with their variables filled in. BuildFailed names all that can't be, and where they are written, as
+    `places` say of each; so does one that gets more than `most` characters.
 
     As upstream does it, an object's YAML text is what is substituted, so that a value can become a number or a map.
     """
-    if variables is None:
-        return manifests
     results, problems = [], []
-    for manifest, place in zip(manifests, places, strict=True):
+    for manifest, text, place in zip(manifests, texts, places, strict=True):
         try:
-            results.append(_filled_in(manifest, variables, strict))
+            results.append(manifest if text is None else _filled_in(text, variables, strict, most))
         except (SubstitutionError, yaml.YAMLError) as error:
             name = f"{manifest.get('kind')}/{(manifest.get('metadata') or {}).get('name')}"
             problem = error.problem if isinstance(error, yaml.YAMLError) else str(error)
@@ -85,14 +100,8 @@ def filled_in(
     return results
 
 
-def _filled_in(manifest: Manifest, variables: Mapping[str, str], strict: bool) -> Manifest:
-    metadata = manifest.get("metadata") or {}
-    for marks in (metadata.get("labels"), metadata.get("annotations")):
-        if (marks or {}).get(SUBSTITUTE) == "disabled":
-            return manifest
-    if b"$" not in orjson.dumps(manifest):
-        return manifest
-    value = yaml.load(substitute(yaml.dump(manifest), variables, strict=strict))
+def _filled_in(text: str, variables: Mapping[str, str], strict: bool, most: int) -> Manifest:
+    value = yaml.load(substitute(text, variables, strict=strict, limit=most))
     if not isinstance(value, dict):
         raise SubstitutionError("nothing is left of the object")
     return value

@@ -5,7 +5,7 @@ build(tree, "/clusters/production") → Build: the objects, their YAML, the file
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ from .errors import BuildError, NotFound, Problem
 from .fieldspec import FieldSpec
 from .helm import Charts, Helm
 from .kustomization import check
+from .limits import no_check
 from .loader import Loader
 from .origin import Origin
 from .remote import Remote
@@ -48,11 +49,19 @@ class BuildOptions(NamedTuple):
     """What renders charts, when Helm is enabled."""
     keep_builtin_schema: bool = False
     """Let `openapi.path` add to what is known of the built-in kinds instead of replacing it."""
+    check: Callable[[], None] = no_check
+    """Called before every step. What it raises ends the build: for who has no patience."""
 
     @classmethod
-    def flux(cls, *, remote: Remote | None = None) -> BuildOptions:
+    def flux(cls, *, remote: Remote | None = None, check: Callable[[], None] = no_check) -> BuildOptions:
         """The settings of Flux's kustomize-controller."""
-        return cls(reorder="none", load_restrictor="LoadRestrictionsNone", remote=remote, keep_builtin_schema=True)
+        return cls(
+            reorder="none",
+            load_restrictor="LoadRestrictionsNone",
+            remote=remote,
+            keep_builtin_schema=True,
+            check=check,
+        )
 
 
 class Build(NamedTuple):
@@ -91,7 +100,7 @@ def build(
 
     tree: the file tree, or the directory that it is. path: seen from the tree's root.
     kustomization: used in place of the kustomization file of that directory, which may be missing.
-    Raises BuildError with all that is wrong, never anything else.
+    Raises BuildError with all that is wrong, and never anything else but what the options' `check` raises.
     """
     options = options or BuildOptions()
     if isinstance(tree, Path | str):
@@ -116,7 +125,7 @@ def _build(tree: Tree, path: str, options: BuildOptions, kustomization: Mapping[
     restricted = options.load_restrictor == "LoadRestrictionsRootOnly"
     loader = Loader(tree, root, restricted=restricted, remote=options.remote, files=files)
     charts = Charts(options.helm, options.enable_helm, options.helm_kube_version, tuple(options.helm_api_versions))
-    session = Session(Schema(keep_builtin=options.keep_builtin_schema), charts)
+    session = Session(Schema(keep_builtin=options.keep_builtin_schema), charts, options.check)
     given = check(dict(kustomization), loader.label("kustomization.yaml")) if kustomization is not None else None
     target = Target(session, loader, kustomization=given)
     session.metadata = tuple(target.data.get("buildMetadata", ()))

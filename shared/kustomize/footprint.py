@@ -82,13 +82,15 @@ class Footprint(NamedTuple):
     asked: bytes
     """The questions in order, compressed."""
     answers: bytes
+    weight: int
+    """Bytes of the files that were read, and of the questions: how much work it is to look again."""
 
     @classmethod
-    def of(cls, asked: Iterable[Question], survey: Survey) -> Footprint:
-        """The footprint of these questions in a tree."""
+    def of(cls, asked: Iterable[Question], survey: Survey, *, read: int) -> Footprint:
+        """The footprint of these questions in a tree; `read` bytes were read for them."""
         questions = list(asked)
-        packed = "\0".join(part for question in questions for part in question)
-        return cls(zlib.compress(packed.encode("utf-8", "surrogatepass"), 1), _answers(questions, survey))
+        packed = "\0".join(part for question in questions for part in question).encode("utf-8", "surrogatepass")
+        return cls(zlib.compress(packed, 1), _answers(questions, survey), read + len(packed))
 
     def holds(self, survey: Survey) -> bool:
         """Does a tree answer all questions as the one did that was built from?"""
@@ -106,6 +108,7 @@ class Trace:
         self._survey = survey
         self._asked: dict[Question, None] = {}
         """A set that keeps its order."""
+        self._read = 0
 
     def resolve(self, path: str) -> str:
         self._asked[Question("resolve", path)] = None
@@ -117,7 +120,9 @@ class Trace:
 
     def read(self, path: str) -> bytes:
         self._asked[Question("read", path)] = None
-        return self._survey.read(path)
+        content = self._survey.read(path)
+        self._read += len(content)
+        return content
 
     def list(self, path: str) -> list[str]:
         self._asked[Question("list", path)] = None
@@ -125,7 +130,7 @@ class Trace:
 
     def footprint(self) -> Footprint:
         """Of all that was asked so far."""
-        return Footprint.of(self._asked, self._survey)
+        return Footprint.of(self._asked, self._survey, read=self._read)
 
 
 def _answers(questions: Iterable[Question], survey: Survey) -> bytes:

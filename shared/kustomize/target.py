@@ -18,7 +18,7 @@ from .errors import BuildError, NotFound, Problem, Problems, Refused, located
 from .fieldspec import FieldSpec, merged
 from .kustomization import COMPONENT, FILE_NAMES, Kustomization
 from .kustomization import parse as parse_kustomization
-from .limits import EACH, MOST_TEXT, Allowance, text_in
+from .limits import EACH, MOST_TEXT, Allowance, no_check, text_in
 from .loader import Loader
 from .origin import Configured, Origin
 from .remote import is_url
@@ -35,9 +35,11 @@ _ON_METADATA = FieldSpec.of({"path": "metadata/labels", "create": True})
 class Session:
     """What all kustomizations of one build share."""
 
-    def __init__(self, schema: Schema, charts: helm.Charts) -> None:
+    def __init__(self, schema: Schema, charts: helm.Charts, check: Callable[[], None] = no_check) -> None:
         self.schema = schema
         self.charts = charts
+        self.check = check
+        """Called before every step; what it raises ends the build."""
         self.generated = Allowance(MOST_TEXT, "characters by generators")
         self.metadata: tuple[str, ...] = ()
         """The `buildMetadata` of the root."""
@@ -179,6 +181,7 @@ class Target:
         return items
 
     def _directory(self, gathered: Accumulator, path: str, loader: Loader, *, component: bool) -> Accumulator:
+        self.session.check()
         self.loader.steps.take(EACH)
         below = Target(
             self.session,
@@ -234,6 +237,7 @@ class Target:
                 self._absorb(gathered, made, self._of_plugin(item))
 
     def _absorb(self, gathered: Accumulator, items: Sequence[Resource], place: Origin | None) -> None:
+        self.session.check()
         for item in items:
             self.session.generated.take(text_in(item.value))
             item.files = item.files or (self.label,)
@@ -278,6 +282,7 @@ class Target:
         steps = self._builtin_steps(gathered.config, problems)
         problems.require_none()
         for transform, place, name in [*steps, *self._plugin_steps("transformers")]:
+            self.session.check()
             if not name.startswith("patches"):
                 problems.require_none()  # a step may need what the patches before it make
             with problems.of(file=self.label, field=name):

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from kustomize_controller import build
+from kustomize_controller.templates import Template
 from shared.api.kustomize import Kustomization
 from shared.api.source import GitRepository
 from tests.kit.objects import ConfigMap, account, config_map, deployment, files, kustomization, service, source
@@ -191,12 +192,12 @@ async def test_a_commit_to_another_directory_builds_nothing_and_costs_the_status
 ) -> None:
     cluster, built = toolkit.cluster, []
 
-    async def objects(ks: Kustomization, *given: Any, **options: Any) -> build.Built:
+    async def template(ks: Kustomization, *given: Any, **options: Any) -> Template:
         built.append(ks.metadata.name)
         return await make(ks, *given, **options)
 
-    make = build.objects
-    monkeypatch.setattr(build, "objects", objects)
+    make = build.template
+    monkeypatch.setattr(build, "template", template)
     fleet = [f"app-{number}" for number in range(5)]
     cluster.repo.commit({f"{name}/a.yaml": files(config_map(name)) for name in fleet})
     await cluster.have(source("app"), *(kustomization(name, path=f"./{name}") for name in fleet))

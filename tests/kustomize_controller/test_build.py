@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from kustomize_controller import build
+from kustomize_controller.build import Built
 from shared.api import codec
 from shared.api.kustomize import Kustomization
-from shared.kustomize import DiskTree
+from shared.kustomize import DiskTree, Survey
 from shared.loop.verdict import Failed, NotReady
 from tests.kit.gitserver import GitServer
 
@@ -37,11 +38,18 @@ def tree(root: Path, files: dict[str, str]) -> Path:
     return root
 
 
+async def made(
+    ks: Kustomization, root: Path, given: dict[str, str] | None = None, *, strict: bool = True, **options: Any
+) -> Built:
+    files = Survey(DiskTree(root))
+    template = await build.template(ks, files, build.require_path(ks, files), **options)
+    return await build.filled(ks, template, given, strict=strict)
+
+
 async def built(ks: Kustomization, root: Path, given: dict[str, str] | None = None, *, strict: bool = True) -> Any:
-    artifact = DiskTree(root)
-    made = await build.objects(ks, artifact, build.require_path(ks, artifact), given, strict=strict)
-    build.require_decrypted(made)
-    return made.manifests
+    result = await made(ks, root, given, strict=strict)
+    build.require_decrypted(result)
+    return result.manifests
 
 
 async def test_the_fields_of_the_spec_are_laid_over_what_is_built(tmp_path):
@@ -161,8 +169,7 @@ async def test_the_digest_is_that_of_the_content_alone(tmp_path):
     one = tree(tmp_path / "1", {"a.yaml": CONFIG_MAP.format(name="x", colour="blue")})
     two = tree(tmp_path / "2", {"other.yaml": "# a comment\n" + CONFIG_MAP.format(name="x", colour="'blue'")})
     three = tree(tmp_path / "3", {"a.yaml": CONFIG_MAP.format(name="x", colour="green")})
-    builds = [await build.objects(kustomization(), DiskTree(at), "/", None, strict=True) for at in (one, two, three)]
-    digests = [made.digest for made in builds]
+    digests = [(await made(kustomization(), at)).digest for at in (one, two, three)]
     assert digests[0] == digests[1] != digests[2]
 
 
@@ -170,7 +177,7 @@ async def test_the_digest_is_that_of_the_content_alone(tmp_path):
 async def test_what_lies_elsewhere_is_refused_when_nothing_may_be_fetched(tmp_path, place):
     root = tree(tmp_path, {"kustomization.yaml": f"resources: ['{place}']"})
     with pytest.raises(Failed, match=r"accumulating resources: .*is remote, and remote .* are disabled"):
-        await build.objects(kustomization(), DiskTree(root), "/", None, strict=True)
+        await made(kustomization(), root)
 
 
 async def test_a_build_tells_whether_a_part_of_it_came_from_elsewhere(tmp_path):
@@ -179,9 +186,9 @@ async def test_a_build_tells_whether_a_part_of_it_came_from_elsewhere(tmp_path):
         base.commit({"kustomization.yaml": "resources: [a.yaml]", "a.yaml": CONFIG_MAP.format(name="a", colour="red")})
         root = tree(tmp_path / "tree", {"far/kustomization.yaml": f"resources: ['{base.url}//?ref=main']"})
         tree(root, {"near/a.yaml": CONFIG_MAP.format(name="b", colour="blue")})
-        far = await build.objects(kustomization(), DiskTree(root), "/far", None, strict=True, remote_seconds=60)
-        near = await build.objects(kustomization(), DiskTree(root), "/near", None, strict=True, remote_seconds=60)
-    assert [(made.is_remote, made.manifests[0]["metadata"]["name"]) for made in (far, near)] == [
+        files = Survey(DiskTree(root))
+        far, near = [await build.template(kustomization(), files, at, remote_seconds=60) for at in ("/far", "/near")]
+    assert [(one.is_remote, one.manifests[0]["metadata"]["name"]) for one in (far, near)] == [
         (True, "a"),
         (False, "b"),
     ]
@@ -190,4 +197,4 @@ async def test_a_build_tells_whether_a_part_of_it_came_from_elsewhere(tmp_path):
 async def test_charts_are_refused_with_a_word_on_what_does_it(tmp_path):
     root = tree(tmp_path, {"kustomization.yaml": "helmCharts: [{name: app, repo: https://charts.example.com}]"})
     with pytest.raises(Failed, match="a Kustomization renders no charts, a HelmRelease does"):
-        await build.objects(kustomization(), DiskTree(root), "/", None, strict=True, remote_seconds=60)
+        await made(kustomization(), root, remote_seconds=60)

@@ -27,7 +27,7 @@ from kustomize_controller.sops import explained
 from shared.api import codec
 from shared.api.kustomize import Kustomization
 from shared.kube.errors import NotFound
-from shared.kustomize import DiskTree
+from shared.kustomize import DiskTree, Survey
 from shared.loop.verdict import Failed, Stalled
 from shared.processes import Processes, Stopped, TimedOut, TooLarge
 from tests.upstream.controlplane.build import available, bin_dir
@@ -61,11 +61,11 @@ async def built(
     root: Path, entries: Mapping[str, bytes], *, program: str = "sops", given: dict[str, str] | None = None, **spec: Any
 ) -> list[dict[str, Any]]:
     ks = kustomization(**spec)
-    artifact = DiskTree(root)
-    path = build.require_path(ks, artifact)
+    files = Survey(DiskTree(root))
+    path = build.require_path(ks, files)
     async with decrypt.opened(keys.of("team/keys", entries), None, program, 60.0) as decryption:
-        made = await build.objects(ks, artifact, path, given, strict=True, decryption=decryption)
-    return made.manifests
+        template = await build.template(ks, files, path, decryption=decryption)
+    return (await build.filled(ks, template, given, strict=True)).manifests
 
 
 async def failure(*args: Any, **kwargs: Any) -> str:
@@ -423,10 +423,11 @@ async def test_a_broken_openpgp_key_is_named(tools, pgp, tmp_path, temporary):
 
 
 async def test_an_encrypted_secret_without_decryption_is_refused(tools, tmp_path):
-    root = DiskTree(tree(tmp_path, {"a.yaml": tools.secret()}))
+    files = Survey(DiskTree(tree(tmp_path, {"a.yaml": tools.secret()})))
     ks = kustomization(decryption=None)
+    made = await build.filled(ks, await build.template(ks, files, "/"), None, strict=True)
     with pytest.raises(Failed, match="Secret/login is SOPS encrypted") as caught:
-        build.require_decrypted(await build.objects(ks, root, build.require_path(ks, root), None, strict=True))
+        build.require_decrypted(made)
     assert caught.value.reason == "ReconciliationFailed"
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from kustomize_controller import memory
+from kustomize_controller import light, memory
 from kustomize_controller.build import Built
+from kustomize_controller.templates import Template
 from shared.api.kustomize import Kustomization
 from shared.kustomize import MemoryTree, Survey, Trace
 from tests.kustomize_controller.test_build import kustomization
@@ -18,17 +20,17 @@ FILES = {"app/a.yaml": "one", "other/b.yaml": "two"}
 PLACES = [f"app/{number}.yaml:1" for number in range(len(OBJECTS))]
 
 
-def traced(files: Mapping[str, str] = FILES) -> Trace:
-    """A tree from which a build has read app/a.yaml."""
+def template(files: Mapping[str, str] = FILES, **of: Any) -> Template:
+    """One whose build has read app/a.yaml."""
     tree = Trace(Survey(MemoryTree(files)))
     tree.read("/app/a.yaml")
-    return tree
+    return Template(OBJECTS, PLACES, tree.footprint(), **of)
 
 
 def remembering(ks: Kustomization, artifact: str = "sha256:1", **of: Any) -> tuple[memory.Memory, bytes]:
     """A memory of one build, and the inputs of it."""
     kept, given = memory.Memory(), memory.inputs(ks, {"a": "1"})
-    kept.keep(ks, given, artifact, traced(), Built.of(OBJECTS, PLACES, **of))
+    kept.keep(ks, given, artifact, template(**of), Built.of(OBJECTS, PLACES))
     return kept, given
 
 
@@ -56,30 +58,47 @@ def test_another_artifact_spec_variable_or_key_is_looked_at_anew():
     assert kept.recall(kustomization(), given, "sha256:2") is None
 
 
-def test_an_artifact_that_differs_elsewhere_brings_back_the_same_objects():
+async def test_an_artifact_that_differs_elsewhere_brings_back_the_same_objects():
     ks = kustomization()
     kept, given = remembering(ks)
     moved = Survey(MemoryTree({**FILES, "other/b.yaml": "changed", "new.yaml": "new"}))
-    again = kept.recall_unmoved(ks, given, "sha256:2", moved)
+    again = await kept.recall_unmoved(ks, given, "sha256:2", moved)
     assert again is not None
     assert again.manifests == OBJECTS
     assert kept.recall(ks, given, "sha256:2") is not None  # from now on without a look at any file
     assert kept.recall(ks, given, "sha256:1") is None
 
 
-def test_an_artifact_that_differs_in_what_was_read_or_with_other_inputs_is_built():
+async def test_an_artifact_of_large_files_is_compared_without_keeping_others_waiting():
+    ks = kustomization()
+    large = {**FILES, "app/a.yaml": "#" * (light.BYTES + 1)}
+    kept, given = memory.Memory(), memory.inputs(ks, None)
+    kept.keep(ks, given, "sha256:1", template(large), Built.of(OBJECTS, PLACES))
+    asked_by: list[threading.Thread] = []
+
+    class Files(MemoryTree):
+        def read(self, path: str) -> bytes:
+            asked_by.append(threading.current_thread())
+            return super().read(path)
+
+    assert await kept.recall_unmoved(ks, given, "sha256:2", Survey(Files(large))) is not None
+    assert asked_by
+    assert threading.main_thread() not in asked_by
+
+
+async def test_an_artifact_that_differs_in_what_was_read_or_with_other_inputs_is_built():
     ks = kustomization()
     kept, given = remembering(ks)
     changed = Survey(MemoryTree({**FILES, "app/a.yaml": "changed"}))
-    assert kept.recall_unmoved(ks, given, "sha256:2", changed) is None
-    assert kept.recall_unmoved(ks, memory.inputs(ks, {"a": "2"}), "sha256:2", Survey(MemoryTree(FILES))) is None
+    assert await kept.recall_unmoved(ks, given, "sha256:2", changed) is None
+    assert await kept.recall_unmoved(ks, memory.inputs(ks, {"a": "2"}), "sha256:2", Survey(MemoryTree(FILES))) is None
     assert kept.recall(ks, given, "sha256:1") is not None
 
 
-def test_what_came_from_elsewhere_is_built_for_every_artifact():
+async def test_what_came_from_elsewhere_is_built_for_every_artifact():
     ks = kustomization()
     kept, given = remembering(ks, is_remote=True)
-    assert kept.recall_unmoved(ks, given, "sha256:2", Survey(MemoryTree(FILES))) is None
+    assert await kept.recall_unmoved(ks, given, "sha256:2", Survey(MemoryTree(FILES))) is None
 
 
 def test_what_came_from_elsewhere_counts_for_half_an_interval_and_until_asked(monkeypatch: pytest.MonkeyPatch):
