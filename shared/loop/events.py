@@ -20,6 +20,7 @@ from typing import Literal
 import aiohttp
 
 from shared.api.meta import Manifest, Resource, format_time
+from shared.http.proxy import of_environment
 from shared.kube.client import Client
 from shared.kube.errors import ApiError, NotFound
 
@@ -167,7 +168,8 @@ class Recorder:
 
     async def _deliver(self) -> None:
         timeout = aiohttp.ClientTimeout(total=POST_TIMEOUT)
-        async with aiohttp.ClientSession(timeout=timeout, trust_env=True) as session:
+        proxy = of_environment(self._address)  # found once: trust_env looks for a .netrc in a thread at each request
+        async with aiohttp.ClientSession(timeout=timeout, proxy=proxy) as session:
             while True:
                 event = await self._posts.get()
                 try:

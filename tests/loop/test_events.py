@@ -1,4 +1,4 @@
-"""What reaches Kubernetes of the events that are recorded: the first, the count of its repeats, and no noise."""
+"""What reaches Kubernetes and the notification controller of the events that are recorded."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from shared.api.meta import Manifest, ObjectMeta
 from shared.api.source import GitRepository, GitRepositorySpec
@@ -57,3 +58,24 @@ async def test_a_repeat_raises_the_count(kept: Kept, recorder: Recorder) -> None
     assert [each["message"] for each in kept.created] == ["no route to host", "connection refused"]
     assert [each["type"] for each in kept.created] == ["Warning", "Warning"]
     assert [each["count"] for each in kept.patched] == [2, 3]
+
+
+async def test_events_are_posted_through_the_proxy_of_the_environment(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, Any]] = []
+
+    async def take(request: web.BaseRequest) -> web.Response:
+        asked.append((str(request.url), await request.json()))
+        return web.Response(status=202)
+
+    runner = web.ServerRunner(web.Server(take))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    monkeypatch.setenv("http_proxy", "http://{}:{}".format(*runner.addresses[0]))
+    recorder = Recorder(kept, "source-controller", "events.example.org")  # type: ignore[arg-type]
+    await recorder.start()
+    recorder.record(repository(), "NewArtifact", "stored artifact", "info", {})
+    await recorder.stop()
+    await runner.cleanup()
+    assert [(url, event["reason"]) for url, event in asked] == [("http://events.example.org/", "NewArtifact")]
