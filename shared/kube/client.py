@@ -23,22 +23,23 @@ from shared.kube.credentials import IssuedToken, timestamp
 from shared.kube.discovery import ApiResource, Discovery
 from shared.kube.errors import BadRequest, Gone, Unavailable
 from shared.kube.limits import Bucket
-from shared.kube.transport import CONNECTIONS, Answer, Transport
+from shared.kube.routes import block
+from shared.kube.transport import CONNECTIONS, JSON, Answer, Transport
 
 PAGE = 500
 """Objects of one page of a list."""
 
 Manifests: TypeAlias = list[Manifest]
-Headers: TypeAlias = list[tuple[str, str]]
 PatchType = Literal["merge", "json", "strategic", "apply"]
-_CONTENT_TYPE: Mapping[PatchType, str] = {
-    "merge": "application/merge-patch+json",
-    "json": "application/json-patch+json",
-    "strategic": "application/strategic-merge-patch+json",
-    "apply": "application/apply-patch+yaml",
+_CONTENT_TYPE: Mapping[PatchType, bytes] = {
+    "merge": block([("Content-Type", "application/merge-patch+json")]),
+    "json": block([("Content-Type", "application/json-patch+json")]),
+    "strategic": block([("Content-Type", "application/strategic-merge-patch+json")]),
+    "apply": block([("Content-Type", "application/apply-patch+yaml")]),
 }
-_METADATA_LIST = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
-_METADATA = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"
+_JSON_BODY = block([("Content-Type", "application/json")])
+_METADATA_LIST = block([("Accept", "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io")])
+_METADATA = block([("Accept", "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io")])
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ class Client:
         self.discovery = Discovery(self._discover)
         self.user: str | None = None
         self.groups: tuple[str, ...] = ()
-        self._identity: Headers = []
+        self._identity = b""
 
     @property
     def namespace(self) -> str:
@@ -95,7 +96,7 @@ class Client:
         other = object.__new__(Client)
         other.__dict__.update(self.__dict__)
         other.user, other.groups = user, tuple(groups)
-        other._identity = [("Impersonate-User", user), *(("Impersonate-Group", group) for group in groups)]
+        other._identity = block([("Impersonate-User", user), *(("Impersonate-Group", group) for group in groups)])
         return other
 
     async def close(self) -> None:
@@ -107,7 +108,7 @@ class Client:
         self, api_version: str, kind: str, name: str, namespace: str | None = None, *, metadata_only: bool = False
     ) -> Manifest:
         resource = await self.discovery.find(api_version, kind)
-        accept = _METADATA if metadata_only else ""
+        accept = _METADATA if metadata_only else JSON
         return _named(await self._json("get", resource, resource.path(namespace, name), accept=accept), resource)
 
     async def list(
@@ -198,7 +199,7 @@ class Client:
             "limit": str(limit) if limit else "",
             "continue": continue_token,
         }
-        accept = _METADATA_LIST if metadata_only else ""
+        accept = _METADATA_LIST if metadata_only else JSON
         answer = await self._call("list", resource, resource.path(namespace), query=query, accept=accept)
         return answer.body, resource
 
@@ -235,7 +236,7 @@ class Client:
         self.calls["watch", resource.plural] += 1
         async with self.transport.stream(
             _with_query(resource.path(namespace), query),
-            headers=self._headers(_METADATA if metadata_only else ""),
+            headers=self._identity + (_METADATA if metadata_only else JSON),
             seconds=seconds + 30,
         ) as lines:
             yield lines
@@ -410,7 +411,7 @@ class Client:
     async def get_raw(self, path: str, *, seconds: float | None = None) -> bytes:
         """Any path of the server, such as `/version` or `/readyz`."""
         self.calls["get", path] += 1
-        return (await self.transport.call("GET", path, headers=self._headers(""), seconds=seconds)).body
+        return (await self.transport.call("GET", path, headers=self._identity + JSON, seconds=seconds)).body
 
     # How
 
@@ -435,8 +436,8 @@ class Client:
         *,
         query: Mapping[str, str] | None = None,
         body: bytes | None = None,
-        content_type: str = "application/json",
-        accept: str = "",
+        content_type: bytes = _JSON_BODY,
+        accept: bytes = JSON,
         sub: str = "",
     ) -> Answer:
         self.calls[verb, f"{resource.plural}/{sub}" if sub else resource.plural] += 1
@@ -444,16 +445,8 @@ class Client:
             _METHODS[verb],
             _with_query(path, query or {}),
             body=body,
-            headers=self._headers(accept, content_type if body is not None else ""),
+            headers=self._identity + accept + (content_type if body is not None else b""),
         )
-
-    def _headers(self, accept: str, content_type: str = "") -> Headers:
-        headers = self._identity.copy()
-        if accept:
-            headers.append(("Accept", accept))
-        if content_type:
-            headers.append(("Content-Type", content_type))
-        return headers
 
 
 _METHODS: Mapping[str, str] = {

@@ -9,22 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import random
-import socket
+import re
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple
 
-import aiohttp
 import orjson
-from multidict import CIMultiDict
-from yarl import URL
 
 from shared.kube import errors
 from shared.kube.config import Connection
+from shared.kube.connections import Pool
 from shared.kube.limits import Bucket
-
-Headers: TypeAlias = Sequence[tuple[str, str]]
+from shared.kube.routes import Route, Unreachable, block
+from shared.kube.wire import Cut, Reply, Wire
 
 CONNECTIONS = 16
 """More of them cost memory and win nothing: throughput is flat from eight on."""
@@ -33,10 +31,12 @@ LONGEST_PAUSE = 10.0
 """Seconds: a server that asks for a longer pause gets its error handed to the caller instead."""
 MAX_BODY = 512 << 20
 """Bytes of one answer that we read at most."""
-KEEPALIVE = 60.0
-"""Seconds an idle connection is kept; below the 90 after which API servers close theirs."""
+MAX_PIECES = 64
+"""Reads that the reason of a refused watch may take."""
 IDEMPOTENT = frozenset({"GET", "PUT", "DELETE", "APPLY"})
-FLOW_CONTROL_HEADER = "X-Kubernetes-Pf-Flowschema-Uid"
+FLOW_CONTROL_HEADER = b"x-kubernetes-pf-flowschema-uid"
+JSON = block([("Accept", "application/json")])
+_PATH = re.compile(r"[!-~]+")
 
 
 class Answer(NamedTuple):
@@ -60,13 +60,13 @@ class Transport:
     ) -> None:
         self.connection = connection
         self.bucket = bucket
-        self._headers = {"User-Agent": user_agent, "Accept": "application/json", "Accept-Encoding": "identity"}
+        self._user_agent = user_agent
         self._timeout = timeout
-        self._connections = connections
         # Waiting for a free connection must not count as waiting for the server, so we queue here, not in the pool.
         self._slots = asyncio.Semaphore(connections)
-        self._session: aiohttp.ClientSession | None = None
-        self._watch_session: aiohttp.ClientSession | None = None
+        self._pool: Pool | None = None
+        self._prefix = self._constant = self._authorization = b""
+        self._credentials: Mapping[str, str] = {}
         self._closed = False
 
     async def call(
@@ -75,19 +75,18 @@ class Transport:
         path_and_query: str,
         *,
         body: bytes | None = None,
-        headers: Headers | None = None,
-        idempotent: bool | None = None,
+        headers: bytes = JSON,
         seconds: float | None = None,
     ) -> Answer:
-        """Sends a request, perhaps more than once, and returns the 2xx answer; raises ApiError."""
-        if idempotent is None:
-            idempotent = method in IDEMPOTENT
+        """Sends a request, perhaps more than once, and returns the 2xx answer; raises ApiError. `headers` are made by
+        `routes.block`."""
+        idempotent = method in IDEMPOTENT
         renewed, attempt = False, 1
         while True:
             await self.bucket.take()
             try:
                 async with self._slots:
-                    return await self._once(method, path_and_query, body, headers, seconds or self._timeout)
+                    return await self._once(method, path_and_query, body, headers, seconds or self._timeout, idempotent)
             except errors.Unauthorized:
                 if renewed or not await self._renew():
                     raise
@@ -101,90 +100,94 @@ class Transport:
 
     @asynccontextmanager
     async def stream(
-        self, path_and_query: str, *, headers: Headers | None = None, seconds: float
+        self, path_and_query: str, *, headers: bytes = JSON, seconds: float
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """A GET whose answer comes in lines, for as long as `seconds`. Not tried again."""
         await self.bucket.take()
-        limit = aiohttp.ClientTimeout(total=seconds, connect=self._timeout)
-        with _Translated(self.connection.server):
-            async with await self._send("GET", path_and_query, None, headers, limit, watch=True) as response:
-                if response.status >= 300:
-                    error = _refusal(response, await self._body(response))
+        now = asyncio.get_running_loop().time()
+        try:
+            pool, request = await self._request("GET", path_and_query, None, headers)
+            async with pool.stream(request, now + seconds, connected=now + self._timeout) as (answer, body):
+                self._notice(answer)
+                if answer.status >= 300:
+                    error = _refusal(answer, await self._rest(body))
                     if isinstance(error, errors.Unauthorized):
                         await self._renew()
                     raise error
-                yield self._lines(response)
+                yield self._lines(body)
+        except (Cut, Unreachable, OSError) as failure:
+            lost = _lost(self.connection.server, failure)
+            raise (lost.error if isinstance(lost, _Retryable) else lost) from failure
 
     async def close(self) -> None:
         self._closed = True
-        for session in (self._session, self._watch_session):
-            if session is not None:
-                await session.close()
-        self._session = self._watch_session = None
+        if self._pool is not None:
+            await self._pool.close()
 
     async def _once(
-        self, method: str, path_and_query: str, body: bytes | None, headers: Headers | None, seconds: float
+        self, method: str, path_and_query: str, body: bytes | None, headers: bytes, seconds: float, idempotent: bool
     ) -> Answer:
-        limit = aiohttp.ClientTimeout(total=seconds)
         try:
-            async with await self._send(method, path_and_query, body, headers, limit) as response:
-                content = await self._body(response)
-                if response.status < 300:
-                    return Answer(response.status, content)
-                error = _refusal(response, content)
-        except (aiohttp.ClientError, OSError, TimeoutError) as failure:
+            pool, request = await self._request(method, path_and_query, body, headers)
+            answer = await pool.ask(request, asyncio.get_running_loop().time() + seconds, MAX_BODY, twice=idempotent)
+        except (Cut, Unreachable, OSError) as failure:
             raise _lost(self.connection.server, failure) from failure
+        if self.bucket.qps > 0:
+            self._notice(answer)
+        if answer.status < 300:
+            return Answer(answer.status, answer.body)
+        error = _refusal(answer, answer.body)
         if error.status in (429, 503):
             raise _Retryable(error, always=error.status == 429)
         raise error
 
-    async def _send(
-        self,
-        method: str,
-        path_and_query: str,
-        body: bytes | None,
-        headers: Headers | None,
-        limit: aiohttp.ClientTimeout,
-        *,
-        watch: bool = False,
-    ) -> aiohttp.ClientResponse:
-        session = self._watching() if watch else self._calling()
+    async def _request(self, method: str, path: str, body: bytes | None, headers: bytes) -> tuple[Pool, bytes]:
+        """Where to send a request, and its bytes."""
+        if self._closed:
+            raise errors.Unavailable("the client is closed")
+        pool = self._pool or self._open()
         try:
             credentials = await self.connection.credentials.headers()
         except errors.ConfigError as error:
             raise errors.Unauthorized(f"no credentials for the Kubernetes API: {error}") from error
-        response = await session.request(
-            "PATCH" if method == "APPLY" else method,
-            URL(f"{self.connection.server}{path_and_query}", encoded=True),
-            data=body,
-            headers=CIMultiDict([*(headers or ()), *credentials.items()]),
-            timeout=limit,
-            allow_redirects=False,
-            proxy=self.connection.proxy,
-            server_hostname=self.connection.server_hostname,
+        if credentials is not self._credentials:
+            self._authorization, self._credentials = block([*credentials.items()]), credentials
+        if not _PATH.fullmatch(path):
+            raise errors.BadRequest("the path of a request to the Kubernetes API holds a blank or the like")
+        return pool, b"%b %b%b HTTP/1.1\r\n%b%b%b%b" % (
+            b"PATCH" if method == "APPLY" else method.encode(),
+            self._prefix,
+            path.encode(),
+            self._constant,
+            self._authorization,
+            headers,
+            b"\r\n" if body is None else b"Content-Length: %d\r\n\r\n%b" % (len(body), body),
         )
-        if self.bucket.qps > 0 and FLOW_CONTROL_HEADER in response.headers:
+
+    def _open(self) -> Pool:
+        route = Route(self.connection)
+        self._prefix = route.prefix.encode()
+        self._constant = block([*route.headers, ("User-Agent", self._user_agent), ("Accept-Encoding", "identity")])
+        self._pool = Pool(route)
+        return self._pool
+
+    def _notice(self, answer: Reply) -> None:
+        if self.bucket.qps > 0 and answer.header(FLOW_CONTROL_HEADER) is not None:
             self.bucket.qps = -1.0  # The server's own fairness is on: a limit on our side would only add delay.
-        return response
 
-    async def _body(self, response: aiohttp.ClientResponse) -> bytes:
-        if (response.content_length or 0) <= MAX_BODY:
-            return await response.read() if response.content_length is not None else await self._chunks(response)
-        raise errors.Unavailable(f"the Kubernetes API sent more than {MAX_BODY >> 20} MiB in one answer")
+    async def _rest(self, body: Wire) -> bytes:
+        """All of a streamed answer that should be short."""
+        pieces = []
+        while piece := await body.read():
+            pieces.append(piece)
+            if len(pieces) > MAX_PIECES:
+                raise Cut("it refused at too great a length")
+        return b"".join(pieces)
 
-    async def _chunks(self, response: aiohttp.ClientResponse) -> bytes:
-        chunks, size = [], 0
-        async for chunk in response.content.iter_any():
-            chunks.append(chunk)
-            size += len(chunk)
-            if size > MAX_BODY:
-                raise errors.Unavailable(f"the Kubernetes API sent more than {MAX_BODY >> 20} MiB in one answer")
-        return b"".join(chunks)
-
-    async def _lines(self, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    async def _lines(self, body: Wire) -> AsyncIterator[bytes]:
         rest: list[bytes] = []
         size = 0
-        async for chunk in response.content.iter_any():
+        while chunk := await body.read():
             *whole, last = chunk.split(b"\n")
             for line in whole:
                 if rest:
@@ -205,33 +208,6 @@ class Transport:
         except errors.ConfigError:
             return False
 
-    def _calling(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = self._new_session(self._connections)
-        return self._session
-
-    def _watching(self) -> aiohttp.ClientSession:
-        if self._watch_session is None:
-            self._watch_session = self._new_session(0)
-        return self._watch_session
-
-    def _new_session(self, connections: int) -> aiohttp.ClientSession:
-        if self._closed:
-            raise errors.Unavailable("the client is closed")
-        connector = aiohttp.TCPConnector(
-            limit=connections,
-            ssl=self.connection.ssl if self.connection.ssl is not None else True,
-            keepalive_timeout=KEEPALIVE,
-            socket_factory=_socket,
-        )
-        return aiohttp.ClientSession(
-            connector=connector,
-            headers=self._headers,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=True,
-            read_bufsize=1 << 18,
-        )
-
 
 class _Retryable(Exception):
     """A failure that may be tried again: always, or where the request is idempotent."""
@@ -248,56 +224,28 @@ class _Retryable(Exception):
         return float(0.1 * 4 ** (attempt - 1) * random.uniform(0.75, 1.25))  # noqa: S311
 
 
-def _lost(server: str, failure: BaseException) -> Exception:
-    """A failure without an answer, as the error to raise."""
+def _lost(server: str, failure: Exception) -> errors.Unavailable | _Retryable:
+    """A failure without an answer, as what to raise."""
     where = f"the Kubernetes API at {server}"
-    if isinstance(failure, aiohttp.ClientSSLError | ssl.SSLError):
+    if isinstance(failure, ssl.SSLError):
         return errors.Unavailable(f"no trusted TLS connection to {where}: {failure}")
-    if isinstance(failure, aiohttp.ClientConnectorError):
-        lost = errors.Unavailable(f"can't reach {where}: {failure.strerror or failure}")
-        return _Retryable(lost, always=True)
+    if isinstance(failure, Unreachable):
+        return _Retryable(errors.Unavailable(f"can't reach {where}: {failure}"), always=True)
     if isinstance(failure, TimeoutError):
         return errors.Unavailable(f"{where} did not answer in time", reason="Timeout")
     lost = errors.Unavailable(f"{where} cut the connection: {str(failure) or type(failure).__name__}")
     return _Retryable(lost, always=False)
 
 
-class _Translated:
-    """Turns failures of the wire inside a `with` into errors."""
-
-    def __init__(self, server: str) -> None:
-        self._server = server
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, cls: type[BaseException] | None, failure: BaseException | None, trace: Any) -> None:
-        if isinstance(failure, aiohttp.ClientError | OSError):
-            lost = _lost(self._server, failure)
-            raise (lost.error if isinstance(lost, _Retryable) else lost) from failure
-
-
-def _refusal(response: aiohttp.ClientResponse, content: bytes) -> errors.ApiError:
+def _refusal(answer: Reply, content: bytes) -> errors.ApiError:
     try:
         status = orjson.loads(content)
     except orjson.JSONDecodeError:
         status = None
     if not isinstance(status, dict) or status.get("kind") != "Status":
         status = {"message": content[:200].decode(errors="replace").strip()}
-    return errors.of_status(status, response.status, retry_after=_seconds(response.headers.get("Retry-After")))
+    return errors.of_status(status, answer.status, retry_after=_seconds(answer.header(b"retry-after")))
 
 
 def _seconds(text: str | None) -> float | None:
     return float(text) if text and text.isdigit() else None
-
-
-def _socket(address: tuple[Any, ...]) -> socket.socket:
-    """A TCP socket that notices within about a minute that the other side is gone, also while it only listens."""
-    made = socket.socket(address[0], address[1], address[2])
-    made.setblocking(False)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    for name, seconds in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
-        if hasattr(socket, name):
-            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), seconds)
-    return made

@@ -188,6 +188,14 @@ async def test_an_impersonating_client_shares_everything_but_the_identity(api: F
     assert tenant.transport is client.transport
 
 
+@pytest.mark.parametrize("user", ["a\r\nImpersonate-Group: system:masters", "a\nb", "a\0b", "a\x7f"])
+def test_an_impersonated_name_can_not_bring_headers_of_its_own(client: Client, user: str) -> None:
+    with pytest.raises(errors.BadRequest, match="Impersonate-User"):
+        client.impersonate(user)
+    with pytest.raises(errors.BadRequest, match="Impersonate-Group"):
+        client.impersonate("ada", [user])
+
+
 async def test_no_more_requests_run_at_once_than_there_are_connections(api: FakeApi) -> None:
     running = most = 0
 
