@@ -5,7 +5,8 @@ Kinds that aren't built in pass unchanged: only their CRD, which the server has,
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from shared.schema.catalog import lookup
 from shared.schema.node import Schema
@@ -24,47 +25,69 @@ def normalise(manifest: dict[str, Any]) -> list[str]:
     schema = lookup(api_version, kind)
     if schema is None:
         return []
-    problems: list[str] = []
-    _walk(manifest, schema, "", problems)
-    return problems
+    return _problems(manifest, schema) or []
 
 
-def _walk(value: Any, schema: Schema, path: str, problems: list[str]) -> None:
-    if value is None or (
-        schema.name == QUANTITY and isinstance(value, (int, float, str)) and not isinstance(value, bool)
-    ):
-        return
-    expected = EXPECTED.get(schema.type)
+class _Plan(NamedTuple):
+    """What a schema says of a value, as far as it matters here: worked out once for each schema."""
+
+    expected: tuple[type, ...]
+    """Types that are right; none when all are."""
+    word: str
+    """What they are called."""
+    fields: Mapping[str, Schema] | None
+    """The declared fields of a map; None when all fields stay."""
+    others: Schema | bool | None
+    """What the other fields are, True when they may be anything; else they go."""
+    items: Schema | None
+
+
+def _plan(schema: Schema) -> _Plan:
+    known: _Plan | None = schema.memo.get(_Plan.__name__)
+    if known is None:
+        known = schema.memo[_Plan.__name__] = _made(schema)
+    return known
+
+
+def _made(schema: Schema) -> _Plan:
     if schema.int_or_string:
-        if not isinstance(value, (int, str)) or isinstance(value, bool):
-            problems.append(f"{path}: expected integer or string, got {kind_of(value)}")
-        return
+        return _Plan((int, str), "integer or string", None, None, None)
     if schema.name == QUANTITY:
-        problems.append(f"{path}: expected quantity, got {kind_of(value)}")
-        return
-    if expected is None:
-        return
-    if not isinstance(value, expected) or (isinstance(value, bool) and schema.type != "boolean"):
-        problems.append(f"{path or '.'}: expected {EXPECTED_WORD.get(schema.type, schema.type)}, got {kind_of(value)}")
-    elif isinstance(value, dict):
-        _walk_object(value, schema, path, problems)
-    elif isinstance(value, list) and schema.items is not None:
+        return _Plan((int, float, str), "quantity", None, None, None)
+    expected = EXPECTED.get(schema.type, ())
+    word = EXPECTED_WORD.get(schema.type, schema.type)
+    others = schema.additional_properties
+    fields = schema.properties if schema.type == "object" and (schema.properties or others is not None) else None
+    return _Plan(expected, word, fields, others, schema.items if schema.type == "array" else None)
+
+
+def _problems(value: Any, schema: Schema) -> list[str] | None:
+    """What is wrong with a value, with the path from it on; None when nothing is. Its unknown fields are removed."""
+    expected, word, fields, others, items = _plan(schema)
+    if value is None or not expected:
+        return None
+    kind = value.__class__
+    if kind not in expected:
+        return [f": expected {word}, got {kind_of(value)}"]
+    problems: list[str] | None = None
+    if kind is dict:
+        if fields is not None:
+            for key in list(value):
+                child = fields.get(key)
+                if child is None:
+                    if others is True:
+                        continue
+                    if not others:
+                        del value[key]
+                        continue
+                    child = others
+                if (found := _problems(value[key], child)) is not None:
+                    problems = [*(problems or ()), *(f".{key}{problem}" for problem in found)]
+    elif kind is list and items is not None:
         for index, item in enumerate(value):
-            _walk(item, schema.items, f"{path}[{index}]", problems)
-
-
-def _walk_object(value: dict[str, Any], schema: Schema, path: str, problems: list[str]) -> None:
-    properties, additional = schema.properties, schema.additional_properties
-    if not properties and additional is None:
-        return
-    for key in list(value):
-        child = properties.get(key)
-        if child is None and isinstance(additional, Schema):
-            child = additional
-        if child is not None:
-            _walk(value[key], child, f"{path}.{key}", problems)
-        elif additional is None or additional is False:
-            del value[key]
+            if (found := _problems(item, items)) is not None:
+                problems = [*(problems or ()), *(f"[{index}]{problem}" for problem in found)]
+    return problems
 
 
 def kind_of(value: Any) -> str:
@@ -77,12 +100,12 @@ def kind_of(value: Any) -> str:
     return "null"
 
 
-EXPECTED: dict[str, type | tuple[type, ...]] = {
-    "string": str,
-    "integer": int,
+EXPECTED: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "integer": (int,),
     "number": (int, float),
-    "boolean": bool,
-    "object": dict,
-    "array": list,
+    "boolean": (bool,),
+    "object": (dict,),
+    "array": (list,),
 }
 EXPECTED_WORD = {"object": "map", "array": "list"}
