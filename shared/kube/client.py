@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 from urllib.parse import urlencode
 
@@ -200,7 +201,7 @@ class Client:
             "continue": continue_token,
         }
         accept = _METADATA_LIST if metadata_only else JSON
-        answer = await self._call("list", resource, resource.path(namespace), query=query, accept=accept)
+        answer = await self._call("list", resource, resource.path(namespace), query=_query(query), accept=accept)
         return answer.body, resource
 
     @asynccontextmanager
@@ -235,7 +236,7 @@ class Client:
         }
         self.calls["watch", resource.plural] += 1
         async with self.transport.stream(
-            _with_query(resource.path(namespace), query),
+            resource.path(namespace) + _query(query),
             headers=self._identity + (_METADATA if metadata_only else JSON),
             seconds=seconds + 30,
         ) as lines:
@@ -274,11 +275,9 @@ class Client:
     ) -> Manifest:
         """`force` takes fields from other managers and belongs to `apply` only."""
         resource = await self.discovery.find(api_version, kind)
-        query = _write_query(field_manager, dry_run)
-        if type == "apply":
-            if not field_manager:
-                raise BadRequest("an apply needs a field manager")
-            query["force"] = "true" if force else ""
+        if type == "apply" and not field_manager:
+            raise BadRequest("an apply needs a field manager")
+        query = _write_query(field_manager, dry_run, force and type == "apply")
         return await self._json(
             "apply" if type == "apply" else "patch",
             resource,
@@ -315,8 +314,7 @@ class Client:
     ) -> Applied:
         """As apply(), and says whether it created the object."""
         resource, namespace, name = await self._locate(manifest)
-        query = _write_query(field_manager, dry_run)
-        query["force"] = "true" if force else ""
+        query = _write_query(field_manager, dry_run, force)
         answer = await self._call(
             "apply",
             resource,
@@ -434,7 +432,7 @@ class Client:
         resource: ApiResource,
         path: str,
         *,
-        query: Mapping[str, str] | None = None,
+        query: str = "",
         body: bytes | None = None,
         content_type: bytes = _JSON_BODY,
         accept: bytes = JSON,
@@ -443,7 +441,7 @@ class Client:
         self.calls[verb, f"{resource.plural}/{sub}" if sub else resource.plural] += 1
         return await self.transport.call(
             _METHODS[verb],
-            _with_query(path, query or {}),
+            path + query,
             body=body,
             headers=self._identity + accept + (content_type if body is not None else b""),
         )
@@ -460,13 +458,21 @@ _METHODS: Mapping[str, str] = {
 }
 
 
-def _with_query(path: str, query: Mapping[str, str]) -> str:
-    text = urlencode({key: value for key, value in query.items() if value})
-    return f"{path}?{text}" if text else path
+def _query(parameters: Mapping[str, str]) -> str:
+    """What goes behind a path: those that have a value."""
+    text = urlencode({key: value for key, value in parameters.items() if value})
+    return f"?{text}" if text else ""
 
 
-def _write_query(field_manager: str | None, dry_run: bool) -> dict[str, str]:
-    return {"fieldManager": field_manager or "", "dryRun": "All" if dry_run else ""}
+@lru_cache(maxsize=64)
+def _write_query(field_manager: str | None, dry_run: bool, force: bool = False) -> str:
+    return _query(
+        {
+            "fieldManager": field_manager or "",
+            "dryRun": "All" if dry_run else "",
+            "force": "true" if force else "",
+        }
+    )
 
 
 def _loads(body: bytes) -> Any:

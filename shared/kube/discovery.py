@@ -7,9 +7,11 @@ once a second for one group-version, so that a manifest of an unknown kind can't
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -55,8 +57,13 @@ class ApiResource:
         return "/".join(parts)
 
 
+_PLAIN = re.compile(r"[a-z0-9][a-z0-9.-]*")
+
+
 def _segment(text: str) -> str:
     """One path segment, so quoted that it can't become two, nor climb out."""
+    if _PLAIN.fullmatch(text):
+        return text
     quoted = quote(text, safe=":@$!*'(),;=+&")
     return {".": "%2E", "..": "%2E%2E"}.get(quoted, quoted)
 
@@ -66,6 +73,7 @@ def group_of(api_version: str) -> str:
     return api_version.rpartition("/")[0]
 
 
+@lru_cache(maxsize=256)
 def base_path(api_version: str) -> str:
     parts = api_version.split("/")
     if len(parts) == 1 and parts[0]:
