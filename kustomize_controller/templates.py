@@ -50,8 +50,8 @@ class Template:
         return found
 
     @cached_property
-    def texts(self) -> list[str | None]:
-        """Of each object its YAML, to fill variables into; None for one that stays as it is."""
+    def texts(self) -> list[variables.Text | None]:
+        """Of each object its text, to fill variables into; None for one that stays as it is."""
         return [variables.text(manifest) for manifest in self.manifests]
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -19,6 +21,9 @@ from shared.text.substitute import DEFAULT_LIMIT, SubstitutionError, require_nam
 SUBSTITUTE = "kustomize.toolkit.fluxcd.io/substitute"
 MOST = DEFAULT_LIMIT
 """Characters that one object may have with its variables."""
+_SPACE = re.compile(r"\s")
+_WORD = re.compile(r"[A-Za-z0-9_/$(](?:[A-Za-z0-9_/$().@+=-]|:(?=[A-Za-z0-9_/$(]))*\Z")
+"""What is one plain scalar wherever it stands in a block of YAML, and needs no escape in quotes."""
 
 
 def configs(ks: Kustomization) -> list[ConfigRef]:
@@ -64,33 +69,69 @@ async def find(ks: Kustomization, attempt: Attempt[Kustomization]) -> dict[str, 
     return found
 
 
-def text(manifest: Manifest) -> str | None:
-    """The YAML text of an object, to fill variables into; None for one that has none, or wants to stay as it is."""
+class Place(NamedTuple):
+    """A text inside an object with variables in it."""
+
+    path: tuple[str | int, ...]
+    text: str
+    is_plain: bool
+    """Whether it stands in YAML without quotes, so that with its variables it may be a number."""
+
+
+class Text(NamedTuple):
+    """What variables are filled into: the YAML of an object."""
+
+    whole: str
+    places: list[Place] | None
+    """All that has variables, where each is by itself, which saves reading the whole anew; None where one isn't."""
+
+
+def text(manifest: Manifest) -> Text | None:
+    """The text of an object, to fill variables into; None for one that has none, or wants to stay as it is."""
     metadata = manifest.get("metadata") or {}
     for marks in (metadata.get("labels"), metadata.get("annotations")):
         if (marks or {}).get(SUBSTITUTE) == "disabled":
             return None
-    return yaml.dump(manifest) if b"$" in orjson.dumps(manifest) else None
+    if b"$" not in orjson.dumps(manifest):
+        return None
+    places: list[Place] = []
+    is_simple = _find_places(manifest, (), places)
+    return Text(yaml.dump(manifest), places if is_simple else None)
+
+
+def _find_places(value: Any, path: tuple[str | int, ...], places: list[Place]) -> bool:
+    """Note the texts with variables, as long as each is in one word: False as soon as one isn't, or is a key."""
+    if isinstance(value, str):
+        if "$" not in value:
+            return True
+        written = yaml.dump(value).removesuffix("\n")
+        places.append(Place(path, value, is_plain=written == value))
+        return written in (value, f'"{value}"', f"'{value}'") and not _SPACE.search(value)
+    if isinstance(value, dict):
+        return all("$" not in key and _find_places(item, (*path, key), places) for key, item in value.items())
+    if isinstance(value, list):
+        return all(_find_places(item, (*path, index), places) for index, item in enumerate(value))
+    return True
 
 
 def filled_in(
     manifests: list[Manifest],
-    texts: Sequence[str | None],
-    places: Sequence[str],
+    texts: Sequence[Text | None],
+    written: Sequence[str],
     variables: Mapping[str, str],
     *,
     strict: bool,
     most: int,
 ) -> list[Manifest]:
-    """The objects with their variables filled in. BuildFailed names all that can't be, and where they are written, as
-    `places` say of each; so does one that gets more than `most` characters.
+    """The objects with their variables filled in. BuildFailed names all that can't be, and where they are `written`; so
+    does one that gets more than `most` characters.
 
     As upstream does it, an object's YAML text is what is substituted, so that a value can become a number or a map.
     """
     results, problems = [], []
-    for manifest, text, place in zip(manifests, texts, places, strict=True):
+    for manifest, text, place in zip(manifests, texts, written, strict=True):
         try:
-            results.append(manifest if text is None else _filled_in(text, variables, strict, most))
+            results.append(manifest if text is None else _filled_in(manifest, text, variables, strict, most))
         except (SubstitutionError, yaml.YAMLError) as error:
             name = f"{manifest.get('kind')}/{(manifest.get('metadata') or {}).get('name')}"
             problem = error.problem if isinstance(error, yaml.YAMLError) else str(error)
@@ -100,8 +141,34 @@ def filled_in(
     return results
 
 
-def _filled_in(text: str, variables: Mapping[str, str], strict: bool, most: int) -> Manifest:
-    value = yaml.load(substitute(text, variables, strict=strict, limit=most))
-    if not isinstance(value, dict):
+def _filled_in(manifest: Manifest, text: Text, variables: Mapping[str, str], strict: bool, most: int) -> Manifest:
+    if text.places is not None and (values := _values(text.places, variables, strict, most - len(text.whole))):
+        for place, value in zip(text.places, values, strict=True):
+            _set(manifest, place.path, value)
+        return manifest
+    whole = yaml.load(substitute(text.whole, variables, strict=strict, limit=most))
+    if not isinstance(whole, dict):
         raise SubstitutionError("nothing is left of the object")
-    return value
+    return whole
+
+
+def _values(places: list[Place], variables: Mapping[str, str], strict: bool, most: int) -> list[Any] | None:
+    """What stands at the places once the variables are filled in; None where that isn't a word that means the same
+    whatever is around it, or something is wrong: the whole text tells."""
+    values: list[Any] = []
+    for place in places:
+        try:
+            word = substitute(place.text, variables, strict=strict, limit=max(most, 0))
+            most -= len(word)
+            if not _WORD.match(word):
+                return None
+            values.append(yaml.meaning(word) if place.is_plain else word)
+        except (SubstitutionError, yaml.YAMLError):
+            return None
+    return values
+
+
+def _set(node: Any, path: tuple[str | int, ...], value: Any) -> None:
+    for step in path[:-1]:
+        node = node[step]
+    node[path[-1]] = value

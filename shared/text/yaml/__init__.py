@@ -5,7 +5,7 @@ text → load_documents → values → dump → the bytes that `kustomize build`
 
 from .dump import dump, dump_all
 from .errors import DEFAULT_LIMITS, Limits, YAMLError
-from .load import Document, load, load_all, load_documents, load_parts
+from .load import Document, load, load_all, load_documents, load_parts, meaning
 from .scalars import KYAML, YAML_1_1, Rules
 
 __all__ = [
@@ -22,4 +22,5 @@ __all__ = [
     "load_all",
     "load_documents",
     "load_parts",
+    "meaning",
 ]

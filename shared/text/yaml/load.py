@@ -498,6 +498,15 @@ def load(text: str | bytes, *, source: str = "", rules: Rules = YAML_1_1, limits
     return None
 
 
+def meaning(word: str, *, rules: Rules = YAML_1_1) -> Any:
+    """What a plain scalar means that isn't a key: text, or the value that it stands for. YAMLError for a number that
+    has no JSON form."""
+    try:
+        return word if word and word[0] not in rules.hints else _Values(rules)[word]
+    except ValueError as error:
+        raise YAMLError(str(error)) from None
+
+
 def load_parts(
     text: str | bytes,
     below: str,
