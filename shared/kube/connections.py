@@ -15,6 +15,9 @@ from shared.kube.wire import READ, Cut, Reply, Wire
 KEEP = 60.0
 """Seconds an idle connection is kept; below the 90 after which API servers close theirs."""
 
+CLOSING = 1.0
+"""Seconds to wait for connections to be closed, which takes but a moment."""
+
 
 class Pool:
     """As many connections as there are exchanges at the same time."""
@@ -62,7 +65,7 @@ class Pool:
         for wire in wires:
             wire.drop()
         if wires:
-            await asyncio.wait([wire.lost for wire in wires])
+            await asyncio.wait([wire.lost for wire in wires], timeout=CLOSING)
 
     def _rested(self) -> Wire | None:
         """The connection that was used last: so those that aren't needed any more come of age."""

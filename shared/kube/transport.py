@@ -22,7 +22,7 @@ from shared.kube.config import Connection
 from shared.kube.connections import Pool
 from shared.kube.limits import Bucket
 from shared.kube.routes import Route, Unreachable, block
-from shared.kube.wire import Cut, Reply, Wire
+from shared.kube.wire import Cut, Reply, TooMuch, Wire
 
 CONNECTIONS = 16
 """More of them cost memory and win nothing: throughput is flat from eight on."""
@@ -233,6 +233,8 @@ def _lost(server: str, failure: Exception) -> errors.Unavailable | _Retryable:
         return _Retryable(errors.Unavailable(f"can't reach {where}: {failure}"), always=True)
     if isinstance(failure, TimeoutError):
         return errors.Unavailable(f"{where} did not answer in time", reason="Timeout")
+    if isinstance(failure, TooMuch):
+        return errors.Unavailable(f"{where} sent too much: {failure}")
     lost = errors.Unavailable(f"{where} cut the connection: {str(failure) or type(failure).__name__}")
     return _Retryable(lost, always=False)
 

@@ -31,6 +31,10 @@ class Cut(Exception):
     """The connection ended before the answer was whole, or what came was no answer."""
 
 
+class TooMuch(Cut):
+    """The body has more bytes than may be."""
+
+
 class Reply(NamedTuple):
     """What came back."""
 
@@ -138,7 +142,8 @@ class Wire(asyncio.BufferedProtocol):
 
     def rest(self, seconds: float) -> bool:
         """After an answer: ready for the next request, for so long; False when the connection is of no more use."""
-        if not (self._answered and self._keep) or self._failure is not None or self._transport.is_closing():
+        ended = self._failure is not None or self._transport.is_closing()
+        if not (self._answered and self._keep) or self._read_paused or ended:
             return False
         self._asked = False
         self._wake_at(self._loop.time() + seconds)
@@ -225,7 +230,7 @@ class Wire(asyncio.BufferedProtocol):
                 self._transport.pause_reading()
             _done(self._waiter)
         elif self._size > self._limit:
-            self._fail(Cut(f"its answer has more than {self._limit >> 20} MiB"))
+            self._fail(TooMuch(f"its answer has more than {self._limit >> 20} MiB"))
 
     def on_message_complete(self) -> None:
         if self._headed:

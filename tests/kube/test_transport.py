@@ -62,6 +62,13 @@ async def until(true: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
 # What an answer may look like
 
 
@@ -151,6 +158,25 @@ async def test_what_is_no_fit_answer_ends_the_connection(
         with pytest.raises(errors.Unavailable, match=problem):
             await client.call("POST", "/x", body=b"{}")
         await until(lambda: server.open == 0)
+
+
+async def test_an_answer_that_is_too_large_is_not_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "MAX_BODY", 1000)
+    async with talking(always(CHUNKED + chunk(bytes(1001)))) as (client, server):
+        with pytest.raises(errors.Unavailable, match="sent too much"):
+            await client.call("GET", "/x")
+        assert len(server.asked) == 1
+
+
+async def test_a_watch_that_is_left_half_read_is_not_in_the_way_of_the_next(
+    tls: ssl.SSLContext | None, trusted: ssl.SSLContext
+) -> None:
+    """Its end had come, and reading was held up until somebody takes it."""
+    async with talking(always(CHUNKED + chunk(bytes(wire.HELD + 1)) + b"0\r\n\r\n"), tls, trusted) as (client, _):
+        for _ in range(3):
+            async with client.stream("/x", seconds=20):
+                await asyncio.sleep(0.05)
+        assert len((await client.call("GET", "/x", seconds=2)).body) == wire.HELD + 1
 
 
 async def test_what_comes_unasked_is_taken_for_no_answer(tls: ssl.SSLContext | None, trusted: ssl.SSLContext) -> None:
@@ -326,9 +352,9 @@ async def test_time_counts_from_when_the_request_has_a_connection() -> None:
             await asyncio.sleep(0.15)
             await peer.say(OK)
 
-    async with talking(takes_a_while, timeout=0.4, connections=1) as (client, _):
-        answers = await asyncio.gather(*(client.call("GET", "/x") for _ in range(5)))
-        assert len(answers) == 5
+    async with talking(takes_a_while, timeout=1.5, connections=1) as (client, _):
+        answers = await asyncio.gather(*(client.call("GET", "/x") for _ in range(12)))
+        assert len(answers) == 12
 
 
 @pytest.mark.parametrize("said", [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc"])
@@ -542,13 +568,6 @@ async def test_a_limit_of_ours_ends_where_the_server_has_its_own() -> None:
 
 
 # Watches
-
-
-CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-
-
-def chunk(data: bytes) -> bytes:
-    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 async def test_a_watch_gives_line_by_line_however_they_come(
