@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import httptools
 
@@ -176,8 +176,7 @@ class Wire(asyncio.BufferedProtocol):
     # What comes
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport, self._made = transport, True
+        self._transport, self._made = cast(asyncio.Transport, transport), True
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._buffer
