@@ -93,6 +93,10 @@ class Controller:
         """Take in a change of a custom resource. `type_` is the watch's; None for a listed object."""
         self._known.deliver(resource, type_, manifest)
 
+    def take(self, data: bytes) -> str:
+        """Take in a change of a custom resource that is known already; its resourceVersion then, else ""."""
+        return self._known.take(data)
+
     def wake(self, kind: str, namespace: str, name: str, *, preempt: bool = True, cause: str = "") -> None:
         """Make an object due now, because something that it depends on (`cause`, as kind/namespace/name) changed.
         Without `preempt` an attempt that waits may first come to its end."""

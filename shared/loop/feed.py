@@ -2,31 +2,31 @@
 
 kopf lists and watches each kind and calls one event handler, which hands the change over and returns None, so that
 kopf itself never writes to the cluster: posting and scanning are off, its storages store nothing, selectors act on the
-server. It runs on an event loop and a thread of its own, because an operator that stops cancels every task of its loop
-that is younger than itself.
+server. It tells of what comes and goes, and of all that a list says. A change of an object that is known already, and
+most of those are the echoes of our own writes, is taken from the watch on its way to kopf, which needs ten times as
+long for it: the newest state wins, whichever way it came.
+
+kopf runs in the loop that it delivers to. When its operator ends, it would cancel all tasks of the loop that are
+younger than itself, and when it begins it takes the signals of the process: both is kept from it.
 
 What kopf leaves out is made up for here: after a 410 it lists again and says nothing of what vanished meanwhile, so a
 relisting is recognised (a listed state of an object already known) and the known objects that it did not repeat are
-reported as doubtful. One watch that is refused would end all of them, and that may take half a minute: so a request is
-repeated until it is answered, and kopf sees no failure but one that makes it list again. An operator that ends
-nevertheless is started again.
+reported as doubtful. An operator that ends by an error is started again; the session sees to it that few do.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import signal
 import sys
-import threading
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
-
-import aiohttp
 
 from shared.api.meta import Manifest, ResourceKind
 from shared.kube.config import Connection
-from shared.kube.errors import ApiError, ConfigError
+from shared.loop import session
 
 log = logging.getLogger(__name__)
 
@@ -34,13 +34,11 @@ RELIST_QUIET = 2.0
 """Seconds without a listed object after which a relisting counts as complete."""
 RESTART_DELAY = 2.0
 """Seconds before an operator that ended by an error is started again."""
-FIRST_RETRY, LONGEST_RETRY = 0.1, 30.0
-"""Seconds before a request that failed is repeated: the first time, and at most; it doubles each time."""
-
-UNAUTHORIZED, GONE, TOO_MANY_REQUESTS = 401, 410, 429
+END = 10.0
+"""Seconds that an operator may take to end."""
 
 Delivery = Callable[[ResourceKind, str | None, Manifest], None]
-"""Called on the main loop with the kind, the type of change (None for a listed object) and the object."""
+"""Called with the kind, the type of change (None for a listed object) and the object."""
 
 
 class Feed:
@@ -52,45 +50,43 @@ class Feed:
         *,
         connection: Connection,
         deliver: Delivery,
+        take: session.Take,
         label_selectors: Mapping[str, str] | None = None,
         namespace: str | None = None,
+        heed_signals: Callable[[], None] | None = None,
     ) -> None:
-        """Watch `kinds` in one namespace, or in all; `label_selectors` are by kind."""
-        self._kinds, self._connection, self._deliver = list(kinds), connection, deliver
+        """Watch `kinds` in one namespace, or in all; `label_selectors` are by kind. `heed_signals` sets the handlers of
+        SIGINT and SIGTERM anew."""
+        self._kinds, self._connection, self._deliver, self._take = list(kinds), connection, deliver, take
         self._selectors, self._namespace = dict(label_selectors or {}), namespace
-        self._stop = threading.Event()
-        self._ready = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._inbox: deque[tuple[ResourceKind, str | None, Manifest]] = deque()
-        self._called = False
-        """The main loop will look into the inbox."""
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._heed_signals = heed_signals
+        self._stop = asyncio.Event()
+        self._ready = asyncio.Event()
+        self._running: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Start the operator and wait until its watches are set up."""
-        self._loop = asyncio.get_running_loop()
-        self._thread = threading.Thread(target=self._run, name="kopf", daemon=True)
-        self._thread.start()
-        await asyncio.to_thread(self._ready.wait)
+        self._running = asyncio.create_task(self._run(), name="kopf")
+        await self._ready.wait()
 
     async def stop(self) -> None:
         """End the operator; no delivery comes after this returns."""
         self._stop.set()
-        if self._thread is not None:
-            await asyncio.to_thread(self._thread.join, 10)
-        self._inbox.clear()
-        self._called, self._loop = False, None
+        if self._running is not None:
+            await asyncio.wait([self._running], timeout=END)
+            self._running.cancel()
+            await asyncio.gather(self._running, return_exceptions=True)
 
-    # On kopf's thread
-
-    def _run(self) -> None:
-        kopf = _import_kopf()
+    async def _run(self) -> None:
+        kopf = await asyncio.to_thread(_import_kopf)
         while not self._stop.is_set():
             try:
-                asyncio.run(self._operate(kopf))
+                await self._operate(kopf)
             except Exception as error:
                 log.error("watching custom resources ended, starting again: %s", error, exc_info=error)
-            self._stop.wait(RESTART_DELAY)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(RESTART_DELAY):
+                    await self._stop.wait()
         self._ready.set()
 
     async def _operate(self, kopf: Any) -> None:
@@ -103,7 +99,7 @@ class Feed:
             if selector := self._selectors.get(kind.kind):
                 settings.watching.label_selectors[kind.group, kind.plural] = selector
         where: dict[str, Any] = {"namespaces": [self._namespace]} if self._namespace else {"clusterwide": True}
-        await kopf.operator(
+        tasks = await kopf.spawn_tasks(
             registry=registry,
             settings=settings,
             standalone=True,
@@ -111,118 +107,62 @@ class Feed:
             ready_flag=self._ready,
             **where,
         )
+        self._take_signals_back()
+        await kopf.run_tasks(tasks, ignored=_Others())
+
+    def _take_signals_back(self) -> None:
+        """kopf set its own handlers, of a loop in the main thread, a moment ago."""
+        if self._heed_signals is not None:
+            self._heed_signals()
+            return
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().remove_signal_handler(number)
 
     def _connect(self, kopf: Any) -> Callable[..., Any]:
-        """kopf's login: a session that authenticates each request with the credentials of that moment, and repeats
-        those that fail."""
-        connection, loop = self._connection, self._loop
-        assert loop is not None
-
-        async def on_main_loop(coroutine: Coroutine[Any, Any, Any]) -> Any:
-            return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, loop))
-
-        async def persevere(
-            request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-        ) -> aiohttp.ClientResponse:
-            delay = FIRST_RETRY
-            while True:
-                try:
-                    request.headers.update(await on_main_loop(connection.credentials.headers()))
-                    if request.session.closed:
-                        raise aiohttp.ClientConnectionError("the session is closed")
-                    if connection.server_hostname:
-                        request.server_hostname = connection.server_hostname
-                    response = await handler(request)
-                    if response.status == GONE:
-                        response.status = TOO_MANY_REQUESTS  # the failure after which kopf lists again
-                        return response
-                    if response.status < 400:
-                        if "watch" in request.url.query:
-                            response.content = _Events(response.content, request.url.path)  # type: ignore[assignment]
-                        return response
-                    problem, wait = f"{response.status} {response.reason}", max(delay, _retry_after(response))
-                    response.close()
-                    if response.status == UNAUTHORIZED:
-                        await on_main_loop(connection.credentials.renew())
-                except (aiohttp.ClientError, OSError, TimeoutError, ApiError, ConfigError) as error:
-                    if request.session.closed:
-                        raise
-                    problem, wait = str(error) or type(error).__name__, delay
-                log.warning("watching %s failed, trying again: %s", request.url.path, problem)
-                await asyncio.sleep(wait)
-                delay = min(2 * delay, LONGEST_RETRY)
+        """kopf's login."""
 
         async def connect(**_: Any) -> Any:
-            session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, ssl=connection.ssl or True),
-                middlewares=(persevere,),
-                proxy=connection.proxy,
-            )
-            return kopf.AiohttpSession(server=connection.server, aiohttp_session=session)
+            asking = session.connect(self._connection, self._take_in_passing)
+            return kopf.AiohttpSession(server=self._connection.server, aiohttp_session=asking)
 
         return connect
 
     def _handler(self, kind: ResourceKind) -> Callable[..., Any]:
         async def changed(event: Mapping[str, Any], **_: Any) -> None:
-            self._inbox.append((kind, event["type"], event["object"]))
-            loop = self._loop
-            # First appended, then looked: whoever hands over lowers the flag before it empties the inbox.
-            if not self._called and loop is not None:
-                self._called = True
-                loop.call_soon_threadsafe(self._hand_over)
-
-        return changed
-
-    # On the main loop
-
-    def _hand_over(self) -> None:
-        self._called = False
-        while self._inbox:
-            kind, type_, manifest = self._inbox.popleft()
+            if self._stop.is_set():
+                return
             try:
-                self._deliver(kind, type_, manifest)
+                self._deliver(kind, event["type"], event["object"])
             except Exception as error:  # of one object: the others must be heard of
                 log.error("a change of %s can't be taken in: %s", kind.plural, error, exc_info=error)
 
+        return changed
 
-class _Events:
-    """The lines of a watch. An error, whatever it is, becomes the one after which kopf lists again: any other would end
-    all watches."""
-
-    ERROR = b'{"type":"ERROR"'
-    LIST_AGAIN = b'{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","status":"Failure","code":410}}'
-
-    def __init__(self, content: aiohttp.StreamReader, path: str) -> None:
-        self._content, self._path = content, path
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._content, name)
-
-    async def iter_chunked(self, size: int) -> AsyncIterator[bytes]:
-        """What kopf reads a watch with: here each chunk is a line."""
-        rest = b""
-        async for data in self._content.iter_chunked(size):
-            *lines, rest = (rest + data).split(b"\n")
-            for line in lines:
-                yield self._understood(line) + b"\n"
-        if rest:
-            yield self._understood(rest)
-
-    def _understood(self, line: bytes) -> bytes:
-        if not line.startswith(self.ERROR):
-            return line
-        log.debug("watching %s ended, listing again: %s", self._path, line[:1000].decode(errors="replace"))
-        return self.LIST_AGAIN
+    def _take_in_passing(self, data: bytes) -> str:
+        if self._stop.is_set():
+            return ""
+        try:
+            return self._take(data)
+        except Exception as error:
+            log.error("a change can't be taken in: %s", error, exc_info=error)
+            return ""
 
 
-def _retry_after(response: aiohttp.ClientResponse) -> float:
-    """Seconds that the server asks to wait."""
-    text = response.headers.get("Retry-After", "")
-    return min(float(text), LONGEST_RETRY) if text.isdecimal() else 0.0
+class _Others(Collection[Any]):
+    """The tasks that aren't kopf's to cancel when its own have ended: any."""
+
+    def __contains__(self, task: object) -> bool:
+        return True
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(asyncio.all_tasks())
+
+    def __len__(self) -> int:
+        return len(asyncio.all_tasks())
 
 
 class Relisting:
-    """Tells which known objects a relisting did not repeat. Fed with every delivery of one kind, on the main loop."""
+    """Tells which known objects a relisting did not repeat. Fed with every delivery of one kind."""
 
     def __init__(self, doubtful: Callable[[list[tuple[str, str]]], None]) -> None:
         """`doubtful` gets namespace and name of the objects that may be gone, for someone to look."""
@@ -297,6 +237,7 @@ def _quiet(kopf: Any, settings: Any) -> None:
         def clear(self, *, essence: Any) -> Any:
             return essence
 
+    settings.process.ultimate_exiting_timeout = None  # after which it would kill the process
     settings.posting.enabled = False
     settings.scanning.disabled = True
     settings.persistence.diffbase_storage = NothingStored()

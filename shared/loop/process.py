@@ -88,7 +88,7 @@ def run(name: str, options: argparse.Namespace, build: Build, *, serves_always: 
     """Run a controller until it is told to stop; the process' exit status. With `serves_always` the lease is for the
     loop only: what it serves to others, each replica serves."""
     logs.configure(options.log_level, options.log_encoding)
-    sys.setswitchinterval(0.001)  # kopf's thread and the loop take turns more often: lower latency
+    sys.setswitchinterval(0.001)  # worker threads and the loop take turns more often: lower latency
     gc.set_threshold(5000, 20, 10)  # a request makes thousands of objects and no cycles: a tenth of all CPU at 700
     if hasattr(sslproto.SSLProtocol, "max_size"):  # private to asyncio; without it connections cost more memory
         sslproto.SSLProtocol.max_size = TLS_BUFFER
@@ -113,9 +113,15 @@ async def _main(
 ) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    async with running(name, connection, options, build, serves_always=serves_always) as lost:
+
+    def heed_signals() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+
+    heed_signals()
+    async with running(
+        name, connection, options, build, serves_always=serves_always, heed_signals=heed_signals
+    ) as lost:
         waits = [asyncio.create_task(stop.wait()), asyncio.create_task(lost.wait())]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
@@ -132,8 +138,10 @@ async def running(
     build: Build,
     *,
     serves_always: bool = False,
+    heed_signals: Callable[[], None] | None = None,
 ) -> AsyncIterator[asyncio.Event]:
-    """A controller at work in this event loop, as `run` runs one; the event is set when it can't go on."""
+    """A controller at work in this event loop, as `run` runs one; the event is set when it can't go on. `heed_signals`
+    sets the loop's handlers of SIGINT and SIGTERM, which it takes off otherwise."""
     client = Client(connection, qps=options.kube_api_qps, burst=options.kube_api_burst, user_agent=name)
     working, broken = asyncio.Event(), asyncio.Event()
     async with contextlib.AsyncExitStack() as stack:
@@ -146,7 +154,9 @@ async def running(
             runner = await probes.serve(routes, listen)
             if runner is not None:
                 stack.push_async_callback(runner.cleanup)
-        work = asyncio.create_task(_work(name, client, connection, options, build, serves_always, working, broken))
+        work = asyncio.create_task(
+            _work(name, client, connection, options, build, serves_always, heed_signals, working, broken)
+        )
         try:
             yield broken
         finally:
@@ -166,6 +176,7 @@ async def _work(
     options: argparse.Namespace,
     build: Build,
     serves_always: bool,
+    heed_signals: Callable[[], None] | None,
     working: asyncio.Event,
     broken: asyncio.Event,
 ) -> None:
@@ -189,8 +200,10 @@ async def _work(
                 [type_.resource for type_ in controller.watched],
                 connection=connection,
                 deliver=controller.deliver,
+                take=controller.take,
                 label_selectors=selectors,
                 namespace=namespace,
+                heed_signals=heed_signals,
             )
             stack.push_async_callback(feed.stop)
             await controller.configs.start(controller.config_changed)

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from typing import Any
+import json
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
+import kubeapi
+from fluvial.processes import free_ports
+from shared.api import crd
 from shared.api.kustomize import Kustomization
-from shared.loop import feed
-from shared.loop.feed import Feed, Relisting, _Events
+from shared.api.meta import Manifest, ResourceKind
+from shared.kube import config
+from shared.kube.client import Client
+from shared.loop import feed, session
+from shared.loop.feed import Feed, Relisting
+from shared.loop.session import Events
+
+
+def nothing(*_: object) -> str:
+    return ""
 
 
 @pytest.fixture
@@ -42,34 +56,6 @@ async def test_a_first_listing_doubts_nothing(doubted):
     assert doubted == []
 
 
-def handing_over(deliver: Any) -> tuple[Feed, Any]:
-    """A feed whose watches are the test, and what a watch calls with each event."""
-    made = Feed([Kustomization.resource], connection=None, deliver=deliver)
-    made._loop = asyncio.get_running_loop()
-    return made, made._handler(Kustomization.resource)
-
-
-async def test_a_change_is_delivered_that_comes_right_when_the_last_one_was(monkeypatch):
-    seen, asked = [], []
-    made, changed = handing_over(lambda kind, type_, manifest: seen.append(manifest))
-    monkeypatch.setattr(made._loop, "call_soon_threadsafe", asked.append)
-
-    class Inbox(deque):
-        """The main loop does what it was asked for just before something is put in."""
-
-        def append(self, item):
-            while asked:
-                asked.pop()()
-            super().append(item)
-
-    made._inbox = Inbox()
-    for number in range(3):
-        await changed(event={"type": "MODIFIED", "object": number})
-    for each in asked:
-        each()
-    assert seen == [0, 1, 2]
-
-
 async def test_a_change_that_cannot_be_taken_in_keeps_no_other_from_being_heard_of(caplog):
     seen = []
 
@@ -78,13 +64,10 @@ async def test_a_change_that_cannot_be_taken_in_keeps_no_other_from_being_heard_
             raise RuntimeError("odd")
         seen.append(manifest)
 
-    _, changed = handing_over(deliver)
+    changed = Feed([], connection=None, deliver=deliver, take=nothing)._handler(Kustomization.resource)
     for number in range(3):
         await changed(event={"type": "MODIFIED", "object": number})
-    await asyncio.sleep(0)
-    await changed(event={"type": "MODIFIED", "object": 3})
-    await asyncio.sleep(0)
-    assert seen == [0, 2, 3]
+    assert seen == [0, 2]
     assert "a change of kustomizations can't be taken in: odd" in caplog.text
 
 
@@ -104,5 +87,121 @@ async def test_every_error_in_a_watch_makes_it_begin_with_a_list():
     body = added + error + added
     for size in (1, 7, 40, len(body)):
         pieces = [body[start : start + size] for start in range(0, len(body), size)]
-        lines = [line async for line in _Events(Pieces(*pieces), "/apis").iter_chunked(1024)]
-        assert lines == [added, _Events.LIST_AGAIN + b"\n", added]
+        lines = [line async for line in Events(Pieces(*pieces), "/apis", nothing).iter_chunked(1024)]
+        assert lines == [added, Events.LIST_AGAIN + b"\n", added]
+
+
+async def test_of_changes_that_were_taken_kopf_hears_how_far_the_watch_has_come(monkeypatch):
+    monkeypatch.setattr(session, "TELLING", 0.0)
+
+    def take(data):
+        taken.append(json.loads(data))
+        return str(taken[-1]["version"]) if taken[-1]["known"] else ""
+
+    def modified(version, *, known=True):
+        line = {"type": "MODIFIED", "object": {"version": version, "known": known}}
+        return json.dumps(line, separators=(",", ":")).encode() + b"\n"
+
+    taken = []
+    added, unknown = b'{"type":"ADDED","object":{}}\n', modified(5, known=False)
+    pieces = added + modified(2) + modified(3), modified(4) + unknown, modified(6)[:9], modified(6)[9:]
+    lines = [line async for line in Events(Pieces(*pieces), "/apis", take).iter_chunked(1024)]
+    assert [each["version"] for each in taken] == [2, 3, 4, 5, 6]
+    assert lines == [added, Events.PLACE % b"3", unknown, Events.PLACE % b"6"]
+
+
+class Cluster:
+    """An embedded API and a feed of its Kustomizations; `heard` has the name of each that was delivered."""
+
+    def __init__(self, client: Client, connection: config.Connection) -> None:
+        self.client = client
+        self.heard: list[str] = []
+        self._changed = asyncio.Event()
+        self.feed = Feed([Kustomization.resource], connection=connection, deliver=self._deliver, take=nothing)
+
+    def _deliver(self, kind: ResourceKind, type_: str | None, manifest: Manifest) -> None:
+        self.heard.append(manifest["metadata"]["name"])
+        self._changed.set()
+
+    async def have(self, name: str) -> None:
+        manifest: Manifest = {
+            "apiVersion": Kustomization.resource.api_version,
+            "kind": "Kustomization",
+            "metadata": {"name": name, "namespace": "default"},
+            "spec": {"interval": "1h", "prune": True, "sourceRef": {"kind": "GitRepository", "name": "repo"}},
+        }
+        await self.client.apply(manifest, field_manager="tests")
+
+    async def until_heard(self, name: str) -> None:
+        async with asyncio.timeout(20):
+            while name not in self.heard:
+                self._changed.clear()
+                await self._changed.wait()
+
+
+@pytest.fixture
+async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
+    server = await kubeapi.start(tls=False)
+    server.kubeconfig(tmp_path / "admin")
+    connection = config.load(tmp_path / "admin")
+    client = Client(connection, qps=-1)
+    made = Cluster(client, connection)
+    try:
+        await client.apply(crd.definition(Kustomization), field_manager="tests")
+        yield made
+    finally:
+        await made.feed.stop()
+        await client.close()
+        await server.stop()
+
+
+async def test_an_operator_that_ends_by_an_error_is_started_again_and_harms_nobody_else(cluster, monkeypatch, caplog):
+    monkeypatch.setattr(feed, "RESTART_DELAY", 0.01)
+    await cluster.feed.start()
+    await cluster.have("one")
+    await cluster.until_heard("one")
+    younger = asyncio.create_task(asyncio.Event().wait())
+    understood = Events._understood
+    monkeypatch.setattr(Events, "_understood", lambda *_: b"nonsense")
+    await cluster.have("two")
+    async with asyncio.timeout(20):
+        while "watching custom resources ended" not in caplog.text:
+            await asyncio.sleep(0.01)
+    monkeypatch.setattr(Events, "_understood", understood)
+    await cluster.until_heard("two")
+    await cluster.have("three")
+    await cluster.until_heard("three")
+    await cluster.feed.stop()
+    assert not younger.done()
+    younger.cancel()
+
+
+async def test_signals_stay_the_process_own(cluster):
+    loop, came = asyncio.get_running_loop(), asyncio.Event()
+
+    def heed() -> None:
+        loop.add_signal_handler(signal.SIGTERM, came.set)
+        loop.add_signal_handler(signal.SIGINT, came.set)
+
+    cluster.feed._heed_signals = heed
+    heed()
+    try:
+        await cluster.feed.start()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            came.clear()
+            os.kill(os.getpid(), number)
+            async with asyncio.timeout(5):
+                await came.wait()
+        await cluster.have("one")
+        await cluster.until_heard("one")
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
+        loop.remove_signal_handler(signal.SIGINT)
+
+
+async def test_a_feed_that_waits_for_the_api_stops_at_once(tmp_path):
+    connection = config.Connection(server=f"http://127.0.0.1:{free_ports(1)[0]}")
+    made = Feed([Kustomization.resource], connection=connection, deliver=nothing, take=nothing)
+    await made.start()
+    async with asyncio.timeout(5):
+        await made.stop()
