@@ -115,8 +115,10 @@ Int64 = Annotated[int, schema(format="int64")]
 # ---- parts that every kind has ---------------------------------------------------------------------------------------
 
 
-class Part(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True):
-    """A JSON object with known fields. Subclasses say `kw_only=True` again: msgspec applies it to one class only."""
+class Part(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True, gc=False):
+    """A JSON object with known fields. Subclasses say `kw_only=True` again: msgspec applies it to one class only.
+
+    Objects are trees, so the garbage collector needn't look at them; there are tens of thousands."""
 
     rules: ClassVar[tuple[Rule, ...]] = ()
     """CEL rules over this object."""

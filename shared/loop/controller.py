@@ -345,7 +345,7 @@ class Controller:
         """Logs, metrics and the event of a failure; a story tells of its successes itself."""
         took = time.monotonic() - attempt.started
         key = attempt.key
-        metrics.duration.labels(key.kind, key.name, key.namespace).observe(took)
+        metrics.durations.observe(key.kind, key.name, key.namespace, took)
         if isinstance(verdict, Ready):
             attempt.log.info("%s, in %.0f ms", verdict.message, took * 1000)
         elif isinstance(verdict, Waiting):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import time
+from array import array
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import accumulate
 
 import prometheus_client
 from prometheus_client import REGISTRY, Histogram
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
@@ -17,12 +20,41 @@ from shared.auth.tokens import Asker, Tokens
 
 BUCKETS = (0.01, 0.0383636, 0.147176, 0.564622, 2.16609, 8.3099, 31.8798, 122.302, 469.195, 1800.0)
 
-duration = Histogram(
-    "gotk_reconcile_duration_seconds",
-    "The duration in seconds of a reconciliation.",
-    ["kind", "name", "namespace"],
-    buckets=BUCKETS,
-)
+
+class Durations(Collector):
+    """How long reconciliations took, by object: there are thousands, so each has an array, and no locks of its own as
+    the library's histograms have."""
+
+    def __init__(self) -> None:
+        self._taken: dict[tuple[str, str, str], array[float]] = {}
+
+    def observe(self, kind: str, name: str, namespace: str, seconds: float) -> None:
+        """Count one that took so long."""
+        taken = self._taken.get((kind, name, namespace))
+        if taken is None:
+            taken = self._taken[kind, name, namespace] = array("d", bytes(8 * (len(BUCKETS) + 2)))
+        taken[bisect_left(BUCKETS, seconds)] += 1
+        taken[-1] += seconds
+
+    def forget(self, kind: str, name: str, namespace: str) -> None:
+        """Drop the series of an object."""
+        self._taken.pop((kind, name, namespace), None)
+
+    def collect(self) -> Iterator[Metric]:
+        family = HistogramMetricFamily(
+            "gotk_reconcile_duration_seconds",
+            "The duration in seconds of a reconciliation.",
+            labels=["kind", "name", "namespace"],
+        )
+        bounds = [*map(str, BUCKETS), "+Inf"]
+        for labels, taken in list(self._taken.items()):
+            counts = list(zip(bounds, accumulate(taken[:-1]), strict=True))
+            family.add_metric(labels, counts, sum_value=taken[-1])
+        yield family
+
+
+durations = Durations()
+REGISTRY.register(durations)
 attempts = prometheus_client.Counter("fluvial_attempts_total", "Attempts to reconcile, by kind.", ["kind"])
 cache_events = prometheus_client.Counter(
     "gotk_cache_events_total",
@@ -155,8 +187,7 @@ def forget(kind: str, name: str, namespace: str) -> None:
     """Drop the series of an object that is gone."""
     for kept in _live.tokens:
         kept.counts.forget(kind, name, namespace)
-    with contextlib.suppress(KeyError):
-        duration.remove(kind, name, namespace)
+    durations.forget(kind, name, namespace)
 
 
 def forget_cache(name: str, namespace: str) -> None:
