@@ -17,6 +17,7 @@ from aiohappyeyeballs import AddrInfoType, start_connection
 from yarl import URL
 
 from shared.kube.config import Connection
+from shared.kube.credentials import Credentials
 from shared.kube.errors import BadRequest
 from shared.kube.wire import Cut, Wire
 
@@ -39,17 +40,22 @@ class Route:
     """To one API server. `prefix` goes before each request's path, `headers` into each of its heads."""
 
     def __init__(self, connection: Connection) -> None:
-        server = URL(connection.server, encoded=True)
-        if not server.raw_host or server.port is None:
-            raise Unreachable(f"'{connection.server}' is no URL of a server")
+        try:
+            server = URL(connection.server, encoded=True)
+            if not server.raw_host or server.port is None:
+                raise ValueError("it names no host")
+            self._proxy = URL(connection.proxy) if connection.proxy else None
+        except ValueError as error:
+            raise Unreachable(f"the URL of the server or of its proxy can't be read: {error}") from error
         self._host, self._port = server.raw_host, server.port
         self._tls = _tls(connection) if server.scheme == "https" else None
         self._name = connection.server_hostname or self._host.rstrip(".")
-        self._proxy = URL(connection.proxy) if connection.proxy else None
         self._proxy_tls = _tls(connection) if self._proxy is not None and self._proxy.scheme == "https" else None
         self.prefix = server.raw_path.rstrip("/")
         self.headers = [("Host", server.host_port_subcomponent or "")]
-        self._authorization = _basic(self._proxy) if self._proxy is not None else []
+        if type(connection.credentials) is Credentials:  # there are none but what the URL may hold
+            self.headers += _basic("Authorization", server)
+        self._authorization = _basic("Proxy-Authorization", self._proxy) if self._proxy is not None else []
         if self._proxy is not None and self._tls is None:  # A proxy is told of plain HTTP what it is to fetch.
             self.prefix = str(server.origin()) + self.prefix
             self.headers += self._authorization
@@ -144,12 +150,12 @@ def _tls(connection: Connection) -> ssl.SSLContext:
     return connection.ssl if connection.ssl is not None else ssl.create_default_context()
 
 
-def _basic(proxy: URL) -> list[tuple[str, str]]:
-    """The header for the credentials in a proxy's URL."""
-    if proxy.user is None and proxy.password is None:
+def _basic(header: str, url: URL) -> list[tuple[str, str]]:
+    """The header for the credentials that a URL may hold."""
+    if url.user is None and url.password is None:
         return []
-    joined = base64.b64encode(f"{proxy.user or ''}:{proxy.password or ''}".encode()).decode()
-    return [("Proxy-Authorization", f"Basic {joined}")]
+    joined = base64.b64encode(f"{url.user or ''}:{url.password or ''}".encode()).decode()
+    return [(header, f"Basic {joined}")]
 
 
 def _reason(error: OSError) -> str:

@@ -15,6 +15,7 @@ import pytest
 
 from shared.http import tls as trust
 from shared.kube import connections, errors, transport, wire
+from shared.kube.credentials import Token
 from shared.kube.limits import Bucket
 from shared.kube.transport import Transport
 from tests.kit.gitserver import Certificates
@@ -50,6 +51,12 @@ async def talking(
         connected(server.address, tls=trusted if tls else None, **options) as client,
     ):
         yield client, server
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No pause between tries."""
+    monkeypatch.setattr(transport._Retryable, "pause", lambda *_: 0.0)
 
 
 def always(*answers: bytes) -> Callable[[Peer], Awaitable[None]]:
@@ -224,6 +231,27 @@ async def test_a_server_may_have_a_path_of_its_own() -> None:
     async with RawServer(always(OK)).running() as server, connected(f"{server.address}/k8s/clusters/c-1") as client:
         await client.call("GET", "/api/v1")
         assert server.asked[0].head.startswith("GET /k8s/clusters/c-1/api/v1 HTTP/1.1\r\n")
+
+
+async def test_a_servers_address_may_hold_a_login() -> None:
+    async with RawServer(always(OK)).running() as server:
+        address = server.address.replace("://", "://ada:pa%40ss@")
+        async with connected(address) as client, connected(address, credentials=Token("t")) as other:
+            await client.call("GET", "/x")
+            await other.call("GET", "/x")
+        assert [asked.header("Authorization") for asked in server.asked] == [["Basic YWRhOnBhQHNz"], ["Bearer t"]]
+        assert {*server.asked[0].header("Host"), *server.asked[1].header("Host")} == {server.address.partition("//")[2]}
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("address", ["http://", "http://x:999999", "http://[::1", "nothing"])
+async def test_what_is_no_address_is_unreachable(address: str) -> None:
+    async with connected(address) as client:
+        with pytest.raises(errors.Unavailable, match="can't be read"):
+            await client.call("POST", "/x", body=b"{}")
+        with pytest.raises(errors.Unavailable, match="can't be read"):
+            async with client.stream("/x", seconds=5):
+                pass
 
 
 @pytest.mark.parametrize("path", ["/a b", "/a\r\nX: y", "/a\n", "/ä", ""])
@@ -499,6 +527,7 @@ async def test_a_name_with_several_addresses_leads_to_the_one_that_answers(monke
             assert (await client.call("GET", "/x")).body == b"ok"
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_a_name_that_nobody_knows_is_unreachable() -> None:
     async with connected("http://nowhere.invalid") as client:
         with pytest.raises(errors.Unavailable, match=r"can't reach the Kubernetes API at http://nowhere\.invalid"):
@@ -535,6 +564,7 @@ async def test_a_proxy_is_asked_for_plain_http_by_the_whole_address() -> None:
         assert asked.headers["proxy-authorization"] == "Basic YWRhOng="
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_a_proxy_that_refuses_is_named_without_its_password(trusted: ssl.SSLContext) -> None:
     async def refuses(peer: Peer) -> None:
         await peer.head()
