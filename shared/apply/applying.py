@@ -83,7 +83,9 @@ class Applier:
             action: Action = "created"
         else:
             action = "configured" if before is None else action_of(before, after, record, item.digest)
-        self._ledger.note_applied(self._owner, item, applied.manifest)
+        self._ledger.note_applied(self._owner, item, after)
+        # The larger part of the answer, which whoever waits for the object's health would keep.
+        applied.manifest["metadata"].pop("managedFields", None)
         return item.change(action, applied.manifest)
 
     # Calls

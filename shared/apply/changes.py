@@ -35,7 +35,7 @@ class Change:
     """Of a deleted object, as far as it is known."""
     desired: Manifest | None = field(default=None, repr=False, compare=False)
     live: Manifest | None = field(default=None, repr=False, compare=False)
-    """The object as the server answered, when it was asked."""
+    """The object as the server answered, when it was asked; of what was just applied without managedFields."""
     drift: Drifted | None = field(default=None, repr=False, compare=False)
     """Of a drifted object: how."""
 

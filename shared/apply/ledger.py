@@ -130,10 +130,10 @@ class Ledger:
         if record.id not in self._in_flight and (live := self.live(record.id, record.api_version)) is not None:
             self._judge(record.id, live, live.version)
 
-    def note_applied(self, owner: Owner, item: Item, live: Manifest) -> None:
-        """An object is as we want it: `live` is the server's answer, or what an audit found."""
-        seen, record = self.reader.of_manifest(live), Record.of(item, owner)
-        record.uid, record.version, record.fields = seen.uid, seen.version, seen.fields
+    def note_applied(self, owner: Owner, item: Item, live: Live) -> None:
+        """An object is as we want it: `live` is what the server answered, or what an audit found."""
+        record = Record.of(item, owner)
+        record.uid, record.version, record.fields = live.uid, live.version, live.fields
         self.note(record)
 
     def note_skipped(self, owner: Owner, item: Item) -> None:

@@ -206,7 +206,7 @@ class _Run:
             if not policies.may_apply(item.policy, theirs, exists=live is not None):
                 continue
             if live is not None and not difference(item, manifest or {}, live, self._ledger.field_manager):
-                self._ledger.note_applied(self._owner, item, manifest or {})
+                self._ledger.note_applied(self._owner, item, live)
                 results[item.id] = item.change("unchanged", manifest)
             elif self._stays(item, theirs, drift):
                 if (error := looked.unread.get(item.id)) is not None:
