@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
+from typing import NamedTuple
 
 import orjson
 
@@ -43,7 +44,7 @@ class Built:
     digest: str
     """Of the content of all objects, as sha256:…"""
     written: bytes = field(repr=False)
-    """`places`, compressed: what is looked at only when something fails."""
+    """Of each object where it is written, compressed: what is looked at only when something fails."""
 
     @classmethod
     def of(cls, manifests: list[Manifest], places: list[str]) -> Built:
@@ -58,10 +59,23 @@ class Built:
         return cls(orjson.loads(zlib.decompress(packed)), packed, digest, written)
 
     @property
-    def places(self) -> dict[ObjectId, str]:
-        """Where objects are written: the file in the artifact with the line, such as `apps/web.yaml:3`."""
+    def places(self) -> Places:
+        """Where objects are written."""
+        return Places(self.packed, self.written)
+
+
+class Places(NamedTuple):
+    """Where the objects of a build are written, for who waits long and may have nothing to tell."""
+
+    packed: bytes
+    written: bytes
+    """As in Built, both."""
+
+    def by_object(self) -> dict[ObjectId, str]:
+        """The file in the artifact with the line, such as `apps/web.yaml:3`."""
+        manifests: list[Manifest] = orjson.loads(zlib.decompress(self.packed))
         places: list[str] = orjson.loads(zlib.decompress(self.written))
-        return {ObjectId.of(manifest): place for manifest, place in zip(self.manifests, places, strict=True) if place}
+        return {ObjectId.of(manifest): place for manifest, place in zip(manifests, places, strict=True) if place}
 
 
 def require_path(ks: Kustomization, tree: kustomize.Tree) -> str:
@@ -98,8 +112,8 @@ def require_decrypted(built: Built) -> None:
     if not encrypted:
         return
     said = "is SOPS encrypted, configuring decryption is required for this secret to be reconciled"
-    ids = [ObjectId.of(manifest) for manifest in encrypted]
-    lines = [listed.placed(f"{id} {said}", built.places.get(id, "")) for id in ids]
+    ids, places = [ObjectId.of(manifest) for manifest in encrypted], built.places.by_object()
+    lines = [listed.placed(f"{id} {said}", places.get(id, "")) for id in ids]
     raise Failed("ReconciliationFailed", listed.lines(lines))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from kustomize_controller.build import Built
+from kustomize_controller.build import Built, Places
 from kustomize_controller.report import Report
 from shared import apply
 from shared.api.kustomize import Kustomization
@@ -78,7 +78,9 @@ class Cluster:
         except apply.ApplyError as error:
             report.add(error.changes)
             parked = _parked(error.changes)
-            raise Failed("ReconciliationFailed", "\n".join(filter(None, [error.told(built.places), parked]))) from error
+            raise Failed(
+                "ReconciliationFailed", "\n".join(filter(None, [error.told(built.places.by_object()), parked]))
+            ) from error
         report.add(changes)
         report.log(changes, grouped=self.options.feature_gates["GroupChangeLog"])
         return changes
@@ -104,7 +106,7 @@ class Cluster:
             return str(error)
         return ""
 
-    async def wait_healthy(self, changes: ChangeSet, built: Built, checks: HealthChecks, within: float) -> None:
+    async def wait_healthy(self, changes: ChangeSet, places: Places, checks: HealthChecks, within: float) -> None:
         """Wait until all applied objects, or those of spec.healthChecks, are healthy. HealthCheckFailed."""
         try:
             await apply.wait_healthy(
@@ -118,7 +120,7 @@ class Cluster:
                 fail_fast=not self.options.feature_gates["DisableFailFastBehavior"],
             )
         except apply.HealthCheckError as error:
-            raise Failed("HealthCheckFailed", error.told(built.places)) from error
+            raise Failed("HealthCheckFailed", error.told(places.by_object())) from error
 
     async def _delete(self, ids: Inventory, report: Report, *, enabled: bool, told: str = "") -> ChangeSet:
         try:

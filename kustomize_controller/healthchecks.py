@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from kustomize_controller.build import Built
+from kustomize_controller.build import Places
 from kustomize_controller.cluster import Cluster
 from kustomize_controller.report import Report
 from shared.api.kustomize import Kustomization
@@ -33,7 +33,7 @@ async def wait(
     attempt: Attempt[Kustomization],
     cluster: Cluster,
     changes: ChangeSet,
-    built: Built,
+    places: Places,
     checks: HealthChecks,
     report: Report,
     within: float,
@@ -50,7 +50,7 @@ async def wait(
     try:
         async with attempt.resting():
             started = time.monotonic()
-            await cluster.wait_healthy(changes, built, checks, within)
+            await cluster.wait_healthy(changes, places, checks, within)
             took = time.monotonic() - started
     except Failed as error:
         attempt.mark(HEALTHY, False, error.reason, error.message)

@@ -97,8 +97,10 @@ class Kustomizations:
         with history.kept(ks, attempt, built.digest), report.in_time():
             changes = await self._apply(ks, attempt, cluster, built, report)  # ReconciliationFailed, PruneFailed
             attempt.is_routine &= not report.changed
+            places = built.places
+            del built  # thousands may wait
             await healthchecks.wait(  # HealthCheckFailed
-                ks, attempt, cluster, changes, built, checks, report, timeout(ks)
+                ks, attempt, cluster, changes, places, checks, report, timeout(ks)
             )
         ks.status.last_applied_revision = revision
         ks.status.last_applied_origin_revision = source.origin_revision

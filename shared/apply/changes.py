@@ -33,7 +33,8 @@ class Change:
     """Of a deleted object: it has been seen gone, nothing of it is left. Else it is terminating."""
     uid: str = ""
     """Of a deleted object, as far as it is known."""
-    desired: Manifest | None = field(default=None, repr=False, compare=False)
+    expires: bool = field(default=False, repr=False, compare=False)
+    """It goes by itself when it has done its work."""
     live: Manifest | None = field(default=None, repr=False, compare=False)
     """The object as the server answered, when it was asked; of what was just applied without managedFields."""
     drift: Drifted | None = field(default=None, repr=False, compare=False)

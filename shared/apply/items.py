@@ -45,7 +45,7 @@ class Item:
         return self.api_version.rpartition("/")[2]
 
     def change(self, action: Action, live: Manifest | None = None, *, drift: Drifted | None = None) -> Change:
-        return Change(self.id, self.version, action, desired=self.manifest, live=live, drift=drift)
+        return Change(self.id, self.version, action, expires=policies.expires(self.manifest), live=live, drift=drift)
 
 
 def prepare(

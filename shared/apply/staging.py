@@ -266,8 +266,8 @@ class _Run:
 
     def _forget_resources(self, change: Change) -> None:
         """What the server served before a definition changed says nothing any more."""
-        if change.desired is not None and (kind := defined_kind(change.desired)) is not None:
-            for version in change.desired["spec"].get("versions") or ():
+        if change.live is not None and (kind := defined_kind(change.live)) is not None:
+            for version in change.live["spec"].get("versions") or ():
                 self._client.discovery.invalidate(f"{kind[0]}/{version.get('name')}")
 
 
@@ -278,7 +278,7 @@ def _as_it_was(
     for manifest in manifests:
         id, record = ObjectId.of(manifest), ledger.record(owner, ObjectId.of(manifest))
         version = str(manifest.get("apiVersion") or "").rpartition("/")[2]
-        changes.append(_untouched(partial(Change, id, version, desired=manifest), record))
+        changes.append(_untouched(partial(Change, id, version, expires=policies.expires(manifest)), record))
     return ChangeSet(sorted(changes, key=lambda change: sort_key(change.id, custom_stage_kinds)))
 
 

@@ -18,7 +18,7 @@ from typing import Protocol, TypeAlias
 
 from shared import health
 from shared.api.meta import Manifest, format_duration
-from shared.apply import explaining, policies
+from shared.apply import explaining
 from shared.apply.changes import APPLIED, Change
 from shared.apply.errors import HealthCheckError
 from shared.apply.identity import ObjectId, Owner
@@ -91,7 +91,7 @@ async def wait_healthy(
     began = time.monotonic()
     if listed is None:
         targets = [
-            Target(change.id, change.id.api_version(change.version), change.live, expires=_expires(change))
+            Target(change.id, change.id.api_version(change.version), change.live, expires=change.expires)
             for change in changes
             if change.action in APPLIED
         ]
@@ -117,11 +117,7 @@ async def _target(client: Client, reference: Reference, changes: Iterable[Change
     found = next((change for change in changes if change.id == id and change.action != "skipped"), None)
     if found is None:
         return Target(id, api_version, owned=False)
-    return Target(id, api_version, found.live, expires=_expires(found))
-
-
-def _expires(change: Change) -> bool:
-    return change.desired is not None and policies.expires(change.desired)
+    return Target(id, api_version, found.live, expires=found.expires)
 
 
 def _is_owner(id: ObjectId, owner: Owner) -> bool:
