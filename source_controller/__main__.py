@@ -24,6 +24,7 @@ from shared.git.mirrors import Mirrors
 from shared.loop import flags, logins, process
 from shared.loop.flags import Flag
 from shared.loop.kinds import Kind
+from shared.oci.connections import Connections
 from source_controller import artifactgenerator, bucket, gitrepository, helmchart, helmrepository, ocirepository
 from source_controller.charts.indexes import Indexes
 from source_controller.charts.package import Sizes
@@ -96,6 +97,8 @@ async def build(runtime: process.Runtime) -> Sequence[Kind[Any]]:
     )
     runtime.services.push_async_callback(git.mirrors.close)
     publisher = Publisher(store)
+    connections = Connections()
+    runtime.services.push_async_callback(connections.close)
     signatures = Signatures(Path(os.environ.get("TUF_ROOT") or tempfile.mkdtemp(prefix="sigstore-")))
     indexes = Indexes(options.helm_cache_max_size, options.helm_cache_ttl, limit=options.helm_index_max_size)
     purging = asyncio.create_task(indexes.purge(options.helm_cache_purge_interval))
@@ -103,7 +106,7 @@ async def build(runtime: process.Runtime) -> Sequence[Kind[Any]]:
     sizes = Sizes(options.helm_chart_max_size, options.helm_chart_file_max_size)
     kinds: list[Kind[Any]] = [
         gitrepository.kind(publisher, git),
-        ocirepository.kind(publisher, signatures, clouds),
+        ocirepository.kind(publisher, connections, signatures, clouds),
         bucket.kind(publisher, clouds),
         helmrepository.kind(publisher, indexes, clouds),
         helmchart.kind(publisher, helmchart.Shared(sizes, indexes, signatures, clouds)),

@@ -24,7 +24,7 @@ from shared.auth import Clouds
 from shared.loop.attempt import Attempt
 from shared.loop.kinds import ConfigRef, Kind
 from shared.loop.verdict import Failed, Ready
-from shared.oci import registry
+from shared.oci.connections import Connections
 from shared.oci.errors import InvalidReference, OCIError
 from shared.oci.registry import Descriptor, Manifest, Registry
 from shared.text import regex, semver
@@ -39,8 +39,9 @@ LATEST = "latest.tar.gz"
 _SOURCE, _REVISION = "org.opencontainers.image.source", "org.opencontainers.image.revision"
 
 
-def kind(publisher: Publisher, signatures: Signatures, clouds: Clouds) -> Kind[OCIRepository]:
-    """The kind, on a store, on what signatures are checked with, and on the clouds' logins."""
+def kind(publisher: Publisher, connections: Connections, signatures: Signatures, clouds: Clouds) -> Kind[OCIRepository]:
+    """The kind, on a store, on connections to registries, on what signatures are checked with, and on the clouds'
+    logins."""
 
     lookups = registries.Lookups()
 
@@ -56,10 +57,8 @@ def kind(publisher: Publisher, signatures: Signatures, clouds: Clouds) -> Kind[O
 
         async with workdir(attempt) as work:  # DirectoryCreationFailed
             try:
-                async with (
-                    asyncio.timeout(parse_duration(spec.timeout)),
-                    registry.open_(at, credentials, transport) as remote,
-                ):
+                async with asyncio.timeout(parse_duration(spec.timeout)):
+                    remote = Registry(connections, at, credentials, transport)
                     lookup = registries.lookup(lookups, source, remote, credentials, attempt)
                     tag = await find_tag(source, lookup)  # ReadOperationFailed
                     revision = await find_revision(source, lookup, tag)  # OCIArtifactPullFailed
@@ -131,7 +130,8 @@ async def find_revision(source: OCIRepository, lookup: Lookup, tag: str) -> str:
     if ref is not None and ref.digest:
         return ref.digest
     try:
-        return f"{tag}@{await lookup.digest(tag)}"
+        is_first = source.status.artifact is None  # then the manifest is wanted in any case
+        return f"{tag}@{await lookup.digest(tag, with_manifest=is_first)}"
     except OCIError as error:
         message = f"failed to determine artifact digest: {error}"
         raise Failed("OCIArtifactPullFailed", message, condition=FETCH_FAILED) from error

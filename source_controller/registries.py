@@ -18,10 +18,11 @@ from shared.kube.errors import NotFound
 from shared.loop.attempt import Attempt
 from shared.loop.verdict import Failed, Stalled
 from shared.oci import credentials, reference
+from shared.oci.connections import Transport
 from shared.oci.credentials import Credentials
 from shared.oci.errors import CredentialsError, InvalidReference
 from shared.oci.reference import Repository
-from shared.oci.registry import Registry, Transport
+from shared.oci.registry import Registry
 
 FETCH_FAILED = "FetchFailed"
 
@@ -120,9 +121,13 @@ class Lookup:
         """All tags of the repository."""
         return await self.known.tags.find(self.alike, self.since, self.remote.tags)
 
-    async def digest(self, tag: str) -> str:
-        """The digest that a tag names now."""
-        return await self.known.digests.find((*self.alike, tag), self.since, lambda: self.remote.digest(tag))
+    async def digest(self, tag: str, *, with_manifest: bool = False) -> str:
+        """The digest that a tag names now; perhaps `with` the manifest, when it is wanted next."""
+
+        async def ask() -> str:
+            return await self.remote.digest(tag, with_manifest=with_manifest)
+
+        return await self.known.digests.find((*self.alike, tag), self.since, ask)
 
 
 def lookup(

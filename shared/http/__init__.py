@@ -6,7 +6,7 @@ What always holds: an Authorization header stays with the host it is for, also a
 http; messages name the host and carry no secret. `tls` and `proxy` read the Secrets that say how to connect.
 """
 
-from shared.http.client import Answer, Http, Sink, blocks, explained, open_, origin, pause, redirected
+from shared.http.client import Answer, Http, Sink, blocks, explained, open_, origin, pause, redirected, way
 from shared.http.errors import HttpError, SecretError
 
 __all__ = [
@@ -21,4 +21,5 @@ __all__ = [
     "origin",
     "pause",
     "redirected",
+    "way",
 ]

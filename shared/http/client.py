@@ -178,11 +178,11 @@ async def open_(*, tls: ssl.SSLContext | None = None, proxy: str = "", seconds: 
     connector = ProxyConnector.from_url(proxy, rdns=True, **made) if socks else aiohttp.TCPConnector(**made)
     # Not trust_env, which looks for a .netrc at each request, too: nobody's login goes where a Secret doesn't send it.
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
-        yield Http(session, _way(proxy))
+        yield Http(session, way(proxy))
 
 
-def _way(proxy: str) -> Callable[[str], str | None]:
-    """The proxy that a request is sent to; SOCKS is the connector's."""
+def way(proxy: str = "") -> Callable[[str], str | None]:
+    """The proxy that a request is sent to: this one, or the environment's. SOCKS is the connector's."""
     if proxy:
         return lambda url: None if proxy.startswith(_SOCKS) else proxy
     return functools.lru_cache(64)(of_environment)

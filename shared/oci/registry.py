@@ -12,11 +12,10 @@ import asyncio
 import hashlib
 import json
 import re
-import ssl
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 from urllib.parse import quote, urljoin, urlsplit
 
 import aiohttp
@@ -24,6 +23,7 @@ from yarl import URL
 
 from shared import http
 from shared.http import HttpError
+from shared.oci.connections import Connections, Transport
 from shared.oci.credentials import ANONYMOUS, Credentials
 from shared.oci.errors import AuthenticationFailed, InvalidReference, NotFound, OCIError, TooLarge
 from shared.oci.reference import DIGEST, Repository, require_digest
@@ -63,28 +63,30 @@ class Manifest:
     subject: str = ""
 
 
-@dataclass(frozen=True)
-class Transport:
-    """How to connect."""
+class _Fetched(NamedTuple):
+    """A manifest as it came."""
 
-    insecure: bool = False
-    """HTTP, without TLS."""
-    tls: ssl.SSLContext | None = None
-    proxy: str = ""
-    seconds: float = 60.0
-    """For one request; for a blob, since the last byte."""
-    max_blob: int = 1 << 30
+    digest: str
+    media_type: str
+    raw: bytes
 
 
 class Registry:
-    """One repository while its connection is open; made by `open_`."""
+    """One repository, for one who has these credentials."""
 
     def __init__(
-        self, session: aiohttp.ClientSession, at: Repository, credentials: Credentials, transport: Transport
+        self,
+        connections: Connections,
+        at: Repository,
+        credentials: Credentials = ANONYMOUS,
+        transport: Transport | None = None,
     ) -> None:
-        self._session, self.at, self._credentials, self._transport = session, at, credentials, transport
-        self._base = f"{'http' if transport.insecure else 'https'}://{at.endpoint}"
+        self.at = at
+        self._connections, self._credentials, self._transport = connections, credentials, transport or Transport()
+        self._base = f"{'http' if self._transport.insecure else 'https'}://{at.endpoint}"
         self._authorization = ""
+        self._fetched_before: dict[str, _Fetched] = {}
+        """By digest: bytes that match a digest need no second look."""
 
     async def tags(self) -> list[str]:
         """All tags of the repository, as the registry orders them. NotFound when there is no such repository."""
@@ -101,23 +103,26 @@ class Registry:
                 break
         raise TooLarge(f"the repository has more than {_TAGS_LIMIT} tags")
 
-    async def digest(self, reference: str) -> str:
-        """The digest of the manifest that a tag names now; the digest itself of one that exists."""
+    async def digest(self, reference: str, *, with_manifest: bool = False) -> str:
+        """The digest of the manifest that a tag names now; the digest itself of one that exists. When the manifest is
+        wanted next, it may come `with` the answer: asking for it by this digest then costs no request."""
+        if with_manifest:
+            return (await self._fetched(reference)).digest
         path = f"/v2/{self.at.path}/manifests/{quote(reference, safe=':')}"
         async with self._get(path, _ACCEPT, method="HEAD") as response:
             told = response.headers.get("Docker-Content-Digest", "")
         if DIGEST.fullmatch(told):
             return told
-        return (await self._fetched(reference))[0]
+        return (await self._fetched(reference)).digest
 
     async def manifest(self, reference: str) -> Manifest:
         """The manifest that a tag or digest names; of an index, the one for linux/amd64, or else its first."""
         for _ in range(4):
-            digest, media_type, raw = await self._fetched(reference)
-            body = _json(raw)
-            kind = str(body.get("mediaType") or media_type)
+            found = await self._fetched(reference)
+            body = _json(found.raw)
+            kind = str(body.get("mediaType") or found.media_type)
             if kind not in (INDEX, _DOCKER_LIST) and "manifests" not in body:
-                return _manifest(digest, kind, raw, body)
+                return _manifest(found.digest, kind, found.raw, body)
             reference = _choice(body)
         raise OCIError("indexes are nested too deep")
 
@@ -129,7 +134,7 @@ class Registry:
                 body = _json(await _read(response, _MANIFEST_LIMIT))
         except NotFound:  # an older registry: clients keep the list under a tag
             try:
-                body = _json((await self._fetched(digest.replace(":", "-", 1)))[2])
+                body = _json((await self._fetched(digest.replace(":", "-", 1))).raw)
             except NotFound:
                 return []
         try:
@@ -139,32 +144,49 @@ class Registry:
 
     async def blob(self, wanted: Descriptor, out: BinaryIO) -> None:
         """Writes a blob's bytes to `out`; an OCIError when they don't match the digest, what was written is waste."""
+        async with aclosing(self._blob(wanted)) as blocks:
+            async for block in blocks:
+                await asyncio.to_thread(out.write, block)
+
+    async def content(self, wanted: Descriptor) -> bytes:
+        """A blob's bytes, in memory."""
+        async with aclosing(self._blob(wanted)) as blocks:
+            return b"".join([block async for block in blocks])
+
+    async def _blob(self, wanted: Descriptor) -> AsyncGenerator[bytes]:
+        """A blob's bytes as they come in; they count only when this ends well."""
         require_digest(wanted.digest)
-        if wanted.size > self._transport.max_blob:
-            raise TooLarge(f"the blob {wanted.digest} has {wanted.size} bytes, more than {self._transport.max_blob}")
+        most = self._transport.max_blob
+        if wanted.size > most:
+            raise TooLarge(f"the blob {wanted.digest} has {wanted.size} bytes, more than {most}")
         made = hashlib.new(wanted.digest.partition(":")[0])
         size = 0
         async with self._get(f"/v2/{self.at.path}/blobs/{wanted.digest}", "*/*") as response:
             async for block in _blocks(response):
                 size += len(block)
-                if size > (wanted.size or self._transport.max_blob):
+                if size > (wanted.size or most):
                     raise TooLarge(f"the blob {wanted.digest} is larger than the manifest says")
                 made.update(block)
-                await asyncio.to_thread(out.write, block)
+                yield block
         if made.hexdigest() != wanted.digest.partition(":")[2]:
             raise OCIError(f"the bytes of blob {wanted.digest} don't match their digest")
 
-    async def _fetched(self, reference: str) -> tuple[str, str, bytes]:
-        """Digest, media type and bytes of a manifest."""
+    async def _fetched(self, reference: str) -> _Fetched:
+        """What a tag or digest names now."""
+        if known := self._fetched_before.get(reference):
+            return known
         path = f"/v2/{self.at.path}/manifests/{quote(reference, safe=':')}"
         async with self._get(path, _ACCEPT) as response:
             raw = await _read(response, _MANIFEST_LIMIT)
             media_type = response.headers.get("Content-Type", "").partition(";")[0]
-        algorithm = reference.partition(":")[0] if DIGEST.fullmatch(reference) else "sha256"
+            told = response.headers.get("Docker-Content-Digest", "")
+        by_digest = DIGEST.fullmatch(reference) is not None
+        algorithm = (reference if by_digest else told if DIGEST.fullmatch(told) else "sha256").partition(":")[0]
         digest = f"{algorithm}:{hashlib.new(algorithm, raw).hexdigest()}"
-        if DIGEST.fullmatch(reference) and digest != reference:
+        if by_digest and digest != reference:
             raise OCIError(f"the bytes of manifest {reference} don't match their digest")
-        return digest, media_type, raw
+        found = self._fetched_before[digest] = _Fetched(digest, media_type, raw)
+        return found
 
     @asynccontextmanager
     async def _get(self, path: str, accept: str, *, method: str = "GET") -> AsyncIterator[aiohttp.ClientResponse]:
@@ -191,13 +213,7 @@ class Registry:
             headers["Authorization"] = self._authorization
         for _ in range(_REDIRECTS):
             try:
-                response = await self._session.request(
-                    method,
-                    URL(url, encoded=True),
-                    headers=headers,
-                    allow_redirects=False,
-                    proxy=self._transport.proxy or None,
-                )
+                response = await self._connections.request(self._transport, method, url, headers=headers)
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
                 raise _translated(error, url) from error
             if response.status not in (301, 302, 303, 307, 308):
@@ -229,7 +245,7 @@ class Registry:
             raise OCIError(f"the registry's token service at '{realm.geturl()[:200]}' is refused: it doesn't use https")
         scope = challenge.get("scope") or f"repository:{self.at.path}:pull"
         asked = {"service": challenge.get("service", ""), "scope": scope}
-        credentials, proxy = self._credentials, self._transport.proxy or None
+        credentials, url = self._credentials, URL(realm.geturl())
         try:
             if credentials.identity_token:
                 form = {
@@ -238,14 +254,12 @@ class Registry:
                     "refresh_token": credentials.identity_token,
                     "client_id": "fluvial",
                 }
-                request = self._session.post(realm.geturl(), data=form, allow_redirects=False, proxy=proxy)
+                response = await self._connections.request(self._transport, "POST", url, data=form)
             else:
                 headers = {"Authorization": credentials.basic} if credentials.username else {}
                 query = {key: value for key, value in asked.items() if value}
-                request = self._session.get(
-                    realm.geturl(), params=query, headers=headers, allow_redirects=False, proxy=proxy
-                )
-            async with request as response:
+                response = await self._connections.request(self._transport, "GET", url, params=query, headers=headers)
+            async with response:
                 if response.status >= 300:
                     raise await self._refusal(response)
                 body = _json(await _read(response, 1 << 20))
@@ -284,14 +298,12 @@ class Registry:
 async def open_(
     at: Repository, credentials: Credentials = ANONYMOUS, transport: Transport | None = None
 ) -> AsyncIterator[Registry]:
-    """A repository with a connection of its own."""
-    transport = transport or Transport()
-    timeout = aiohttp.ClientTimeout(total=None, connect=transport.seconds, sock_read=transport.seconds)
-    connector = aiohttp.TCPConnector(ssl=transport.tls or True, limit=4)
-    async with aiohttp.ClientSession(
-        connector=connector, timeout=timeout, trust_env=not transport.proxy, auto_decompress=False
-    ) as session:
-        yield Registry(session, at, credentials, transport)
+    """A repository with connections of its own."""
+    connections = Connections()
+    try:
+        yield Registry(connections, at, credentials, transport)
+    finally:
+        await connections.close()
 
 
 def _manifest(digest: str, media_type: str, raw: bytes, body: Mapping[str, Any]) -> Manifest:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-import io
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -24,9 +23,10 @@ from shared.kube.errors import NotFound
 from shared.loop.attempt import Attempt
 from shared.loop.verdict import Failed, Stalled
 from shared.oci import credentials, reference, registry
+from shared.oci.connections import Transport
 from shared.oci.credentials import Credentials
 from shared.oci.errors import CredentialsError, InvalidReference, OCIError
-from shared.oci.registry import Registry, Transport
+from shared.oci.registry import Registry
 from shared.text import semver
 from source_controller.charts.errors import PullFailed, ReferenceFailed
 from source_controller.charts.index import Entry
@@ -192,9 +192,7 @@ async def pull(
             layer = next((each for each in manifest.layers if each.media_type == HELM_CHART), None)
             if layer is None:
                 raise PullFailed(f"'{at}:{version}' is no Helm chart")
-            out = io.BytesIO()
-            await remote.blob(layer, out)
-            return version, out.getvalue()
+            return version, await remote.content(layer)
     except TimeoutError as error:
         raise PullFailed(f"timed out after {access.seconds:g} seconds") from error
     except (OCIError, CredentialsError) as error:

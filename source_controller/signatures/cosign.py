@@ -9,7 +9,6 @@ that was signed.
 from __future__ import annotations
 
 import asyncio
-import io
 from collections.abc import AsyncIterator, Mapping
 from typing import Protocol
 
@@ -96,9 +95,7 @@ async def fetch(remote: Registry, layer: Descriptor) -> bytes:
     """The bytes of a signature; SignatureError for one that is too large to be one."""
     if layer.size > _MAX_SIZE:
         raise SignatureError(f"the signature {layer.digest} is larger than {_MAX_SIZE} bytes")
-    out = io.BytesIO()
-    await remote.blob(layer, out)
-    return out.getvalue()
+    return await remote.content(layer)
 
 
 def require_payload_of(payload: bytes, digest: str) -> None:

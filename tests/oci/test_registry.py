@@ -111,7 +111,8 @@ async def test_bytes_that_do_not_match_their_digest_are_refused(server):
         manifest = await remote.manifest("v1")
         with pytest.raises(OCIError, match="don't match their digest"):
             await read(remote, manifest.layers[0])
-        server.manifests["app", pushed] = (MANIFEST, b"{}")
+    server.manifests["app", pushed] = (MANIFEST, b"{}")
+    async with opened(server) as remote:
         with pytest.raises(OCIError, match="don't match their digest"):
             await remote.manifest(pushed)
 

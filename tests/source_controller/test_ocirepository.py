@@ -59,6 +59,15 @@ async def test_an_unchanged_digest_costs_one_request(controller, registry):
     assert [path for path, _ in registry.requests] == ["/v2/app/manifests/v1"]
 
 
+async def test_a_first_artifact_costs_two_requests(controller, registry):
+    registry.push_files("app", "v1", {"a": "1"})
+    await controller.put("s", spec(registry), KIND)
+    await controller.ready("s", kind=KIND)
+    manifest, layer = [path for path, _ in registry.requests]
+    assert manifest == "/v2/app/manifests/v1"
+    assert layer.startswith("/v2/app/blobs/")
+
+
 async def test_a_round_asks_once_for_each_tag(world, registry):
     for tag in ("v1", "v2"):
         registry.push_files("app", tag, {"a": tag})
