@@ -1,108 +1,116 @@
-"""How fast the toolkit reconciles, beside what no controller can avoid.
+"""How fast the toolkit reconciles a fleet, beside what no controller can avoid.
 
-    python -m tests.bench N [--api real|embedded|KUBECONFIG] [--json FILE] [--timeout SECONDS]
+    python -m tests.bench N [--runs 3] [--api real|embedded|KUBECONFIG] [--json FILE] [--beside FILE] [--markdown]
 
-Starts a control plane, the controllers and a Git server, and measures N Kustomizations of four objects: seconds of each
-phase, their ratio to the floor measured in the same run (tests/bench/floor.py), CPU of each process, peak memory; and
-how long single changes take to get through (tests/bench/latencies.py).
-Compare ratios, not seconds: those depend on the machine and on what else it does.
+Each run starts a control plane and measures the floors (tests/bench/floor.py), then starts the controllers and measures
+N applications: a source and a Kustomization of four objects each (tests/bench/kustomizations.py). Then come single
+changes one after the other (tests/bench/latencies.py), rest, a restart among all that is Ready, and the end of all.
+Printed are of each phase seconds, their ratio to the floor, and CPU of each process until all are at rest again; calls
+beyond the floor; and which targets are met. Compare ratios and CPU, not seconds: those depend on the machine and on
+what else it does.
+
+--beside compares with the --json of a smaller fleet: is it linear in N, and how much memory does an application take?
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import functools
 import json
-import os
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
-from tests.bench import usage
+from tests.bench import machine, report, targets
 from tests.bench.client import BenchFailed, Client
-from tests.bench.floor import Floor
-from tests.bench.kustomizations import Phases
+from tests.bench.floor import FLOORS, Floor
+from tests.bench.kustomizations import Content, Phases
 from tests.bench.latencies import Latencies
-from tests.kit.gitserver import GitServer
+from tests.bench.meter import CONTROLLERS, FLAGS, Meter
 from tests.kit.installation import Installation
 from tests.kit.processes import ProcessFailed
+from tests.kit.registry import Registry
 from tests.upstream.controlplane import build
 
-# What is measured is the work, not the client's default limit of 50 requests per second.
-FLAGS = ("--concurrent=20", "--kube-api-qps=1000", "--kube-api-burst=2000")
 
+class Run:
+    """One run: what it has measured is in `meter.phases`."""
 
-class Measured:
-    """Times phases and prints each as it ends."""
+    def __init__(self, installation: Installation, client: Client, options: argparse.Namespace) -> None:
+        self._installation, self._client, self._options = installation, client, options
+        self._count: int = options.count
+        self.meter = Meter(installation, self._count)
 
-    def __init__(self, installation: Installation, count: int) -> None:
-        self._pids, self._count = installation.pids, count
-        self._began = usage.of(self._pids)
-        self.seconds: dict[str, float] = {}
-        self.cpu: dict[str, dict[str, float]] = {}
+    async def floors(self) -> None:
+        """The floors, in an empty cluster without controllers."""
+        floor = Floor(self._client, self._count)
+        await floor.prepare()
+        for name in FLOORS:
+            await self._phase(f"floor {name}", functools.partial(floor.run, name))
+        await floor.clean()
 
-    async def phase(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
-        before, start = usage.of(self._pids), time.monotonic()
-        await run()
-        self.seconds[name] = round(time.monotonic() - start, 3)
-        spent = usage.cpu_between(before, usage.of(self._pids))
-        self.cpu[name] = {process: round(1000 * cpu / self._count, 1) for process, cpu in spent.items()}
-        print(f"{name:14}{self.seconds[name]:9.2f} s  {self._ratio(name):>9}   {_words(self.cpu[name])}", flush=True)
-
-    def _ratio(self, name: str) -> str:
-        floor = self.seconds.get(f"floor {name}")
-        return f"{self.seconds[name] / floor:.1f} x" if floor else ""
-
-    def result(self) -> dict[str, Any]:
-        """All figures, for --json."""
-        after = usage.of(self._pids)
-        phases = [name for name in self.seconds if f"floor {name}" in self.seconds]
-        return {
-            "n": self._count,
-            "seconds": self.seconds,
-            "ratios": {name: round(self.seconds[name] / self.seconds[f"floor {name}"], 2) for name in phases},
-            "cpu_ms_per_app": self.cpu,
-            "cpu_seconds": {name: round(cpu, 1) for name, cpu in usage.cpu_between(self._began, after).items()},
-            "peak_mib": {name: round(used.peak) for name, used in after.items()},
-        }
-
-
-def _words(figures: dict[str, float]) -> str:
-    return "  ".join(f"{name} {figure:g}" for name, figure in figures.items() if figure)
-
-
-async def measure(installation: Installation, folder: Path, count: int, timeout: float) -> dict[str, Any]:
-    """Run the floor and all phases; the figures."""
-    connector = aiohttp.TCPConnector(limit=64)
-    limit = aiohttp.ClientTimeout(total=120)
-    with GitServer(folder / "git") as server:
-        repo = server.create("apps")
-        async with aiohttp.ClientSession(connector=connector, timeout=limit) as session:
-            client = Client(installation.api, session)
-            measured = Measured(installation, count)
-            phases, floor = Phases(client, repo, count, timeout), Floor(client, count)
-            print(f"{'phase':14}{'time':>11}  {'to floor':>9}   CPU, ms per application", flush=True)
+    async def phases(self) -> None:
+        """The fleet, with controllers."""
+        with Registry() as registry:
+            content = Content(registry)
+            phases = Phases(self._client, content, self._count, self._options.timeout)
             await phases.prepare()
             try:
-                await floor.prepare()
-                for name in ("apply", "noop", "update"):
-                    await measured.phase(f"floor {name}", getattr(floor, name))
-                await floor.clean()
-                for name in ("sources", "apply", "noop", "update", "drift"):
-                    await measured.phase(name, getattr(phases, name))
-                latencies = await Latencies(client, repo, count).measure()
+                for name in ("sources", "apply", "noop", "update"):
+                    await self._phase(name, getattr(phases, name))
+                latencies = await Latencies(self._client, content, self._count).measure()
                 for name, found in latencies.items():
-                    print(f"{name:22}{_words(found)}  ms", flush=True)
-                await measured.phase("delete", phases.delete)
+                    self.meter.phases[name] = found
+                    print(f"{name:30}" + "  ".join(f"{key} {value} ms" for key, value in found.items()), flush=True)
+                await self._phase("idle", lambda: asyncio.sleep(self._options.idle))
+                await self._phase("restart", self._restart)
+                await self._phase("delete", phases.delete)
             finally:
                 phases.close()
-    return measured.result() | {"latencies_ms": latencies}
+
+    async def _restart(self) -> None:
+        start = time.monotonic()
+        self._installation.restart_controllers(*CONTROLLERS)
+        self._ready = time.monotonic() - start
+        wanted = Counter({"OCIRepository": self._count, "Kustomization": self._count})
+        await self.meter.until_tried(wanted, self._options.timeout)
+
+    async def _phase(self, name: str, run: Callable[[], Any]) -> None:
+        print(f"{name} …", file=sys.stderr, flush=True)
+        figures = await self.meter.phase(name, run)
+        if name == "restart":
+            figures["ready"] = round(self._ready, 2)
+        print(report.line(name, figures), flush=True)
+
+
+async def measure(installation: Installation, options: argparse.Namespace) -> dict[str, Any]:
+    """One run; its figures by phase."""
+    connector, limit = aiohttp.TCPConnector(limit=64), aiohttp.ClientTimeout(total=120)
+    async with aiohttp.ClientSession(connector=connector, timeout=limit) as session:
+        run = Run(installation, Client(installation.api, session), options)
+        if options.floors:
+            await run.floors()
+        installation.start_controllers(dict.fromkeys(CONTROLLERS, FLAGS))
+        await run.phases()
+    return run.meter.phases
+
+
+def _show(said: dict[str, str], options: argparse.Namespace, runs: Sequence[Any], smaller: dict[str, Any]) -> None:
+    """Print what all runs have shown."""
+    middle = report.medians(runs)
+    beside = report.medians(smaller["runs"]) if smaller else None
+    found = targets.judge(middle, options.count, beside, smaller.get("count", 0))
+    print(f"\n{options.count} applications, {len(runs)} run(s): {'; '.join(said.values())}; {' '.join(FLAGS)}\n")
+    for rows in (report.phases(runs), report.beyond(middle), report.judged(found)):
+        print(report.table(rows, markdown=options.markdown) + "\n", flush=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -110,28 +118,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("count", type=int, metavar="N", help="how many applications")
+    parser.add_argument("--runs", type=int, default=1, help="how often; medians and spread are printed (default 1)")
     parser.add_argument("--api", default="real", help="real (default), embedded, or the path of a kubeconfig")
-    parser.add_argument("--json", type=Path, help="write all figures here too")
-    parser.add_argument("--timeout", type=float, default=900, help="seconds that a phase may take (default 900)")
-    arguments = parser.parse_args(argv)
-    folder = Path(tempfile.mkdtemp(prefix="bench-"))
-    flags = dict.fromkeys(("source-controller", "kustomize-controller"), FLAGS)
-    try:
-        with Installation.start(arguments.api, folder, flags=flags) as installation:
-            print(f"{arguments.count} Kustomizations of four objects, {installation.kind} API, {os.cpu_count()} cores")
-            print(f"controllers run with {' '.join(FLAGS)}")
-            figures = asyncio.run(measure(installation, folder, arguments.count, arguments.timeout))
-    except (BenchFailed, ProcessFailed, build.BuildFailed) as failure:
-        print(f"bench: {failure}\nlogs: {folder / 'logs'}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    print(f"ratios to the floor: {_words(figures['ratios'])}")
-    print(f"CPU s:    {_words(figures['cpu_seconds'])}")
-    print(f"peak MiB: {_words(figures['peak_mib'])}")
-    if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=1))
-    shutil.rmtree(folder, ignore_errors=True)
+    parser.add_argument("--json", type=Path, help="write all figures here, after each run")
+    parser.add_argument("--beside", type=Path, help="the --json of a smaller fleet")
+    parser.add_argument("--markdown", action="store_true", help="print the tables as Markdown")
+    parser.add_argument("--no-floors", dest="floors", action="store_false", help="don't measure the floors")
+    parser.add_argument("--idle", type=float, default=30, help="seconds of rest (default 30)")
+    parser.add_argument("--timeout", type=float, default=1800, help="seconds that a phase may take (default 1800)")
+    options = parser.parse_args(argv)
+    smaller: dict[str, Any] = json.loads(options.beside.read_text()) if options.beside else {}
+    said: dict[str, str] = {}
+    runs: list[dict[str, Any]] = []
+    for _ in range(options.runs):
+        folder = Path(tempfile.mkdtemp(prefix="bench-"))
+        try:
+            with Installation.start(options.api, folder, controllers=False) as installation:
+                said = said or machine.describe(installation)
+                runs.append(asyncio.run(measure(installation, options)))
+        except (BenchFailed, ProcessFailed, build.BuildFailed) as failure:
+            print(f"bench: {failure}\nlogs: {folder / 'logs'}", file=sys.stderr)
+            return 1
+        except KeyboardInterrupt:
+            return 130
+        shutil.rmtree(folder, ignore_errors=True)
+        if options.json:
+            options.json.write_text(json.dumps({"count": options.count, "about": said, "runs": runs}, indent=1))
+    _show(said, options, runs, smaller)
     return 0
 
 

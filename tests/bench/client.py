@@ -6,10 +6,12 @@ It shares nothing with the code under test, so that the floor it measures is no 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import ssl
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import aiohttp
@@ -19,6 +21,10 @@ from tests.kit.api import Api
 MERGE = "application/merge-patch+json"
 APPLY = "application/apply-patch+yaml"
 JSON_PATCH = "application/json-patch+json"
+
+
+PROGRESS = 10.0
+"""Seconds after which whoever waits for many objects says how many are there."""
 
 
 class BenchFailed(Exception):
@@ -38,17 +44,22 @@ class Client:
     async def send(
         self, method: str, path: str, body: Any = None, *, kind: str = "application/json", user: str = "", fine: int = 0
     ) -> Any:
-        """One call; the decoded answer. BenchFailed on a 4xx or 5xx other than `fine`."""
+        """One call; the decoded answer. BenchFailed on a 4xx or 5xx other than `fine`. Sent again when the server asks
+        for that (429), as it does while a kind is new."""
         headers = {**self._headers, "Content-Type": kind, **({"Impersonate-User": user} if user else {})}
         data = None if body is None else json.dumps(body)
-        async with (
-            self._turn,
-            self._session.request(method, self._url + path, data=data, headers=headers, ssl=self._ssl) as answer,
-        ):
-            text = await answer.text()
-            if answer.status >= 400 and answer.status != fine:
-                raise BenchFailed(f"{method} {path}: {answer.status} {text[:300]}")
-            return json.loads(text)
+        async with self._turn:
+            while True:
+                async with self._session.request(
+                    method, self._url + path, data=data, headers=headers, ssl=self._ssl
+                ) as answer:
+                    text = await answer.text()
+                if answer.status != 429:
+                    break
+                await asyncio.sleep(float(answer.headers.get("Retry-After", 1)))
+        if answer.status >= 400 and answer.status != fine:
+            raise BenchFailed(f"{method} {path}: {answer.status} {text[:300]}")
+        return json.loads(text)
 
     async def watch(self, path: str) -> Collection:
         """List a collection and follow it from then on; close() the result."""
@@ -88,11 +99,13 @@ class Collection:
         self.task: asyncio.Task[None] | None = None
         self._came: dict[str, float] = {}
         self._changed = asyncio.Event()
+        self._news: set[str] = set()
 
     def put(self, obj: dict[str, Any], *, gone: bool = False) -> None:
         """Note one change."""
         name = obj["metadata"]["name"]
         self._came[name] = time.monotonic()
+        self._news.add(name)
         if gone:
             self.objects.pop(name, None)
         else:
@@ -100,16 +113,28 @@ class Collection:
         self._changed.set()
 
     async def until_all(self, count: int, holds: Callable[[dict[str, Any]], bool], what: str, timeout: float) -> None:
-        """Wait until exactly `count` objects are there and it holds of all; BenchFailed after `timeout` seconds."""
-        deadline = time.monotonic() + timeout
-        while len(self.objects) != count or not all(map(holds, self.objects.values())):
+        """Wait until exactly `count` objects are there and it holds of all; BenchFailed after `timeout` seconds. Says
+        on stderr how far it is while it takes long."""
+        start = told = time.monotonic()
+        lacking: set[str] = set()
+        self._news = set(self.objects)
+        while True:
+            # Only what changed is looked at, and changes in bursts: else a fleet costs its square.
+            news, self._news = self._news, set()
+            for name in news:
+                (lacking.discard if name not in self.objects or holds(self.objects[name]) else lacking.add)(name)
+            if len(self.objects) == count and not lacking:
+                return
+            now = time.monotonic()
+            if now - start > timeout:
+                raise BenchFailed(self._explain(count, sorted(lacking), what, timeout))
+            if now - told > PROGRESS:
+                done, told = len(self.objects) - len(lacking), now
+                print(f"  {what}: {done} of {count} after {now - start:.0f} s", file=sys.stderr, flush=True)
             self._changed.clear()
-            try:
-                # Changes come in bursts: looking at all objects for each one would be quadratic.
-                await asyncio.wait_for(self._changed.wait(), max(0.0, deadline - time.monotonic()))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), 1)
                 await asyncio.sleep(0.02)
-            except TimeoutError:
-                raise BenchFailed(self._explain(count, holds, what, timeout)) from None
             if self.task and self.task.done():
                 self.task.result()
 
@@ -134,12 +159,11 @@ class Collection:
             if self.task and self.task.done():
                 self.task.result()
 
-    def _explain(self, count: int, holds: Callable[[dict[str, Any]], bool], what: str, timeout: float) -> str:
-        lacking = [obj for obj in self.objects.values() if not holds(obj)]
+    def _explain(self, count: int, lacking: Sequence[str], what: str, timeout: float) -> str:
         said = ""
         if lacking:
-            status = lacking[0].get("status", {})
-            said = f"; {lacking[0]['metadata']['name']} says {json.dumps(status.get('conditions', status))[:800]}"
+            status = self.objects[lacking[0]].get("status", {})
+            said = f"; {lacking[0]} says {json.dumps(status.get('conditions', status))[:800]}"
         return f"{what}: {len(self.objects) - len(lacking)} of {count} after {timeout:.0f} s{said}"
 
     def close(self) -> None:

@@ -1,118 +1,219 @@
-"""The floor: the same writes that no controller can avoid, sent by a bare client in the same run.
+"""The floor: the writes that no controller can avoid, sent by a bare client in the same run, before controllers start.
 
-Per application: its Kustomization created (suspended, so that no controller looks at it), one finalizer, four applies
-as the tenant, two status writes and one event to apply it; one status write for a pass in which nothing changed; four
-applies, one status write and one event to update it.
+A phase's own request by its user (an object created, a reconcile requested, an object deleted) is part of the floor too
+where FLOORS says so. As beside the phases, one watch follows the Kustomizations.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import yaml
 
-from tests.bench.client import APPLY, MERGE, Client
-from tests.bench.kustomizations import APP, CORE, NAMESPACE, TENANT, apps_path, kustomization, make_tenant
+from tests.bench.client import APPLY, MERGE, Client, Collection
+from tests.bench.kustomizations import (
+    APP,
+    CORE,
+    REQUESTED,
+    apps_path,
+    kustomization,
+    make_tenant,
+    source,
+    sources_path,
+)
 
-FLOOR = f"{NAMESPACE}-floor"
-PLURALS = {
-    "ServiceAccount": f"{CORE}/namespaces/{FLOOR}/serviceaccounts",
-    "Service": f"{CORE}/namespaces/{FLOOR}/services",
-    "Deployment": f"/apis/apps/v1/namespaces/{FLOOR}/deployments",
-    "Ingress": f"/apis/networking.k8s.io/v1/namespaces/{FLOOR}/ingresses",
+NAMESPACE = "bench-floor"
+TENANT = f"system:serviceaccount:{NAMESPACE}:tenant"
+FLOORS = {
+    "sources": "a source created, its finalizer, 1 status write, 1 event",
+    "apply": "a Kustomization created, its finalizer, 2 status writes, 4 applies, 1 event",
+    "noop": "1 status write",
+    "noop with its request": "1 annotation, 1 status write",
+    "update": "4 applies, 1 status write, 1 event",
+    "update with its sources": "of a source 1 annotation, 1 status write, 1 event; then the same as update",
+    "delete": "a Kustomization deleted, 4 deletes, its finalizer",
 }
+"""What each floor sends for one application. A floor named `<phase> with …` is one more of that phase."""
+_PLURALS = {
+    "ServiceAccount": f"{CORE}/namespaces/{NAMESPACE}/serviceaccounts",
+    "Service": f"{CORE}/namespaces/{NAMESPACE}/services",
+    "Deployment": f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments",
+    "Ingress": f"/apis/networking.k8s.io/v1/namespaces/{NAMESPACE}/ingresses",
+}
+_FINALIZER = {"metadata": {"finalizers": ["bench.example.com/floor"]}}
+_NO_FINALIZER = {"metadata": {"finalizers": None}}
+_EVENTS = f"{CORE}/namespaces/{NAMESPACE}/events"
+_SOURCES, _APPS = sources_path(NAMESPACE), apps_path(NAMESPACE)
 
 
 class Floor:
-    """The floor's phases, with the names of those that they are the floor of."""
+    """The floors, in the order of FLOORS; those of one phase need what the ones before have made."""
 
     def __init__(self, client: Client, count: int) -> None:
-        self.client, self.count = client, count
+        self._client, self._count = client, count
+        self._watched: Collection
 
     async def prepare(self) -> None:
-        """Make the namespace and the objects in memory; not measured."""
-        await make_tenant(self.client, FLOOR)
-        self._objects = {version: [_objects(i, version) for i in range(self.count)] for version in ("1", "2")}
+        """Make the namespace; not measured. A few applications come and go, for the first of a kind costs more."""
+        await make_tenant(self._client, NAMESPACE)
+        self._watched = await self._client.watch(_APPS)
+        warm = Floor(self._client, min(self._count, 20))
+        for name in FLOORS:
+            await warm.run(name)
+        await warm._each(warm._forget_source)
 
-    async def apply(self) -> None:
-        path = apps_path(FLOOR)
-        await self._each(lambda i: self.client.send("POST", path, kustomization(i, FLOOR, suspend=True)))
-        await self._each(self._first)
-
-    async def noop(self) -> None:
-        handled = {"status": {"lastHandledReconcileAt": str(time.time())}}
-        await self._each(lambda i: self._status(i, handled))
-
-    async def update(self) -> None:
-        await self._each(lambda i: self._applied(i, "2"))
+    async def run(self, name: str) -> None:
+        """One floor, of all applications."""
+        await self._each(
+            {
+                "sources": self._source,
+                "apply": self._first,
+                "noop": self._noop,
+                "noop with its request": self._requested_noop,
+                "update": lambda index: self._applied(index, "2"),
+                "update with its sources": self._update,
+                "delete": self._delete,
+            }[name]
+        )
 
     async def clean(self) -> None:
-        """Remove all of it and wait until it is gone: what is being deleted costs the server. Not measured."""
-        off = {"metadata": {"finalizers": None}}
-        await self._each(lambda i: self.client.send("PATCH", f"{apps_path(FLOOR)}/app-{i}", off, kind=MERGE))
-        path = f"{CORE}/namespaces/{FLOOR}"
-        await self.client.send("DELETE", path)
-        while (await self.client.send("GET", path, fine=404)).get("kind") == "Namespace":
+        """Remove what is left and wait until it is gone: what is being deleted costs the server. Not measured."""
+        self._watched.close()
+        await self._each(self._forget_source)
+        path = f"{CORE}/namespaces/{NAMESPACE}"
+        await self._client.send("DELETE", path)
+        while (await self._client.send("GET", path, fine=404)).get("kind") == "Namespace":
             await asyncio.sleep(0.5)
 
+    async def _source(self, index: int) -> None:
+        await self._client.send("POST", _SOURCES, source(index, "oci://registry.example.org/apps", NAMESPACE))
+        await self._patch(f"{_SOURCES}/app-{index}", _FINALIZER)
+        await self._stored(index, "1")
+
+    async def _stored(self, index: int, version: str) -> None:
+        await self._patch(f"{_SOURCES}/app-{index}/status", _source_status(index, version))
+        await self._event("OCIRepository", index, "NewArtifact", f"stored artifact {version}")
+
     async def _first(self, index: int) -> None:
-        on = {"metadata": {"finalizers": ["bench.example.com/floor"]}}
-        await self.client.send("PATCH", f"{apps_path(FLOOR)}/app-{index}", on, kind=MERGE)
-        await self._status(index, {"status": {"observedGeneration": 1}})
+        await self._client.send("POST", _APPS, kustomization(index, NAMESPACE))
+        await self._patch(f"{_APPS}/app-{index}", _FINALIZER)
+        await self._patch(f"{_APPS}/app-{index}/status", {"status": {"observedGeneration": 1}})
         await self._applied(index, "1")
 
+    async def _noop(self, index: int) -> None:
+        handled = {"status": {"lastHandledReconcileAt": str(time.time())}}
+        await self._patch(f"{_APPS}/app-{index}/status", handled)
+
+    async def _requested_noop(self, index: int) -> None:
+        await self._request(f"{_APPS}/app-{index}")
+        await self._noop(index)
+
+    async def _update(self, index: int) -> None:
+        await self._request(f"{_SOURCES}/app-{index}")
+        await self._stored(index, "3")
+        await self._applied(index, "3")
+
+    async def _delete(self, index: int) -> None:
+        await self._client.send("DELETE", f"{_APPS}/app-{index}")
+        paths = (f"{path}/app-{index}" for path in _PLURALS.values())
+        background = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
+        await asyncio.gather(*(self._client.send("DELETE", path, background, user=TENANT) for path in paths))
+        await self._patch(f"{_APPS}/app-{index}", _NO_FINALIZER)
+
+    async def _forget_source(self, index: int) -> None:
+        await self._patch(f"{_SOURCES}/app-{index}", _NO_FINALIZER)
+        await self._client.send("DELETE", f"{_SOURCES}/app-{index}")
+
     async def _applied(self, index: int, version: str) -> None:
-        await asyncio.gather(*(self._apply(obj) for obj in self._objects[version][index]))
-        await self._status(index, _status(index, version))
+        await asyncio.gather(*(self._apply(obj) for obj in _objects(index, version)))
+        await self._patch(f"{_APPS}/app-{index}/status", _status(index, version))
+        await self._event("Kustomization", index, "ReconciliationSucceeded", f"Applied revision: {version}")
+
+    async def _apply(self, obj: dict[str, Any]) -> None:
+        path = f"{_PLURALS[obj['kind']]}/{obj['metadata']['name']}?fieldManager=floor&force=true"
+        await self._client.send("PATCH", path, obj, kind=APPLY, user=TENANT)
+
+    async def _request(self, path: str) -> None:
+        await self._patch(path, {"metadata": {"annotations": {REQUESTED: str(time.time())}}})
+
+    async def _patch(self, path: str, patch: dict[str, Any]) -> None:
+        await self._client.send("PATCH", path, patch, kind=MERGE)
+
+    async def _event(self, kind: str, index: int, reason: str, message: str) -> None:
         event = {
             "metadata": {"generateName": "floor-"},
             "type": "Normal",
-            "reason": "ReconciliationSucceeded",
-            "message": f"Applied revision: {version}",
-            "involvedObject": {"kind": "Kustomization", "namespace": FLOOR, "name": f"app-{index}"},
+            "reason": reason,
+            "message": message,
+            "involvedObject": {"kind": kind, "namespace": NAMESPACE, "name": f"app-{index}"},
             "source": {"component": "floor"},
         }
-        await self.client.send("POST", f"{CORE}/namespaces/{FLOOR}/events", event)
+        await self._client.send("POST", _EVENTS, event)
 
-    async def _apply(self, obj: dict[str, Any]) -> None:
-        path = f"{PLURALS[obj['kind']]}/{obj['metadata']['name']}?fieldManager=floor&force=true"
-        await self.client.send("PATCH", path, obj, kind=APPLY, user=TENANT)
-
-    async def _status(self, index: int, patch: dict[str, Any]) -> None:
-        await self.client.send("PATCH", f"{apps_path(FLOOR)}/app-{index}/status", patch, kind=MERGE)
-
-    async def _each(self, call: Any) -> None:
-        await asyncio.gather(*(call(index) for index in range(self.count)))
+    async def _each(self, call: Callable[[int], Awaitable[None]]) -> None:
+        await asyncio.gather(*(call(index) for index in range(self._count)))
 
 
 def _objects(index: int, version: str) -> list[dict[str, Any]]:
-    text = APP.replace("${VERSION}", f"v{version}").replace("${INDEX}", str(index))
-    objects = list(yaml.load_all(text, Loader=yaml.CSafeLoader))
+    text = _TEMPLATE.replace("${INDEX}", str(index)).replace("${VERSION}", f"v{version}")
+    made: list[dict[str, Any]] = json.loads(text)
+    return made
+
+
+def _template() -> str:
+    """The application's objects as JSON, as the tenant's controller would apply them."""
+    objects = list(yaml.load_all(APP, Loader=yaml.CSafeLoader))
     for obj in objects:
-        obj["metadata"]["namespace"] = FLOOR
-        obj["metadata"]["labels"]["kustomize.toolkit.fluxcd.io/name"] = f"app-{index}"
-        obj["metadata"]["labels"]["kustomize.toolkit.fluxcd.io/namespace"] = FLOOR
-    return objects
+        obj["metadata"]["namespace"] = NAMESPACE
+        obj["metadata"]["labels"]["kustomize.toolkit.fluxcd.io/name"] = "app-${INDEX}"
+        obj["metadata"]["labels"]["kustomize.toolkit.fluxcd.io/namespace"] = NAMESPACE
+    return json.dumps(objects)
 
 
-def _status(index: int, version: str) -> dict[str, Any]:
-    kinds = ("_ServiceAccount", "_Service", "apps_Deployment", "networking.k8s.io_Ingress")
-    condition = {
+_TEMPLATE = _template()
+
+
+def _ready(reason: str, message: str) -> dict[str, Any]:
+    return {
         "type": "Ready",
         "status": "True",
-        "reason": "ReconciliationSucceeded",
-        "message": f"Applied revision: {version}",
+        "reason": reason,
+        "message": message,
         "lastTransitionTime": "2026-01-01T00:00:00Z",
         "observedGeneration": 1,
     }
+
+
+def _source_status(index: int, version: str) -> dict[str, Any]:
+    revision = f"latest@sha256:{version:0>64}"
+    path = f"ocirepository/{NAMESPACE}/app-{index}/sha256:{version:0>64}.tar.gz"
+    message = f"stored artifact for digest '{revision}'"
+    artifact = {
+        "digest": f"sha256:{version:0>64}",
+        "lastUpdateTime": "2026-01-01T00:00:00Z",
+        "metadata": {"org.opencontainers.image.revision": f"main@sha1:{version:0>40}"},
+        "path": path,
+        "revision": revision,
+        "size": 1000,
+        "url": f"http://127.0.0.1:9090/{path}",
+    }
+    conditions = [_ready("Succeeded", message), _ready("Succeeded", message) | {"type": "ArtifactInStorage"}]
+    return {"status": {"observedGeneration": 1, "artifact": artifact, "conditions": conditions}}
+
+
+def _status(index: int, version: str) -> dict[str, Any]:
+    revision = f"latest@sha256:{version:0>64}"
+    kinds = ("_ServiceAccount", "_Service", "apps_Deployment", "networking.k8s.io_Ingress")
     return {
         "status": {
             "observedGeneration": 1,
-            "lastAppliedRevision": version,
-            "lastAttemptedRevision": version,
-            "conditions": [condition],
-            "inventory": {"entries": [{"id": f"{FLOOR}_app-{index}_{kind}", "v": "v1"} for kind in kinds]},
+            "lastAppliedRevision": revision,
+            "lastAttemptedRevision": revision,
+            "conditions": [_ready("ReconciliationSucceeded", f"Applied revision: {revision}")],
+            "inventory": {"entries": [{"id": f"{NAMESPACE}_app-{index}_{kind}", "v": "v1"} for kind in kinds]},
         }
     }

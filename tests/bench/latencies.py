@@ -1,8 +1,8 @@
 """How long one change takes to get through, in a fleet that is at rest: each of 100 applications in turn.
 
-artifact → Ready        a source's new artifact is seen, then its Kustomization Ready at that revision, with `wait`
-drift → restored        a Service's port changed by hand is answered, then the Service seen as it was
-dependency → applied    a Kustomization is seen Ready at a new revision, then the change to what a dependent one applies
+artifact      a source's new artifact is seen → its Kustomization Ready at that revision, with `wait`
+drift         a Service's port changed by hand is answered → the Service seen as it was
+dependency    a Kustomization is seen Ready at a new revision → the change to what a dependent one applies
 
 What is measured is what a client sees that watches: the API server's own delays are in it.
 """
@@ -16,8 +16,17 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from tests.bench.client import JSON_PATCH, MERGE, Client, Collection
-from tests.bench.kustomizations import CORE, NAMESPACE, apps_path, files, is_ready, kustomization, sources_path
-from tests.kit.gitserver import Repo
+from tests.bench.kustomizations import (
+    CORE,
+    NAMESPACE,
+    REQUESTED,
+    Content,
+    apps_path,
+    is_applied,
+    is_ready,
+    kustomization,
+    sources_path,
+)
 
 MOST = 100
 """Applications that are changed, one after the other."""
@@ -26,10 +35,10 @@ WITHIN = 60.0
 
 
 def quantiles(seconds: Sequence[float]) -> dict[str, float]:
-    """Median and p99 of the sample, the largest, in milliseconds."""
+    """Milliseconds that half and 99 % of the sample don't exceed, and the largest."""
     ordered = sorted(seconds)
     p99 = ordered[min(len(ordered) - 1, round(0.99 * len(ordered)) - 1)] if len(ordered) > 1 else ordered[0]
-    found = {"median": statistics.median(ordered), "p99": p99, "max": ordered[-1]}
+    found = {"p50": statistics.median(ordered), "p99": p99, "max": ordered[-1]}
     return {name: round(1000 * value, 1) for name, value in found.items()}
 
 
@@ -44,8 +53,8 @@ def dependent(index: int) -> dict[str, Any]:
 class Latencies:
     """Measures a fleet that the phases have made, up to their `update`; it is at version 2."""
 
-    def __init__(self, client: Client, repo: Repo, count: int) -> None:
-        self._client, self._repo, self._count = client, repo, min(count, MOST)
+    def __init__(self, client: Client, content: Content, count: int) -> None:
+        self._client, self._content, self._count = client, content, min(count, MOST)
 
     async def measure(self) -> dict[str, dict[str, float]]:
         """The latencies by name, in milliseconds. BenchFailed when a change doesn't get through."""
@@ -55,21 +64,21 @@ class Latencies:
         sources, apps, services, config_maps = watched
         try:
             return {
-                "artifact → Ready": quantiles([took async for took in self._updates(sources, apps)]),
-                "drift → restored": quantiles([took async for took in self._drifts(services)]),
-                "dependency → applied": quantiles([took async for took in self._orders(apps, config_maps)]),
+                "artifact": quantiles([took async for took in self._updates(sources, apps)]),
+                "drift": quantiles([took async for took in self._drifts(services)]),
+                "dependency": quantiles([took async for took in self._orders(apps, config_maps)]),
             }
         finally:
             for each in watched:
                 each.close()
 
     async def _updates(self, sources: Collection, apps: Collection) -> AsyncIterator[float]:
-        commit = await self._commit("3")
+        revision = self._content.publish("3")
         for index in range(self._count):
             name = f"app-{index}"
             await self._request(name)
-            stored = await sources.until(name, _has_artifact(commit), f"artifact of {name}", WITHIN)
-            yield await apps.until(name, _is_applied(commit), f"update of {name}", WITHIN) - stored
+            stored = await sources.until(name, _has_artifact(revision), f"artifact of {name}", WITHIN)
+            yield await apps.until(name, is_applied(revision), f"update of {name}", WITHIN) - stored
 
     async def _drifts(self, services: Collection) -> AsyncIterator[float]:
         edit = [{"op": "replace", "path": "/spec/ports/0/port", "value": 9897}]
@@ -88,30 +97,23 @@ class Latencies:
         await asyncio.gather(*made)
         for index in range(self._count):
             await apps.until(f"after-{index}", is_ready, "dependents", WITHIN)
-        commit = await self._commit("4")
+        revision = self._content.publish("4")
         for index in range(self._count):
             first, second = f"app-{index}", f"after-{index}"
             await self._request(first)
-            ready = await apps.until(first, _is_applied(commit), f"update of {first}", WITHIN)
+            ready = await apps.until(first, is_applied(revision), f"update of {first}", WITHIN)
             applied = await config_maps.until(second, lambda live: live["data"]["version"] == "v4", second, WITHIN)
             yield applied - ready
-            await apps.until(second, _is_applied(commit), f"update of {second}", WITHIN)
+            await apps.until(second, is_applied(revision), f"update of {second}", WITHIN)
         gone = (self._client.send("DELETE", f"{apps.path}/after-{index}") for index in range(self._count))
         await asyncio.gather(*gone)
         for index in range(self._count):
             await apps.until_gone(f"after-{index}", WITHIN)
 
-    async def _commit(self, version: str) -> str:
-        return await asyncio.to_thread(self._repo.commit, files(version))
-
     async def _request(self, name: str) -> None:
-        patch = {"metadata": {"annotations": {"reconcile.fluxcd.io/requestedAt": str(time.time())}}}
+        patch = {"metadata": {"annotations": {REQUESTED: str(time.time())}}}
         await self._client.send("PATCH", f"{sources_path(NAMESPACE)}/{name}", patch, kind=MERGE)
 
 
-def _has_artifact(commit: str) -> Callable[[dict[str, Any]], bool]:
-    return lambda live: (live.get("status", {}).get("artifact") or {}).get("revision", "").endswith(commit)
-
-
-def _is_applied(commit: str) -> Callable[[dict[str, Any]], bool]:
-    return lambda live: is_ready(live) and live["status"].get("lastAppliedRevision", "").endswith(commit)
+def _has_artifact(revision: str) -> Callable[[dict[str, Any]], bool]:
+    return lambda live: (live.get("status", {}).get("artifact") or {}).get("revision", "").endswith(revision)

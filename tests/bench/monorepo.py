@@ -22,24 +22,26 @@ from typing import Any
 
 import aiohttp
 
-from tests.bench.__main__ import FLAGS, Measured
-from tests.bench.client import BenchFailed, Client, Collection
-from tests.bench.kustomizations import (
-    APP,
-    NAMESPACE,
-    apps_path,
-    is_ready,
-    kustomization,
-    make_tenant,
-    source,
-    sources_path,
-)
+from tests.bench import report
+from tests.bench.client import MERGE, BenchFailed, Client, Collection
+from tests.bench.kustomizations import APP, NAMESPACE, REQUESTED, apps_path, is_ready, kustomization, make_tenant
+from tests.bench.meter import CONTROLLERS, FLAGS, Meter
 from tests.kit.gitserver import GitServer, Repo
 from tests.kit.installation import Installation
 from tests.kit.processes import ProcessFailed
 from tests.upstream.controlplane import build
 
-CONTROLLERS = ("source-controller", "kustomize-controller")
+_SOURCES = f"/apis/source.toolkit.fluxcd.io/v1/namespaces/{NAMESPACE}/gitrepositories"
+
+
+def repository(url: str) -> dict[str, Any]:
+    """The source of all."""
+    return {
+        "apiVersion": "source.toolkit.fluxcd.io/v1",
+        "kind": "GitRepository",
+        "metadata": {"name": "apps", "namespace": NAMESPACE},
+        "spec": {"url": url, "ref": {"branch": "main"}, "interval": "60m"},
+    }
 
 
 def overlay(index: int, *more: str) -> str:
@@ -55,7 +57,7 @@ def base(version: str) -> str:
 def of_directory(index: int) -> dict[str, Any]:
     """The Kustomization of one directory."""
     made = kustomization(index, NAMESPACE)
-    made["spec"] |= {"sourceRef": {"kind": "GitRepository", "name": "app-0"}, "path": f"./apps/app-{index}"}
+    made["spec"] |= {"sourceRef": {"kind": "GitRepository", "name": "apps"}, "path": f"./apps/app-{index}"}
     del made["spec"]["postBuild"]
     return made
 
@@ -76,9 +78,7 @@ class Monorepo:
         }
         await asyncio.to_thread(self._repo.commit, files)
         await make_tenant(self._client, NAMESPACE)
-        account = {"metadata": {"name": "tenant"}}
-        await self._client.send("POST", f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts", account)
-        await self._client.send("POST", sources_path(NAMESPACE), source(0, self._repo.url))
+        await self._client.send("POST", _SOURCES, repository(self._repo.url))
         self._apps = await self._client.watch(apps_path(NAMESPACE))
         path = apps_path(NAMESPACE)
         await asyncio.gather(*(self._client.send("POST", path, of_directory(index)) for index in range(self._count)))
@@ -98,9 +98,8 @@ class Monorepo:
 
     async def _commit(self, files: dict[str, str | bytes | None]) -> None:
         commit = await asyncio.to_thread(self._repo.commit, files)
-        patch = {"metadata": {"annotations": {"reconcile.fluxcd.io/requestedAt": commit}}}
-        kind = "application/merge-patch+json"
-        await self._client.send("PATCH", f"{sources_path(NAMESPACE)}/app-0", patch, kind=kind)
+        patch = {"metadata": {"annotations": {REQUESTED: commit}}}
+        await self._client.send("PATCH", f"{_SOURCES}/apps", patch, kind=MERGE)
 
         def is_there(app: dict[str, Any]) -> bool:
             return is_ready(app) and app["status"].get("lastAppliedRevision", "").endswith(commit)
@@ -115,10 +114,10 @@ async def measure(installation: Installation, folder: Path, count: int, timeout:
         async with aiohttp.ClientSession(connector=connector, timeout=limit) as session:
             monorepo = Monorepo(Client(installation.api, session), server.create("apps"), count, timeout)
             await monorepo.prepare()
-            measured = Measured(installation, count)
+            meter = Meter(installation, count)
             try:
                 for name in ("nobody", "one", "all", "nobody"):
-                    await measured.phase(name, getattr(monorepo, name))
+                    print(report.line(name, await meter.phase(name, getattr(monorepo, name))), flush=True)
             finally:
                 monorepo.close()
 
@@ -137,7 +136,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(
                 f"{arguments.count} Kustomizations of one repository, {installation.kind} API, {os.cpu_count()} cores"
             )
-            print("commit to            time              CPU, ms per Kustomization", flush=True)
+            print("commit to                         time   CPU, ms per Kustomization", flush=True)
             asyncio.run(measure(installation, folder, arguments.count, arguments.timeout))
     except (BenchFailed, ProcessFailed, build.BuildFailed) as failure:
         print(f"bench: {failure}\nlogs: {folder / 'logs'}", file=sys.stderr)

@@ -22,40 +22,37 @@ from pathlib import Path
 import aiohttp
 
 from tests.bench import usage
-from tests.bench.__main__ import FLAGS
 from tests.bench.client import BenchFailed, Client
 from tests.bench.kustomizations import (
-    CORE,
     NAMESPACE,
+    Content,
     apps_path,
-    files,
     is_ready,
     kustomization,
     make_tenant,
     source,
     sources_path,
 )
-from tests.kit.gitserver import GitServer
+from tests.bench.meter import FLAGS
 from tests.kit.installation import Installation
 from tests.kit.processes import ProcessFailed
+from tests.kit.registry import Registry
 from tests.upstream.controlplane import build
 
 NAME = "kustomize-controller"
 SHARDS = ("a", "b")
 
 
-async def measure(installation: Installation, folder: Path, options: argparse.Namespace) -> float:
+async def measure(installation: Installation, options: argparse.Namespace) -> float:
     """Apply and delete all; the CPU seconds of the busiest replica."""
     connector, limit = aiohttp.TCPConnector(limit=64), aiohttp.ClientTimeout(total=120)
-    with GitServer(folder / "git") as server:
-        repo = server.create("apps")
-        await asyncio.to_thread(repo.commit, files("1"))
+    with Registry() as registry:
+        content = Content(registry)
+        content.publish("1")
         async with aiohttp.ClientSession(connector=connector, timeout=limit) as session:
             client = Client(installation.api, session)
             await make_tenant(client, NAMESPACE)
-            account = {"metadata": {"name": "tenant"}}
-            await client.send("POST", f"{CORE}/namespaces/{NAMESPACE}/serviceaccounts", account)
-            await client.send("POST", sources_path(NAMESPACE), source(0, repo.url))
+            await client.send("POST", sources_path(NAMESPACE), source(0, content.url, NAMESPACE))
             apps = await client.watch(apps_path(NAMESPACE))
             before, start = usage.of(installation.pids), time.monotonic()
             path = apps_path(NAMESPACE)
@@ -75,7 +72,7 @@ def app(index: int) -> dict[str, object]:
     """One Kustomization, of the shard that it belongs to."""
     made = kustomization(index, NAMESPACE)
     made["metadata"]["labels"] = {"shard": SHARDS[index % len(SHARDS)]}
-    made["spec"]["sourceRef"] = {"kind": "GitRepository", "name": "app-0"}
+    made["spec"]["sourceRef"]["name"] = "app-0"
     return made
 
 
@@ -87,7 +84,7 @@ def run(options: argparse.Namespace, *, sharded: bool) -> float:
     with Installation.start(options.api, folder, flags=flags) as installation:
         if sharded:
             installation.add_replica(NAME, f"{NAME}-2", other)
-        spent = asyncio.run(measure(installation, folder, options))
+        spent = asyncio.run(measure(installation, options))
     shutil.rmtree(folder, ignore_errors=True)
     return spent
 

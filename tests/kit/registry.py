@@ -69,9 +69,6 @@ class _Handler(Handler):
         if url.path == "/v2/":
             self.reply(200, b"{}")
             return
-        if url.path == "/v2/":
-            self._reply(200, b"{}")
-            return
         found = re.fullmatch(r"/v2/(.+)/(blobs|manifests|tags|referrers)/(.+)", url.path)
         if not found:
             self._error(404, "NAME_UNKNOWN")

@@ -1,0 +1,45 @@
+"""Figures are told as they are: medians with their spread, and targets that can be missed."""
+
+from __future__ import annotations
+
+from tests.bench import report, targets
+from tests.bench.latencies import quantiles
+from tests.bench.meter import Figures, writes
+
+
+def fleet(apply: float = 10.0) -> dict[str, Figures]:
+    """Two processes' figures by phase; applying takes `apply` seconds."""
+    figures = {"seconds": 10.0, "cpu API server": 40.0, "cpu kustomize-controller": 5.0, "cpu source-controller": 1.0}
+    phases = {name: dict(figures) for name in ("sources", "apply", "noop", "update", "delete", "idle", "restart")}
+    phases |= {f"floor {name}": dict(figures) for name in ("apply", "noop", "noop with its request", "update")}
+    phases["apply"]["seconds"] = apply
+    phases["restart"] |= {"ready": 1.0, "calls PATCH kustomizations/status": 0.5, "calls POST events": 1.0}
+    return phases | {"drift": {"p50": 10.0, "p99": 20.0}}
+
+
+def judged(found: dict[str, Figures]) -> dict[str, bool]:
+    return {one.target.what: one.met for one in targets.judge(found, 100)}
+
+
+def test_a_target_is_met_at_most_by_what_it_says() -> None:
+    assert judged(fleet(apply=15.0))["apply: time, to the floor"]
+    assert not judged(fleet(apply=15.1))["apply: time, to the floor"]
+    assert not judged(fleet())["restart: writes"]
+
+
+def test_events_and_reads_are_no_writes_to_objects() -> None:
+    assert writes({"calls POST events": 1.0, "calls LIST pods": 2.0, "calls PUT leases": 1.0, "cpu x": 9.0}) == 0
+    assert writes({"calls PATCH kustomizations/status": 0.5, "calls GET services": 1.0}) == 0.5
+
+
+def test_runs_are_told_by_their_median_and_spread() -> None:
+    runs = [fleet(apply) for apply in (12.0, 30.0, 11.0)]
+    assert report.medians(runs)["apply"]["seconds"] == 12.0
+    [row] = [row for row in report.phases(runs) if row[0] == "apply"]
+    assert row[1:3] == ["12.0 (11.0..30.0)", "1.20 (1.10..3.00)"]
+    assert row[5] == "6.00"
+
+
+def test_quantiles_are_of_the_sample() -> None:
+    assert quantiles([0.001 * number for number in range(1, 101)]) == {"p50": 50.5, "p99": 99.0, "max": 100.0}
+    assert quantiles([0.5]) == {"p50": 500.0, "p99": 500.0, "max": 500.0}
