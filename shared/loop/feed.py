@@ -103,6 +103,7 @@ class Feed:
             registry=registry,
             settings=settings,
             standalone=True,
+            memories=_forgetful(),
             stop_flag=self._stop,
             ready_flag=self._ready,
             **where,
@@ -193,6 +194,17 @@ class Relisting:
         self._seen, self._timer = None, None
         if missing:
             self._doubtful(missing)
+
+
+def _forgetful() -> Any:
+    """A memory of objects that keeps none: nothing of ours reads it, and each takes more than a kilobyte."""
+    from kopf._core.reactor.inventory import ResourceMemories
+
+    class NothingRemembered(ResourceMemories):
+        async def recall(self, raw_body: Any, **options: Any) -> Any:
+            return await super().recall(raw_body, **{**options, "ephemeral": True})
+
+    return NothingRemembered()
 
 
 def _import_kopf() -> Any:
