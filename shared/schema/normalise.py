@@ -5,7 +5,7 @@ Kinds that aren't built in pass unchanged: only their CRD, which the server has,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from shared.schema.catalog import lookup
@@ -25,7 +25,7 @@ def normalise(manifest: dict[str, Any]) -> list[str]:
     schema = lookup(api_version, kind)
     if schema is None:
         return []
-    return _problems(manifest, schema) or []
+    return list(_problems(manifest, schema))
 
 
 class _Plan(NamedTuple):
@@ -61,15 +61,15 @@ def _made(schema: Schema) -> _Plan:
     return _Plan(expected, word, fields, others, schema.items if schema.type == "array" else None)
 
 
-def _problems(value: Any, schema: Schema) -> list[str] | None:
-    """What is wrong with a value, with the path from it on; None when nothing is. Its unknown fields are removed."""
+def _problems(value: Any, schema: Schema) -> Sequence[str]:
+    """What is wrong with a value, with the path from it on; mostly nothing is. Its unknown fields are removed."""
     expected, word, fields, others, items = _plan(schema)
     if value is None or not expected:
-        return None
+        return ()
     kind = value.__class__
     if kind not in expected:
         return [f": expected {word}, got {kind_of(value)}"]
-    problems: list[str] | None = None
+    problems: list[str] = []
     if kind is dict:
         if fields is not None:
             for key in list(value):
@@ -81,12 +81,12 @@ def _problems(value: Any, schema: Schema) -> list[str] | None:
                         del value[key]
                         continue
                     child = others
-                if (found := _problems(value[key], child)) is not None:
-                    problems = [*(problems or ()), *(f".{key}{problem}" for problem in found)]
+                if found := _problems(value[key], child):
+                    problems += [f".{key}{problem}" for problem in found]
     elif kind is list and items is not None:
         for index, item in enumerate(value):
-            if (found := _problems(item, items)) is not None:
-                problems = [*(problems or ()), *(f"[{index}]{problem}" for problem in found)]
+            if found := _problems(item, items):
+                problems += [f"[{index}]{problem}" for problem in found]
     return problems
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -159,3 +160,12 @@ def test_the_data_is_what_the_script_makes_of_the_release():
     assert made.keys() == written.keys()
     for name, document in made.items():
         assert json.loads(gzip.decompress(written[name].read_bytes())) == document, name
+
+
+def test_a_manifest_of_nothing_but_mistakes_is_told_of_in_time() -> None:
+    count, before = 100_000, time.process_time()
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "finalizers": [1] * count}}
+    problems = schema.normalise(pod)
+    assert time.process_time() - before < 2
+    assert len(problems) == count
+    assert problems[-1] == f".metadata.finalizers[{count - 1}]: expected string, got integer"
