@@ -19,12 +19,11 @@ from typing import NamedTuple
 
 import orjson
 
-from kustomize_controller import decrypt, light, variables
+from kustomize_controller import decrypt, light, templates, variables
 from kustomize_controller.decrypt import Decryption
 from kustomize_controller.light import Light, TooMuch
 from kustomize_controller.templates import Template
 from shared import kustomize
-from shared.api.codec import encode
 from shared.api.kustomize import Kustomization, KustomizationSpec
 from shared.api.meta import Manifest
 from shared.apply import ObjectId
@@ -173,18 +172,7 @@ def _build(
     decryption: Decryption | None = None,
 ) -> kustomize.Build:
     try:
-        kustomization = kustomize.generate(
-            tree,
-            path,
-            target_namespace=spec.target_namespace,
-            name_prefix=spec.name_prefix,
-            name_suffix=spec.name_suffix,
-            patches=[encode(patch) for patch in spec.patches],
-            images=[encode(image) for image in spec.images],
-            components=spec.components,
-            ignore_missing_components=spec.ignore_missing_components,
-            build_metadata=spec.build_metadata,
-        )
+        kustomization = kustomize.generate(tree, path, **templates.overlay(spec))
     except kustomize.Undecodable as error:
         problems = [f"failed to decode Kubernetes YAML from {problem}" for problem in error.problems]
         raise Failed("BuildFailed", listed.lines(problems)) from error

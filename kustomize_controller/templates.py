@@ -13,6 +13,7 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from functools import cached_property
+from typing import Any
 
 import orjson
 
@@ -92,18 +93,21 @@ class Templates:
             self._size -= len(oldest.packed)
 
 
+def overlay(spec: KustomizationSpec) -> dict[str, Any]:
+    """What a spec lays over the kustomization of its path, as `kustomize.generate` takes it."""
+    return {
+        "target_namespace": spec.target_namespace,
+        "name_prefix": spec.name_prefix,
+        "name_suffix": spec.name_suffix,
+        "patches": [encode(patch) for patch in spec.patches],
+        "images": [encode(image) for image in spec.images],
+        "components": spec.components,
+        "ignore_missing_components": spec.ignore_missing_components,
+        "build_metadata": spec.build_metadata,
+    }
+
+
 def key(spec: KustomizationSpec, artifact: str, path: str) -> bytes:
     """What a template depends on: the digest of the artifact, the directory in it, and what the spec lays over it."""
-    said = [
-        artifact,
-        path,
-        spec.target_namespace,
-        spec.name_prefix,
-        spec.name_suffix,
-        [encode(patch) for patch in spec.patches],
-        [encode(image) for image in spec.images],
-        spec.components,
-        spec.ignore_missing_components,
-        spec.build_metadata,
-    ]
+    said = [artifact, path, overlay(spec)]
     return hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).digest()
