@@ -7,11 +7,9 @@ import json
 import os
 import signal
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
-import kubeapi
 from fluvial.processes import free_ports
 from shared.api import crd
 from shared.api.kustomize import Kustomization
@@ -140,19 +138,13 @@ class Cluster:
 
 
 @pytest.fixture
-async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
-    server = await kubeapi.start(tls=False)
-    server.kubeconfig(tmp_path / "admin")
-    connection = config.load(tmp_path / "admin")
-    client = Client(connection, qps=-1)
-    made = Cluster(client, connection)
+async def cluster(api: Client) -> AsyncIterator[Cluster]:
+    made = Cluster(api, api.transport.connection)
     try:
-        await client.apply(crd.definition(Kustomization), field_manager="tests")
+        await api.apply(crd.definition(Kustomization), field_manager="tests")
         yield made
     finally:
         await made.feed.stop()
-        await client.close()
-        await server.stop()
 
 
 async def test_an_operator_that_ends_by_an_error_is_started_again_and_harms_nobody_else(cluster, monkeypatch, caplog):

@@ -7,13 +7,11 @@ import contextlib
 import json
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
-import kubeapi
 from fluvial.processes import free_ports
 from shared.api import crd
 from shared.api.kustomize import Kustomization
@@ -84,16 +82,8 @@ class World:
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    server = await kubeapi.start(tls=False)
-    server.kubeconfig(tmp_path / "admin")
-    connection = config.load(tmp_path / "admin")
-    client = Client(connection, qps=-1)
-    try:
-        yield World(client, connection)
-    finally:
-        await client.close()
-        await server.stop()
+def world(api: Client) -> World:
+    return World(api, api.transport.connection)
 
 
 async def answer(address: str) -> tuple[int, str]:
