@@ -10,10 +10,13 @@ asked.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
-from collections.abc import Iterable, Mapping
+import tempfile
+from collections.abc import AsyncIterator, Hashable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from shared.api.meta import Artifact, parse_duration
 from shared.api.source import OCIRepository, OCIRepositoryRef
@@ -29,13 +32,16 @@ from shared.oci.errors import InvalidReference, OCIError
 from shared.oci.registry import Descriptor, Manifest, Registry
 from shared.text import regex, semver
 from source_controller import registries, verify
-from source_controller.publish import FAILURES, Publisher, stored, workdir
+from source_controller.publish import FAILURES, Publisher, owner_of, room, stored
 from source_controller.registries import FETCH_FAILED, Lookup
 from source_controller.signatures import images
 from source_controller.signatures.images import Signatures
+from source_controller.twins import Twins
 
 HELM_CHART = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
 LATEST = "latest.tar.gz"
+IN_MEMORY = 1 << 20
+"""Bytes of a layer up to which it isn't written to disk before it is read."""
 _SOURCE, _REVISION = "org.opencontainers.image.source", "org.opencontainers.image.revision"
 
 
@@ -43,7 +49,7 @@ def kind(publisher: Publisher, connections: Connections, signatures: Signatures,
     """The kind, on a store, on connections to registries, on what signatures are checked with, and on the clouds'
     logins."""
 
-    lookups = registries.Lookups()
+    lookups, twins = registries.Lookups(), Twins()
 
     async def reconcile(source: OCIRepository, attempt: Attempt[OCIRepository]) -> Ready:
         spec, status = source.spec, source.status
@@ -55,31 +61,38 @@ def kind(publisher: Publisher, connections: Connections, signatures: Signatures,
         if credentials is None:
             credentials = await registries.cloud_login(source, at, clouds, transport)  # FeatureGateDisabled stalls
 
-        async with workdir(attempt) as work:  # DirectoryCreationFailed
-            try:
-                async with asyncio.timeout(parse_duration(spec.timeout)):
-                    remote = Registry(connections, at, credentials, transport)
-                    lookup = registries.lookup(lookups, source, remote, credentials, attempt)
-                    tag = await find_tag(source, lookup)  # ReadOperationFailed
-                    revision = await find_revision(source, lookup, tag)  # OCIArtifactPullFailed
-                    outdated = is_outdated(source, revision)
-                    if outdated:
-                        named = at.at(tag or Revision.parse(revision).digest)
-                        message = f"new revision '{revision}' for '{named}'"
-                        attempt.mark("ArtifactOutdated", True, "NewRevision", message)
-                        await attempt.progress(f"building artifact: {message}")
-                    await verify.require_signed_image(source, signatures, remote, revision, attempt)
-                    if not outdated:
-                        message = f"artifact up-to-date with remote revision: '{revision}'"
-                        attempt.unchanged("ArtifactUpToDate", message)
-                        return _stored(source, attempt, before)
-                    manifest = await pull(source, remote, revision)
-                    layer = find_layer(source, manifest)  # OCIArtifactLayerOperationFailed
-                    file = await fetch(source, remote, layer, work / "layer")
-            except TimeoutError as error:
-                message = f"failed to pull artifact from '{spec.url}': timed out after {spec.timeout}"
-                raise Failed("OCIArtifactPullFailed", message, condition=FETCH_FAILED) from error
-            status.artifact = await publish(publisher, source, file, revision, manifest.annotations)
+        try:
+            async with asyncio.timeout(parse_duration(spec.timeout)) as limit:
+                remote = Registry(connections, at, credentials, transport)
+                lookup = registries.lookup(lookups, source, remote, credentials, attempt)
+                tag = await find_tag(source, lookup)  # ReadOperationFailed
+                revision = await find_revision(source, lookup, tag)  # OCIArtifactPullFailed
+                outdated = is_outdated(source, revision)
+                if outdated:
+                    named = at.at(tag or Revision.parse(revision).digest)
+                    message = f"new revision '{revision}' for '{named}'"
+                    attempt.mark("ArtifactOutdated", True, "NewRevision", message)
+                    await attempt.progress(f"building artifact: {message}")
+                await verify.require_signed_image(source, signatures, remote, revision, attempt)
+                if not outdated:
+                    message = f"artifact up-to-date with remote revision: '{revision}'"
+                    attempt.unchanged("ArtifactUpToDate", message)
+                    return _stored(source, attempt, before)
+                digest = Revision.parse(revision).digest
+                file = f"{digest}.tar.gz"
+                async with twins.turn((*lookup.alike, digest, *wanted(source))) as twin:
+                    artifact = await publisher.twin(source, file, revision, twin.made)
+                    if artifact is None:  # nobody made the same before
+                        manifest = await pull(source, remote, digest)
+                        layer = find_layer(source, manifest)  # OCIArtifactLayerOperationFailed
+                        async with fetched(source, remote, layer) as content:
+                            limit.reschedule(None)  # the registry has done its part
+                            artifact = await publish(publisher, source, content, file, revision, manifest.annotations)
+                    twin.made = owner_of(source), artifact
+        except TimeoutError as error:
+            message = f"failed to pull artifact from '{spec.url}': timed out after {spec.timeout}"
+            raise Failed("OCIArtifactPullFailed", message, condition=FETCH_FAILED) from error
+        status.artifact = artifact
         await publisher.link(source, LATEST, attempt)
         status.observed_ignore = spec.ignore
         status.observed_layer_selector = spec.layer_selector
@@ -148,10 +161,16 @@ def is_outdated(source: OCIRepository, revision: str) -> bool:
     )
 
 
-async def pull(source: OCIRepository, remote: Registry, revision: str) -> Manifest:
-    """The manifest of a revision."""
+def wanted(source: OCIRepository) -> tuple[Hashable, ...]:
+    """What is to be made of an image: all that the artifact's bytes depend on besides."""
+    selector = source.spec.layer_selector
+    return (selector.media_type, selector.operation) if selector else (), source.spec.ignore
+
+
+async def pull(source: OCIRepository, remote: Registry, digest: str) -> Manifest:
+    """The manifest of a digest."""
     try:
-        return await remote.manifest(Revision.parse(revision).digest)
+        return await remote.manifest(digest)
     except (OCIError, InvalidReference) as error:
         message = f"failed to pull artifact from '{source.spec.url}': {error}"
         raise Failed("OCIArtifactPullFailed", message, condition=FETCH_FAILED) from error
@@ -171,36 +190,37 @@ def find_layer(source: OCIRepository, manifest: Manifest) -> Descriptor:
     raise _layer_failed(f"failed to find layer with media type '{wanted}' in artifact")
 
 
-async def fetch(source: OCIRepository, remote: Registry, layer: Descriptor, file: Path) -> Path:
-    """The layer's bytes as a file, or, when it is to be extracted, its files in a directory."""
-    try:
-        with await asyncio.to_thread(file.open, "wb") as out:
-            await remote.blob(layer, out)
-    except OCIError as error:
-        raise _layer_failed(f"failed to pull artifact from '{source.spec.url}': {error}") from error
-    if _is_copy(source):
-        return file
-    root = file.with_name("files")
-    try:
-        await asyncio.to_thread(_extract, file, root)
-    except (ArchiveError, OSError) as error:
-        raise _layer_failed(f"failed to extract layer contents from artifact: {error}") from error
-    return root
+@contextlib.asynccontextmanager
+async def fetched(source: OCIRepository, remote: Registry, layer: Descriptor) -> AsyncIterator[IO[bytes]]:
+    """The layer's bytes: in memory when they are few, else in a file that goes when this ends."""
+    with room(), tempfile.SpooledTemporaryFile(IN_MEMORY) as content:
+        try:
+            await remote.blob(layer, content)
+        except OCIError as error:
+            raise _layer_failed(f"failed to pull artifact from '{source.spec.url}': {error}") from error
+        content.seek(0)
+        yield content
 
 
 async def publish(
-    publisher: Publisher, source: OCIRepository, file: Path, revision: str, annotations: Mapping[str, str]
+    publisher: Publisher,
+    source: OCIRepository,
+    layer: IO[bytes],
+    file: str,
+    revision: str,
+    annotations: Mapping[str, str],
 ) -> Artifact:
     """The layer as an artifact: its bytes, or its files packed anew."""
-    name = f"{Revision.parse(revision).digest}.tar.gz"
-    if not _is_copy(source):
-        return await publisher.tree(source, file, name, revision, ignored=source.spec.ignore, metadata=annotations)
+    if _is_copy(source):
+        return await publisher.file(source, file, revision, partial(shutil.copyfileobj, layer), metadata=annotations)
 
-    def write(out: BinaryIO) -> None:
-        with file.open("rb") as layer:
-            shutil.copyfileobj(layer, out, 1 << 20)
+    def extract(root: Path) -> None:
+        try:
+            unpack(layer, root, Limits(links="skip"))
+        except (ArchiveError, OSError) as error:
+            raise _layer_failed(f"failed to extract layer contents from artifact: {error}") from error
 
-    return await publisher.file(source, name, revision, write, metadata=annotations)
+    return await publisher.extracted(source, extract, file, revision, ignored=source.spec.ignore, metadata=annotations)
 
 
 def configs(source: OCIRepository) -> Iterable[ConfigRef]:
@@ -209,11 +229,6 @@ def configs(source: OCIRepository) -> Iterable[ConfigRef]:
     named = [each.name for each in (spec.secret_ref, spec.cert_secret_ref, spec.proxy_secret_ref) if each is not None]
     named += images.secrets(spec.verify)
     return [ConfigRef("Secret", source.metadata.namespace or "", name) for name in named]
-
-
-def _extract(file: Path, root: Path) -> None:
-    with file.open("rb") as layer:
-        unpack(layer, root, Limits(links="skip"))
 
 
 def _is_copy(source: OCIRepository) -> bool:

@@ -12,7 +12,7 @@ import contextlib
 import errno
 import os
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -89,15 +89,31 @@ class Publisher:
 
         `everything` leaves out nothing, for files that were chosen before.
         """
-        try:
-            matcher = ignore.Matcher(()) if everything else await self.store.run(rules, root, ignored)
-        except (OSError, ValueError) as error:
-            raise Failed(
-                "SourceIgnoreError", f"failed to load source ignore patterns from repository: {error}"
-            ) from error
 
         def write(out: BinaryIO) -> None:
-            tar.pack(root, out, matcher.excludes)
+            _pack(root, out, ignored, everything=everything)
+
+        return await self.file(obj, file, revision, write, metadata=metadata)
+
+    async def extracted(
+        self,
+        obj: Resource,
+        extract: Callable[[Path], None],
+        file: str,
+        revision: str,
+        *,
+        ignored: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Artifact:
+        """The same of the files that `extract` makes below the new directory that it is told, all in one thread."""
+
+        def write(out: BinaryIO) -> None:
+            with contextlib.ExitStack() as stack:
+                with room():
+                    prefix = f"{type(obj).resource.kind.lower()}-"
+                    root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=prefix)), "files")
+                    extract(root)
+                _pack(root, out, ignored)
 
         return await self.file(obj, file, revision, write, metadata=metadata)
 
@@ -146,9 +162,16 @@ class Publisher:
 @contextlib.asynccontextmanager
 async def workdir(attempt: Attempt[Any]) -> AsyncIterator[Path]:
     """The attempt's private directory. DirectoryCreationFailed when the disk that it is on is full or read-only."""
-    try:
+    with room():
         async with attempt.workdir() as work:
             yield work
+
+
+@contextlib.contextmanager
+def room() -> Iterator[None]:
+    """Around the use of temporary files: DirectoryCreationFailed when their disk is full or read-only."""
+    try:
+        yield
     except OSError as error:
         if error.errno not in _NO_ROOM:
             raise
@@ -188,6 +211,15 @@ def stored(
     elif any(condition.type in FAILURES and condition.status == "True" for condition in status.conditions):
         attempt.event(told or "Succeeded", news, metadata=about)
     return Ready(reason, message, also=(Positive("ArtifactInStorage", reason, message),))
+
+
+def _pack(root: Path, out: BinaryIO, ignored: str | None, *, everything: bool = False) -> None:
+    """Writes the files below `root` that nothing leaves out. Blocks. SourceIgnoreError."""
+    try:
+        matcher = ignore.Matcher(()) if everything else rules(root, ignored)
+    except (OSError, ValueError) as error:
+        raise Failed("SourceIgnoreError", f"failed to load source ignore patterns from repository: {error}") from error
+    tar.pack(root, out, matcher.excludes)
 
 
 def rules(root: Path, ignored: str | None) -> ignore.Matcher:

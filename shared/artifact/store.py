@@ -27,6 +27,7 @@ import shutil
 import tempfile
 import time
 import uuid
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -70,7 +71,8 @@ class Store:
         """Seconds after which an artifact that is not current may go."""
         self.records = records
         """How many artifacts of an object stay, the current one included."""
-        self._known: dict[str, tuple[tuple[int, int, int], str]] = {}
+        self._known: dict[str, dict[str, tuple[tuple[int, int, int], str]]] = defaultdict(dict)
+        """Of each directory by the names of its files: which file it was, and its digest."""
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="store")
 
     async def run(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -131,7 +133,8 @@ class Store:
         return self._artifact(path, revision, value, pinned, counted.size, metadata)
 
     async def twin(self, owner: Owner, file: str, revision: str, other: Owner, artifact: Artifact) -> Artifact | None:
-        """Stores the bytes of another object's artifact as the owner's `file`, as one file on disk with two names.
+        """Stores the bytes of another object's artifact as the owner's `file`, as one file on disk with two names; what
+        it says of where they come from is the same.
 
         None when they are gone or damaged, or the file system has no hard links: then they must be written anew.
         """
@@ -152,7 +155,7 @@ class Store:
         finally:
             with suppress(OSError):
                 part.unlink(missing_ok=True)
-        return self._artifact(path, revision, artifact.digest, pinned, artifact.size, None)
+        return self._artifact(path, revision, artifact.digest, pinned, artifact.size, artifact.metadata)
 
     def _artifact(
         self, path: str, revision: str, value: str, pinned: bool, size: int | None, metadata: Mapping[str, str] | None
@@ -178,7 +181,7 @@ class Store:
         else:
             part.rename(final)
             _sync_directory(final.parent)
-        self._known[name] = (_identity(final), value)
+        self._note(name, _identity(final), value)
         return pinned
 
     async def link(self, owner: Owner, artifact: Artifact, name: str) -> str:
@@ -224,7 +227,7 @@ class Store:
             return "gone"
         except OSError as error:
             raise explained(error, f"can't read {artifact.path}") from error
-        self._known.pop(name, None)
+        self._forget(name)
         (self.root / name).unlink(missing_ok=True)
         return "damaged"
 
@@ -232,12 +235,21 @@ class Store:
         """A file's digest; read again only when the file is not the one whose digest is known."""
         file = self.root / name
         identity = _identity(file)
-        known = self._known.get(name)
+        folder, _, base = name.rpartition("/")
+        known = self._known[folder].get(base)
         if known and known[0] == identity and known[1].startswith(algorithm + ":"):
             return known[1]
         value = digest.of_file(file, algorithm)
-        self._known[name] = (identity, value)
+        self._note(name, identity, value)
         return value
+
+    def _note(self, name: str, identity: tuple[int, int, int], value: str) -> None:
+        folder, _, base = name.rpartition("/")
+        self._known[folder][base] = identity, value
+
+    def _forget(self, name: str) -> None:
+        folder, _, base = name.rpartition("/")
+        self._known[folder].pop(base, None)
 
     def _file_of(self, owner: Owner, artifact: Artifact) -> str | None:
         """The name below the root under which the artifact's bytes are, if they are this owner's and exist."""
@@ -260,7 +272,7 @@ class Store:
             stored = [retention.Stored(f"{owner.directory}/{name}", age) for name, age in self._files(owner)]
             gone = retention.garbage(stored, keep, ttl=self.ttl, records=self.records)
             for path in gone:
-                self._known.pop(path, None)
+                self._forget(path)
                 (self.root / path).unlink(missing_ok=True)
                 (self.root / f"{path}.lock").unlink(missing_ok=True)
         except OSError as error:
@@ -285,8 +297,7 @@ class Store:
         await self.run(self._remove, owner)
 
     def _remove(self, owner: Owner) -> None:
-        for name in [name for name in list(self._known) if name.startswith(owner.directory + "/")]:
-            self._known.pop(name, None)
+        self._known.pop(owner.directory, None)
         folder = self.root / self._path_of(owner, "x")
         try:
             shutil.rmtree(folder.parent, ignore_errors=False)

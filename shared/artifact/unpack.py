@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import IO, Literal
 
 from shared.artifact.tar import BLOCK, ArchiveError
 
@@ -51,7 +51,7 @@ class _Header:
     mode: int
 
 
-def unpack(archive: BinaryIO, dest: Path, limits: Limits | None = None) -> None:
+def unpack(archive: IO[bytes], dest: Path, limits: Limits | None = None) -> None:
     """Unpacks a .tar.gz into the new directory `dest`, whose parent must exist. Blocks; call it off the event loop.
 
     Files get mode 0600 or, when the entry has an executable bit, 0700; directories 0700. Raises ArchiveError for what
@@ -129,7 +129,7 @@ def _write(stream: _Stream, path: bytes, header: _Header, shown: str) -> None:
         raise ArchiveError(f"can't write '{shown}': {error.strerror}") from error
 
 
-def _inflate(archive: BinaryIO, limits: Limits) -> Iterator[bytes]:
+def _inflate(archive: IO[bytes], limits: Limits) -> Iterator[bytes]:
     """The tar stream in chunks of bounded size. Several gzip members are one stream, as gunzip has it."""
     read = unpacked = 0
     member = zlib.decompressobj(zlib.MAX_WBITS | 16)

@@ -15,7 +15,7 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, NamedTuple
+from typing import IO, Any, NamedTuple
 from urllib.parse import quote, urljoin, urlsplit
 
 import aiohttp
@@ -37,6 +37,8 @@ _MANIFEST_LIMIT = 4 << 20
 _TAGS_LIMIT = 1_000_000
 _PAGES_LIMIT = 10_000
 _REDIRECTS = 5
+_BATCH = 1 << 20
+"""Bytes of a blob that are written at once."""
 
 
 @dataclass(frozen=True)
@@ -142,11 +144,16 @@ class Registry:
         except (KeyError, TypeError, ValueError, AttributeError, InvalidReference) as error:
             raise OCIError(f"the list of what refers to {digest} is none: {error}") from error
 
-    async def blob(self, wanted: Descriptor, out: BinaryIO) -> None:
+    async def blob(self, wanted: Descriptor, out: IO[bytes]) -> None:
         """Writes a blob's bytes to `out`; an OCIError when they don't match the digest, what was written is waste."""
+        waiting = bytearray()
         async with aclosing(self._blob(wanted)) as blocks:
             async for block in blocks:
-                await asyncio.to_thread(out.write, block)
+                waiting += block
+                if len(waiting) >= _BATCH:
+                    await asyncio.to_thread(out.write, waiting)
+                    waiting = bytearray()
+        await asyncio.to_thread(out.write, waiting)
 
     async def content(self, wanted: Descriptor) -> bytes:
         """A blob's bytes, in memory."""

@@ -76,7 +76,7 @@ class _Handler(Handler):
         path, what, reference = found.groups()
         if path in owner.wanted:
             basic, token = owner.wanted[path]
-            if sent != (f"Bearer {TOKEN}" if token else basic):
+            if sent != (f"Bearer {TOKEN}" if token else basic) and sent not in owner.allowed.get(path, ()):
                 challenge = f'Bearer realm="http://{owner.host}/token",service="kit",scope="repository:{path}:pull"'
                 self._error(401, "UNAUTHORIZED", **{"WWW-Authenticate": challenge if token else 'Basic realm="kit"'})
                 return
@@ -133,6 +133,10 @@ class _Handler(Handler):
         self.reply(status, json.dumps({"errors": [{"code": code, "message": code.lower()}]}).encode(), **headers)
 
 
+def _basic(username: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
+
+
 class Registry(Loopback):
     """Serves what `push` stored; over HTTPS when `tls` is a server's context."""
 
@@ -145,6 +149,7 @@ class Registry(Loopback):
         self.blobs: dict[str, bytes] = {}
         self.manifests: dict[tuple[str, str], tuple[str, bytes]] = {}
         self.wanted: dict[str, tuple[str, bool]] = {}
+        self.allowed: dict[str, list[str]] = {}
         self.requests: list[tuple[str, str]] = []
         self.elsewhere = False
         self.answer: Callable[[str], tuple[int, dict[str, str]] | None] = lambda path: None
@@ -157,8 +162,11 @@ class Registry(Loopback):
         return f"oci://{self.host}/{path}"
 
     def require(self, path: str, username: str, password: str, *, token: bool = False) -> None:
-        basic = "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
-        self.wanted[path] = (basic, token)
+        self.wanted[path] = (_basic(username, password), token)
+
+    def allow(self, path: str, username: str, password: str) -> None:
+        """Let one more in where `require` shut everybody else out."""
+        self.allowed.setdefault(path, []).append(_basic(username, password))
 
     def put(self, path: str, reference: str, manifest: dict[str, Any], media_type: str = MANIFEST) -> str:
         """Stores a manifest as it is, under a tag and its digest."""

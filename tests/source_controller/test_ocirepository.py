@@ -68,6 +68,57 @@ async def test_a_first_artifact_costs_two_requests(controller, registry):
     assert layer.startswith("/v2/app/blobs/")
 
 
+async def test_sources_that_want_the_same_of_an_image_share_its_bytes(world, registry):
+    registry.push_files("app", "v1", {"a": "1", "b": "2"}, **{"org.opencontainers.image.revision": "main@sha1:abc"})
+    await world.start("--concurrent=10")
+    alike = [f"s{number}" for number in range(6)]
+    for name in alike:
+        await world.put(name, spec(registry), KIND)
+    made = [await world.ready(name, kind=KIND) for name in alike]
+    assert len({world.stored(each).stat().st_ino for each in made}) == 1
+    assert {each["status"]["artifact"]["metadata"]["org.opencontainers.image.revision"] for each in made} == {
+        "main@sha1:abc"
+    }
+    layers = [path for path, _ in registry.requests if "/blobs/" in path]
+    assert len(layers) == 1, "the layer travels once"
+
+
+async def test_sources_that_want_other_things_of_an_image_share_nothing(controller, registry):
+    registry.push_files("app", "v1", {"a": "1", "b": "2"})
+    registry.push_files("private", "v1", {"a": "1", "b": "2"})
+    registry.require("private", "ada", "s3cret")
+    for secret in ("one", "two"):
+        await controller.secret(secret, docker_config(registry.host, "ada", "s3cret"))
+    registry.allow("private", "bob", "hunter2")
+    await controller.secret("bob", docker_config(registry.host, "bob", "hunter2"))
+    private = {**spec(registry), "url": registry.url("private")}
+    wishes = {
+        "plain": spec(registry),
+        "ignoring": spec(registry, ignore="/b"),
+        "copying": spec(registry, layerSelector={"mediaType": FLUX_CONTENT, "operation": "copy"}),
+        "ada": {**private, "secretRef": {"name": "one"}},
+        "bob": {**private, "secretRef": {"name": "bob"}},
+    }
+    for name, wanted in wishes.items():
+        await controller.put(name, wanted, KIND)
+    files = [controller.stored(await controller.ready(name, kind=KIND)).stat().st_ino for name in wishes]
+    assert len(set(files)) == len(wishes)
+    await controller.put("same", {**private, "secretRef": {"name": "two"}}, KIND)
+    assert controller.stored(await controller.ready("same", kind=KIND)).stat().st_ino == files[3]
+
+
+async def test_a_damaged_twin_is_not_taken(controller, registry):
+    registry.push_files("app", "v1", {"a": "1"})
+    await controller.put("one", spec(registry), KIND)
+    one = await controller.ready("one", kind=KIND)
+    controller.stored(one).write_bytes(b"damaged")
+    await controller.put("two", spec(registry), KIND)
+    two = await controller.ready("two", kind=KIND)
+    assert two["status"]["artifact"]["digest"] == one["status"]["artifact"]["digest"]
+    with tarfile.open(controller.stored(two)) as archive:
+        assert [member.name for member in archive if member.isfile()] == ["a"]
+
+
 async def test_a_round_asks_once_for_each_tag(world, registry):
     for tag in ("v1", "v2"):
         registry.push_files("app", tag, {"a": tag})
