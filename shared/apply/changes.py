@@ -6,7 +6,7 @@ ConfigMap/default/settings created
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from shared.api.meta import Manifest
@@ -74,6 +74,10 @@ class ChangeSet:
     def of(self, *actions: Action) -> ChangeSet:
         """Only those changes: `created`, `configured` are what an apply tells people, `deleted`, `skipped` a prune."""
         return ChangeSet([change for change in self.changes if change.action in actions])
+
+    def forget_answers(self) -> None:
+        """Let go of what the server answered, for who keeps this longer than he needs them."""
+        self.changes = [replace(change, live=None) for change in self.changes]
 
     @property
     def made(self) -> ChangeSet:

@@ -13,13 +13,13 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias
 
 from shared import health
 from shared.api.meta import Manifest, format_duration
 from shared.apply import explaining
-from shared.apply.changes import APPLIED, Change
+from shared.apply.changes import APPLIED, Change, ChangeSet
 from shared.apply.errors import HealthCheckError
 from shared.apply.identity import ObjectId, Owner
 from shared.apply.ledger import Ledger
@@ -73,7 +73,7 @@ class Target:
 
 async def wait_healthy(
     client: Client,
-    changes: Iterable[Change],
+    changes: ChangeSet,
     *,
     owner: Owner,
     ledger: Ledger,
@@ -85,26 +85,34 @@ async def wait_healthy(
     """Waits until all applied objects are healthy, or those that are `listed`, whoever applied them; `seconds`
     at most.
 
-    `client` is the identity that reads. HealthCheckError when the time is over, or as soon as an object has failed
+    `client` is the identity that reads; what the server answered when it was applied is looked at once, and let go, for
+    thousands may wait. HealthCheckError when the time is over, or as soon as an object has failed
     (unless `fail_fast`: as soon as some have and all others are healthy); it names each with its status and why.
     """
     began = time.monotonic()
-    if listed is None:
-        targets = [
-            Target(change.id, change.id.api_version(change.version), change.live, expires=change.expires)
-            for change in changes
-            if change.action in APPLIED
-        ]
-    else:
-        targets = [await _target(client, reference, changes, owner) for reference in listed]
-    # An owner that applies itself is not ready before this is over.
-    targets = [target for target in targets if not _is_owner(target.id, owner)]
+    targets = await _targets(client, changes, owner, listed)
+    changes.forget_answers()
     assess = health.assess if checks is None else checks.assess
     unhealthy = await settle(
         client, targets, owner=owner, ledger=ledger, assess=assess, seconds=seconds, fail_fast=fail_fast
     )
     if unhealthy:
         raise HealthCheckError(unhealthy, format_duration(round(time.monotonic() - began, 1)))
+
+
+async def _targets(
+    client: Client, changes: Iterable[Change], owner: Owner, listed: Sequence[Reference] | None
+) -> list[Target]:
+    if listed is not None:
+        targets = [await _target(client, reference, changes, owner) for reference in listed]
+    else:
+        targets = [
+            Target(change.id, change.api_version, change.live, expires=change.expires)
+            for change in changes
+            if change.action in APPLIED
+        ]
+    # An owner that applies itself is not ready before this is over.
+    return [target for target in targets if not _is_owner(target.id, owner)]
 
 
 async def _target(client: Client, reference: Reference, changes: Iterable[Change], owner: Owner) -> Target:
@@ -126,7 +134,7 @@ def _is_owner(id: ObjectId, owner: Owner) -> bool:
 
 async def settle(
     client: Client,
-    targets: Iterable[Target],
+    targets: list[Target],
     *,
     owner: Owner,
     ledger: Ledger,
@@ -134,10 +142,12 @@ async def settle(
     seconds: float,
     fail_fast: bool = True,
 ) -> dict[ObjectId, Health]:
-    """Waits; returns what isn't healthy: the objects that have failed as soon as there is one (unless `fail_fast`: as
-    soon as all others are current), or all that are not current when the time is over. Empty when all are."""
+    """Waits; takes the targets, and returns what isn't healthy: the objects that have failed as soon as there is one
+    (unless `fail_fast`: as soon as all others are current), or all that are not current when the time is over. Empty
+    when all are."""
     wait = _Wait(client, owner, ledger, assess, fail_fast=fail_fast)
-    pending = [target for target in targets if not wait.is_known_healthy(target)]
+    pending = [replace(target, live=None) for target in targets if not wait.is_known_healthy(target)]
+    targets.clear()
     if not pending:
         return {}
     try:
@@ -183,11 +193,13 @@ class _Wait:
             self.states[target.id] = state
             return target.expires
         version = _version(live)
-        state = self._assess(live)
-        self.states[target.id], self.manifests[target.id] = state, live
+        self.states[target.id] = state = self._assess(live)
         if state.status == "Current":
             self._ledger.note_healthy(self._owner, target.id, version)
-        return state.status == "Current"
+            self.manifests.pop(target.id, None)
+            return True
+        self.manifests[target.id] = live
+        return False
 
     async def follow(self, targets: Iterable[Target], seconds: float) -> None:
         """Until all are healthy or the time is over; _Failed when one can't be any more."""
@@ -220,11 +232,10 @@ class _Wait:
         moved, dirty = asyncio.Event(), set(pending)
 
         def seen(change: Seen[Manifest]) -> None:
-            if change.key in pending:
-                dirty.add(change.key)
-                moved.set()
+            dirty.add(change.key)
+            moved.set()
 
-        end = cache.on_change(seen)
+        ends = {key: cache.on_change(seen, key=key) for key in pending}
         try:
             while True:
                 moved.clear()
@@ -234,13 +245,15 @@ class _Wait:
                         live = await self._find(target)
                     if not self._is_behind(target, live) and self._judge(target, live):
                         del pending[key]
+                        ends.pop(key)()
                 self.require_hope()
                 dirty.clear()
                 if not pending:
                     return
                 await moved.wait()
         finally:
-            end()
+            for end in ends.values():
+                end()
 
     def _is_behind(self, target: Target, live: Manifest | None) -> bool:
         """Has the watch not yet seen what we applied?"""

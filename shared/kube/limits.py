@@ -31,6 +31,13 @@ class Bucket:
         self._tokens -= 1
         return max(0.0, -self._tokens / self.qps)
 
+    def take_now(self) -> bool:
+        """Takes a token if there is one now."""
+        if self.reserve() <= 0:
+            return True
+        self.give_back()
+        return False
+
     def give_back(self) -> None:
         """Returns a token that was reserved and not used."""
         self._tokens = min(self.burst, self._tokens + 1)

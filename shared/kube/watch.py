@@ -152,6 +152,7 @@ class Cache(Generic[T]):
         self._page = page
         self._entries: dict[Key, _Entry[T]] = {}
         self._callbacks: list[Callable[[Change[T]], None]] = []
+        self._callbacks_of: dict[Key, list[Callable[[Change[T]], None]]] = {}
         self._task: asyncio.Task[None] | None = None
         self._synced = asyncio.Event()
         self._answered = asyncio.Event()
@@ -201,16 +202,23 @@ class Cache(Generic[T]):
     def __len__(self) -> int:
         return len(self._entries)
 
-    def on_change(self, callback: Callable[[Change[T]], None], *, replay: bool = False) -> Callable[[], None]:
-        """Calls back for every change from now on; returns what ends that. `replay` begins with what is there."""
-        self._callbacks.append(callback)
+    def on_change(
+        self, callback: Callable[[Change[T]], None], *, key: Key | None = None, replay: bool = False
+    ) -> Callable[[], None]:
+        """Calls back for every change from now on, or for those of one object (thousands may each wait for theirs);
+        returns what ends that. `replay` begins with what is there."""
+        callbacks = self._callbacks if key is None else self._callbacks_of.setdefault(key, [])
+        callbacks.append(callback)
         if replay:
-            for key, entry in list(self._entries.items()):
-                self._call(callback, Change("added", key, entry.value))
+            for known, entry in list(self._entries.items()):
+                if key is None or key == known:
+                    self._call(callback, Change("added", known, entry.value))
 
         def end() -> None:
             with suppress(ValueError):
-                self._callbacks.remove(callback)
+                callbacks.remove(callback)
+            if key is not None and not callbacks and self._callbacks_of.get(key) is callbacks:
+                del self._callbacks_of[key]
 
         return end
 
@@ -393,7 +401,7 @@ class Cache(Generic[T]):
         return (known.namespace, known.name), _Entry(known.uid, known.resource_version, value)
 
     def _notify(self, change: Change[T]) -> None:
-        for callback in tuple(self._callbacks):
+        for callback in (*self._callbacks, *self._callbacks_of.get(change.key, ())):
             self._call(callback, change)
 
     def _call(self, callback: Callable[[Change[T]], None], change: Change[T]) -> None:

@@ -45,6 +45,10 @@ ROUTINE = 30.0
 """The same for one that is expected to find all as it was. After a restart there are thousands, which wait for each
 other, and none of them has anything to tell."""
 
+PER_SECOND, AT_ONCE = 5.0, 50
+"""How many such writes a controller makes a second, and at once: when thousands wait at the same time, telling of each
+would delay what they wait for. Who finds no room is told of later, should he still wait."""
+
 
 class Slot:
     """A worker that an attempt may hold; `--concurrent` of them exist for each kind."""
@@ -160,7 +164,8 @@ class Attempt(Generic[R]):
 
     async def progress(self, message: str) -> None:
         """Say what is being done. Written to the status only when the attempt takes longer than a second; than five
-        while others wait for a worker, and than 30 where it `is_routine`."""
+        while others wait for a worker, and than 30 where it `is_routine`; and later while too many others are told of.
+        """
         self.doing = message
         if not self._wait_to_tell():
             await self._write()
@@ -170,9 +175,10 @@ class Attempt(Generic[R]):
         patience = BUSY if self.controller.depths()[self.key.kind] else LONG
         left = (ROUTINE if self.is_routine else patience) - (time.monotonic() - self.started)
         self._stop_timer()
-        if left > 0:
-            self._timer = asyncio.get_running_loop().call_later(min(left, LONG), self._write_later)
-        return left > 0
+        if left <= 0 and self.controller.courtesies.take_now():
+            return False
+        self._timer = asyncio.get_running_loop().call_later(min(left, LONG) if left > 0 else LONG, self._write_later)
+        return True
 
     async def save(self, message: str) -> None:
         """Say what is being done and write the whole status now, before the world is changed."""

@@ -20,8 +20,9 @@ from shared.api.meta import Manifest, Resource, ResourceKind, format_time
 from shared.auth.tokens import Asker, asker
 from shared.kube.client import Client
 from shared.kube.errors import ApiError, Conflict, NotFound
+from shared.kube.limits import Bucket
 from shared.loop import metrics
-from shared.loop.attempt import Attempt, Slot, requested_at
+from shared.loop.attempt import AT_ONCE, PER_SECOND, Attempt, Slot, requested_at
 from shared.loop.configs import Configs
 from shared.loop.events import Recorder
 from shared.loop.kinds import ConfigRef, Kind, Ref, Wake
@@ -64,6 +65,8 @@ class Controller:
         """`options` are the parsed flags: concurrent, min/max_retry_delay, requeue_dependency, jitter …"""
         self.name, self.client, self.recorder, self.options = name, client, recorder, options
         self.configs = Configs(client, options)
+        self.courtesies = Bucket(PER_SECOND, AT_ONCE)
+        """What limits how many attempts write their progress."""
         self._kinds = {
             kind.type.resource.kind: _Running(
                 kind, options.concurrent, options.min_retry_delay, options.max_retry_delay

@@ -65,6 +65,17 @@ async def test_what_the_answer_shows_to_be_healthy_costs_nothing(world: World) -
     assert not calls
 
 
+async def test_who_waits_holds_no_answers(world: World) -> None:
+    changes = await world.apply(config_map(), stuck())
+    waiting = asyncio.create_task(wait(world, changes))
+    async with asyncio.timeout(5):
+        while any(change.live is not None for change in changes):
+            await asyncio.sleep(0.005)
+    assert [change.action for change in changes] == ["created", "created"]
+    assert not waiting.done()
+    waiting.cancel()
+
+
 async def test_a_deployment_is_waited_for(world: World) -> None:
     changes = await world.apply(config_map(), deployment())
     with world.counting() as calls:
@@ -155,7 +166,7 @@ async def test_listed_objects_are_looked_at_and_no_others(world: World) -> None:
 
 async def test_a_listed_object_of_somebody_else_is_waited_for(world: World) -> None:
     listed = SimpleNamespace(api_version="v1", kind="ConfigMap", name="theirs", namespace=world.namespace)
-    waiting = asyncio.create_task(wait(world, [], listed=[listed]))
+    waiting = asyncio.create_task(wait(world, apply.ChangeSet(), listed=[listed]))
     await asyncio.sleep(0.2)
     await world.have(config_map("theirs"))
     async with asyncio.timeout(2):
@@ -166,7 +177,7 @@ async def test_an_owner_does_not_wait_for_itself(world: World) -> None:
     itself = apply.Change(
         apply.ObjectId(world.owner.group, "Kustomization", world.owner.namespace, world.owner.name), "v1", "configured"
     )
-    await wait(world, [itself], 0.1)
+    await wait(world, apply.ChangeSet([itself]), 0.1)
 
 
 async def test_many_waits_share_watches(world: World) -> None:

@@ -56,6 +56,29 @@ async def test_it_starts_with_what_is_there_and_follows(api: FakeApi, client: Cl
     await cache.stop()
 
 
+async def test_who_waits_for_one_object_hears_of_no_other(api: FakeApi, client: Client) -> None:
+    for name in ("mine", "other"):
+        api.put(name)
+    cache: Cache[Any] = Cache(client, "v1", "ConfigMap")
+    await cache.start()
+    everything, mine, again = Seen(), Seen(), Seen()
+    cache.on_change(everything.note)
+    ends = [cache.on_change(seen.note, key=("default", "mine"), replay=seen is again) for seen in (mine, again)]
+    api.put("other", data={"a": "1"})
+    api.put("mine", data={"a": "1"})
+    await everything.until(("modified", "other"), ("modified", "mine"))
+    assert (mine, again) == ([("modified", "mine")], [("added", "mine"), ("modified", "mine")])
+    ends[0]()
+    api.remove("mine")
+    await everything.until(("deleted", "mine"))
+    assert (len(mine), again[-1]) == (1, ("deleted", "mine"))
+    ends[1]()
+    api.put("mine")
+    await everything.until(("added", "mine"))
+    assert len(again) == 3
+    await cache.stop()
+
+
 async def test_a_server_that_can_not_stream_is_listed(api: FakeApi, client: Client) -> None:
     api.streams = False
     api.put("a")
