@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from kustomize_controller import kubeconfigs
 from kustomize_controller.cluster import Cluster, owner_of
 from kustomize_controller.kubeconfigs import NoKubeconfig, Way
+from shared.answers import Answers
 from shared.api.kustomize import Kustomization
+from shared.api.meta import Manifest
 from shared.apply import Ledger, Owner
 from shared.auth import Clouds
 from shared.kube.client import Client
@@ -37,6 +40,8 @@ class Clusters:
         self._own, self._options, self._clouds, self._on_drift = ledger, options, clouds, on_drift
         self._remote: dict[str, Ledger] = {}
         self._used_by: dict[Owner, str] = {}
+        self._accounts: Answers[Manifest] = Answers(1024)
+        """ServiceAccounts that were there when Kustomizations were deleted, often all of a tenant's at once."""
         self._closing: set[asyncio.Task[None]] = set()
         self._listen(ledger)
 
@@ -55,7 +60,9 @@ class Clusters:
         namespace = ks.metadata.namespace or ""
         if must_exist:
             try:
-                await ledger.client.get("v1", "ServiceAccount", account, namespace)
+                read = partial(ledger.client.get, "v1", "ServiceAccount", account, namespace)
+                where = self._used_by.get(owner_of(ks), "")
+                await self._accounts.find((where, namespace, account), attempt.since, read)
             except NotFound as error:
                 raise IdentityGone(str(error)) from error
         client = ledger.client.impersonate(f"system:serviceaccount:{namespace}:{account}")

@@ -11,7 +11,18 @@ from kustomize_controller import build
 from kustomize_controller.templates import Template
 from shared.api.kustomize import Kustomization
 from shared.api.source import GitRepository
-from tests.kit.objects import ConfigMap, account, config_map, deployment, files, kustomization, service, source
+from tests.kit.objects import (
+    ConfigMap,
+    account,
+    binding,
+    config_map,
+    deployment,
+    files,
+    kustomization,
+    role,
+    service,
+    source,
+)
 from tests.kit.toolkit import KUSTOMIZE, SOURCE, Toolkit
 
 OBJECTS = {
@@ -246,6 +257,30 @@ async def test_an_end_costs_the_deletions_the_finalizer_and_one_event(toolkit: T
     assert calls["create events"] == 1, calls
     assert on_itself(calls) == 1, calls
     assert sum(calls.values()) == 4 + 1 + 1, calls
+
+
+async def test_the_end_of_all_that_a_tenant_has_asks_for_its_account_now_and_then(toolkit: Toolkit) -> None:
+    """Again for those whose end became known only after it was asked for."""
+    names = [f"app-{number}" for number in range(20)]
+    where = toolkit.cluster.namespace
+    await toolkit.cluster.have(account("tenant"), role("tenant", "configmaps"), binding("tenant", "tenant", where))
+    toolkit.cluster.repo.commit({f"{name}/a.yaml": files(config_map(name)) for name in names})
+    await toolkit.cluster.have(source("app"))
+    await toolkit.start()
+    of = {"source": "app", "service_account_name": "tenant"}
+    await toolkit.cluster.have(*(kustomization(name, path=f"./{name}", **of) for name in names))
+    for name in names:
+        await toolkit.cluster.until(Kustomization, name, ready=True)
+    await toolkit.stop("kustomize-controller")
+    for name in names:
+        await toolkit.cluster.delete(Kustomization, name)
+    toolkit.forget_calls()
+    await toolkit.start("kustomize-controller")
+    for name in names:
+        await toolkit.cluster.until_gone(Kustomization, name)
+    calls = toolkit.calls(KUSTOMIZE)
+    assert await toolkit.cluster.names(ConfigMap) == set()
+    assert 1 <= calls["get serviceaccounts"] <= 10, calls
 
 
 async def test_a_failure_costs_what_was_tried_and_one_status(toolkit: Toolkit) -> None:
