@@ -16,6 +16,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias
 
+import orjson
+
 from shared import health
 from shared.api.meta import Manifest, format_duration
 from shared.apply import explaining
@@ -157,7 +159,8 @@ async def settle(
         unhealthy = {id: state for id, state in wait.states.items() if state.status == "Failed"}
     else:
         unhealthy = {id: state for id, state in wait.states.items() if state.status != "Current"}
-    return await explaining.explained(client, unhealthy, wait.manifests)
+    manifests = {id: orjson.loads(packed) for id, packed in wait.seen.items() if id in unhealthy}
+    return await explaining.explained(client, unhealthy, manifests)
 
 
 class _Failed(Exception):
@@ -169,7 +172,8 @@ class _Wait:
         self._client, self._owner, self._ledger, self._assess = client, owner, ledger, assess
         self._fail_fast = fail_fast
         self.states: dict[ObjectId, Health] = {}
-        self.manifests: dict[ObjectId, Manifest] = {}
+        self.seen: dict[ObjectId, bytes] = {}
+        """Objects that aren't healthy, as they were last seen, as JSON."""
 
     def is_known_healthy(self, target: Target) -> bool:
         """Is it, as far as we know without asking?"""
@@ -186,8 +190,8 @@ class _Wait:
         if "Failed" in found and (self._fail_fast or found <= {"Failed", "Current"}):
             raise _Failed
 
-    def _judge(self, target: Target, live: Manifest | None) -> bool:
-        """Puts down how an object stands; is it healthy?"""
+    def _judge(self, target: Target, live: Manifest | None, packed: bytes | None = None) -> bool:
+        """Puts down how an object stands; is it healthy? `packed` is the same as JSON, if we have it."""
         if live is None:
             state = Health("Current", "it has gone") if target.expires else Health("NotFound", "it is not there")
             self.states[target.id] = state
@@ -196,9 +200,9 @@ class _Wait:
         self.states[target.id] = state = self._assess(live)
         if state.status == "Current":
             self._ledger.note_healthy(self._owner, target.id, version)
-            self.manifests.pop(target.id, None)
+            self.seen.pop(target.id, None)
             return True
-        self.manifests[target.id] = live
+        self.seen[target.id] = packed or orjson.dumps(live)
         return False
 
     async def follow(self, targets: Iterable[Target], seconds: float) -> None:
@@ -227,11 +231,11 @@ class _Wait:
             for target in targets:
                 tasks.create_task(self._look(target))
 
-    async def _watch(self, cache: Cache[Manifest], targets: Sequence[Target]) -> None:
+    async def _watch(self, cache: Cache[bytes], targets: Sequence[Target]) -> None:
         pending = {self._ledger.key(target.id, target.api_version): target for target in targets}
         moved, dirty = asyncio.Event(), set(pending)
 
-        def seen(change: Seen[Manifest]) -> None:
+        def seen(change: Seen[bytes]) -> None:
             dirty.add(change.key)
             moved.set()
 
@@ -240,10 +244,11 @@ class _Wait:
             while True:
                 moved.clear()
                 for key in tuple(dirty):
-                    target, live = pending[key], cache.get(*key)
+                    target, packed = pending[key], cache.get(*key)
+                    live = None if packed is None else orjson.loads(packed)
                     if live is None and target.expires:  # has it gone, or has the watch not seen it yet?
                         live = await self._find(target)
-                    if not self._is_behind(target, live) and self._judge(target, live):
+                    if not self._is_behind(target, live) and self._judge(target, live, packed):
                         del pending[key]
                         ends.pop(key)()
                 self.require_hope()

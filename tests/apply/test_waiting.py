@@ -7,6 +7,7 @@ import time
 from types import SimpleNamespace
 from typing import Any
 
+import orjson
 import pytest
 
 from shared import apply, health
@@ -194,7 +195,7 @@ async def test_a_new_revision_is_not_taken_for_healthy_by_the_old_state(
     await wait(world, changes, 30)
     old = await world.live(deployment())
     changes = await world.apply(stuck(replicas=2))
-    monkeypatch.setattr(Cache, "get", lambda *_: old)
+    monkeypatch.setattr(Cache, "get", lambda *_: orjson.dumps(old))
     with pytest.raises(apply.HealthCheckError):
         await wait(world, changes, 0.3)
 
