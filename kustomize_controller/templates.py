@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from functools import cached_property
 from typing import Any
 
+import msgspec
 import orjson
 
 from kustomize_controller import variables
@@ -39,7 +40,7 @@ class Template:
         is_remote: bool = False,
     ) -> None:
         """`places` says of each object where it is written, "" where that isn't known."""
-        self.packed = orjson.dumps(manifests)
+        self.packed = msgspec.json.encode(manifests)
         self.places, self.footprint = places, footprint
         self.is_remote = is_remote
         """Whether a part of it came from elsewhere than the artifact, where it may change."""

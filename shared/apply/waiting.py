@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias
 
+import msgspec
 import orjson
 
 from shared import health
@@ -159,7 +160,7 @@ async def settle(
         unhealthy = {id: state for id, state in wait.states.items() if state.status == "Failed"}
     else:
         unhealthy = {id: state for id, state in wait.states.items() if state.status != "Current"}
-    manifests = {id: orjson.loads(packed) for id, packed in wait.seen.items() if id in unhealthy}
+    manifests = {id: orjson.loads(json) for id, json in wait.seen.items() if id in unhealthy}
     return await explaining.explained(client, unhealthy, manifests)
 
 
@@ -190,8 +191,8 @@ class _Wait:
         if "Failed" in found and (self._fail_fast or found <= {"Failed", "Current"}):
             raise _Failed
 
-    def _judge(self, target: Target, live: Manifest | None, packed: bytes | None = None) -> bool:
-        """Puts down how an object stands; is it healthy? `packed` is the same as JSON, if we have it."""
+    def _judge(self, target: Target, live: Manifest | None, json: bytes | None = None) -> bool:
+        """Puts down how an object stands; is it healthy? `json` is the same, if we have it so."""
         if live is None:
             state = Health("Current", "it has gone") if target.expires else Health("NotFound", "it is not there")
             self.states[target.id] = state
@@ -202,7 +203,7 @@ class _Wait:
             self._ledger.note_healthy(self._owner, target.id, version)
             self.seen.pop(target.id, None)
             return True
-        self.seen[target.id] = packed or orjson.dumps(live)
+        self.seen[target.id] = json or msgspec.json.encode(live)
         return False
 
     async def follow(self, targets: Iterable[Target], seconds: float) -> None:
@@ -244,11 +245,7 @@ class _Wait:
             while True:
                 moved.clear()
                 for key in tuple(dirty):
-                    target, packed = pending[key], cache.get(*key)
-                    live = None if packed is None else orjson.loads(packed)
-                    if live is None and target.expires:  # has it gone, or has the watch not seen it yet?
-                        live = await self._find(target)
-                    if not self._is_behind(target, live) and self._judge(target, live, packed):
+                    if await self._is_settled(pending[key], cache.get(*key)):
                         del pending[key]
                         ends.pop(key)()
                 self.require_hope()
@@ -259,6 +256,13 @@ class _Wait:
         finally:
             for end in ends.values():
                 end()
+
+    async def _is_settled(self, target: Target, json: bytes | None) -> bool:
+        """Looks at what the watch has of an object; is it healthy?"""
+        live = None if json is None else orjson.loads(json)
+        if live is None and target.expires:  # has it gone, or has the watch not seen it yet?
+            live = await self._find(target)
+        return not self._is_behind(target, live) and self._judge(target, live, json)
 
     def _is_behind(self, target: Target, live: Manifest | None) -> bool:
         """Has the watch not yet seen what we applied?"""

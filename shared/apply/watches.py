@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-import orjson
+import msgspec
 
 from shared.api.meta import Manifest
 from shared.kube.client import Client
@@ -108,4 +108,5 @@ class Watches:
 
 def _packed(manifest: Manifest) -> bytes:
     manifest["metadata"].pop("managedFields", None)
-    return orjson.dumps(manifest)
+    # Not by orjson: what it returns holds on to a buffer of several times its size.
+    return msgspec.json.encode(manifest)

@@ -111,7 +111,7 @@ def parse(text: bytes, *, limit: int) -> Index:
         if not isinstance(versions, bytes):
             entries[name] = _sorted(name, versions)
     return Index(
-        {name: orjson.dumps(value) for name, value in document.items()},
+        {name: msgspec.json.encode(value) for name, value in document.items()},
         {name: entries[name] for name in sorted(entries) if entries[name]},
     )
 
@@ -160,7 +160,7 @@ def _sorted(name: str, versions: Any) -> bytes:
             continue
         found.append((version, str(entry.get("created") or ""), {"name": name, **entry}))
     found.sort(key=lambda item: (item[0].key, item[1]), reverse=True)
-    return orjson.dumps([entry for _, _, entry in found]) if found else b""
+    return msgspec.json.encode([entry for _, _, entry in found]) if found else b""
 
 
 def _is_in(range_: semver.Range, text: str) -> bool:

@@ -35,6 +35,7 @@ FLOORS = {
     "noop with its request": "1 annotation, 1 status write",
     "update": "4 applies, 1 status write, 1 event",
     "update with its sources": "of a source 1 annotation, 1 status write, 1 event; then the same as update",
+    "update with its rollout": "the same as update with its sources; it ends when all Deployments have rolled out",
     "delete": "a Kustomization deleted, 4 deletes, its finalizer",
 }
 """What each floor sends for one application. A floor named `<phase> with …` is one more of that phase."""
@@ -47,6 +48,8 @@ _PLURALS = {
 _FINALIZER = {"metadata": {"finalizers": ["bench.example.com/floor"]}}
 _NO_FINALIZER = {"metadata": {"finalizers": None}}
 _EVENTS = f"{CORE}/namespaces/{NAMESPACE}/events"
+_WITHIN = 1800.0
+"""Seconds within which all Deployments must have rolled out."""
 _SOURCES, _APPS = sources_path(NAMESPACE), apps_path(NAMESPACE)
 
 
@@ -68,6 +71,8 @@ class Floor:
 
     async def run(self, name: str) -> None:
         """One floor, of all applications."""
+        if name == "update with its rollout":
+            deployments = await self._client.watch(_PLURALS["Deployment"])
         await self._each(
             {
                 "sources": self._source,
@@ -75,10 +80,14 @@ class Floor:
                 "noop": self._noop,
                 "noop with its request": self._requested_noop,
                 "update": lambda index: self._applied(index, "2"),
-                "update with its sources": self._update,
+                "update with its sources": lambda index: self._update(index, "3"),
+                "update with its rollout": lambda index: self._update(index, "4"),
                 "delete": self._delete,
             }[name]
         )
+        if name == "update with its rollout":
+            await deployments.until_all(self._count, is_rolled_out, name, _WITHIN)
+            deployments.close()
 
     async def clean(self) -> None:
         """Remove what is left and wait until it is gone: what is being deleted costs the server. Not measured."""
@@ -112,10 +121,10 @@ class Floor:
         await self._request(f"{_APPS}/app-{index}")
         await self._noop(index)
 
-    async def _update(self, index: int) -> None:
+    async def _update(self, index: int, version: str) -> None:
         await self._request(f"{_SOURCES}/app-{index}")
-        await self._stored(index, "3")
-        await self._applied(index, "3")
+        await self._stored(index, version)
+        await self._applied(index, version)
 
     async def _delete(self, index: int) -> None:
         await self._client.send("DELETE", f"{_APPS}/app-{index}")
@@ -156,6 +165,17 @@ class Floor:
 
     async def _each(self, call: Callable[[int], Awaitable[None]]) -> None:
         await asyncio.gather(*(call(index) for index in range(self._count)))
+
+
+def is_rolled_out(deployment: dict[str, Any]) -> bool:
+    """What `wait: true` waits for: Kubernetes' Deployment controller has done its work on the newest spec."""
+    status = deployment.get("status", {})
+    reasons = {one["type"]: (one["status"], one["reason"]) for one in status.get("conditions", [])}
+    return (
+        status.get("observedGeneration") == deployment["metadata"]["generation"]
+        and reasons.get("Progressing") == ("True", "NewReplicaSetAvailable")
+        and reasons.get("Available", ("False", ""))[0] == "True"
+    )
 
 
 def _objects(index: int, version: str) -> list[dict[str, Any]]:

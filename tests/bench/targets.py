@@ -103,6 +103,8 @@ _TARGETS = (
     _ratio("noop", 1.3, floor="noop with its request"),
     _ratio("update", 1.5),
     _ratio("update", 1.5, floor="update with its sources"),
+    _ratio("update", 1.5, floor="update with its rollout"),
+    _ratio("update", 1.15, floor="update with its rollout", figure=_SERVER),
     _ratio("delete", 1.5),
     *(_below_server(phase) for phase in ("sources", "apply", "noop", "update", "delete")),
     Target("drift: p50", 300, "ms", lambda fleet, count: fleet["drift"]["p50"]),
