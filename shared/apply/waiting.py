@@ -245,11 +245,11 @@ class _Wait:
             while True:
                 moved.clear()
                 for key in tuple(dirty):
-                    if await self._is_settled(pending[key], cache.get(*key)):
+                    dirty.discard(key)  # before it is looked at: it may change meanwhile
+                    if key in pending and await self._is_settled(pending[key], cache.get(*key)):
                         del pending[key]
                         ends.pop(key)()
                 self.require_hope()
-                dirty.clear()
                 if not pending:
                     return
                 await moved.wait()

@@ -11,6 +11,7 @@ import orjson
 import pytest
 
 from shared import apply, health
+from shared.apply.waiting import _Wait
 from shared.health import Health
 from shared.kube.watch import Cache
 from tests.apply.world import World, config_map, definition, deployment, gizmo, service
@@ -179,6 +180,27 @@ async def test_an_owner_does_not_wait_for_itself(world: World) -> None:
         apply.ObjectId(world.owner.group, "Kustomization", world.owner.namespace, world.owner.name), "v1", "configured"
     )
     await wait(world, apply.ChangeSet([itself]), 0.1)
+
+
+async def test_what_becomes_of_an_object_while_it_is_looked_for_is_not_lost(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The watch has not seen a Job that may have gone, and tells of its end while the server is asked."""
+    get, find, late = Cache.get, _Wait._find, [None]
+
+    async def slow(self: Any, target: Any) -> Any:
+        live = await find(self, target)
+        async with asyncio.timeout(20):
+            while health.assess(await world.live(once)).status != "Current":
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.2)
+        return live
+
+    once = job("once", ttlSecondsAfterFinished=600)
+    changes = await world.apply(once)
+    monkeypatch.setattr(_Wait, "_find", slow)
+    monkeypatch.setattr(Cache, "get", lambda *args: late.pop() if late else get(*args))
+    await wait(world, changes, 30)
 
 
 async def test_many_waits_share_watches(world: World) -> None:
