@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from prometheus_client.parser import text_string_to_metric_families
+
 from shared.loop import metrics
 
 
@@ -19,3 +21,15 @@ def test_the_durations_of_an_object_are_a_histogram_until_it_is_gone() -> None:
     assert f"gotk_reconcile_duration_seconds_sum{{{labels.format('')}}} 5000.24\n" in text
     metrics.forget("Bucket", "measured", "ns")
     assert 'name="measured"' not in metrics.expose().decode()
+
+
+def test_what_is_said_of_thousands_of_objects_can_be_read_and_comes_in_pieces() -> None:
+    made = metrics.Durations()
+    for number in range(1000):
+        made.observe("Bucket", f"measured-{number}", "ns", 0.25)
+    made.observe("Bucket", 'a "name"\\ with\nall', "ns", 0.25)
+    pieces = list(made.text())
+    assert len(pieces) > 10
+    (family,) = text_string_to_metric_families("".join(pieces))
+    names = {sample.labels["name"] for sample in family.samples if sample.name.endswith("_count") and sample.value == 1}
+    assert names == {*(f"measured-{number}" for number in range(1000)), 'a "name"\\ with\nall'}
