@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from sys import intern
 from typing import Any
 
 from shared.api.meta import Manifest
@@ -29,9 +30,9 @@ class ObjectId:
     def of(cls, manifest: Mapping[str, Any]) -> ObjectId:
         metadata = manifest.get("metadata") or {}
         return cls(
-            group=str(manifest.get("apiVersion") or "").rpartition("/")[0],
-            kind=str(manifest.get("kind") or ""),
-            namespace=metadata.get("namespace") or "",
+            group=intern(str(manifest.get("apiVersion") or "").rpartition("/")[0]),
+            kind=intern(str(manifest.get("kind") or "")),
+            namespace=intern(str(metadata.get("namespace") or "")),
             name=metadata.get("name") or "",
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from sys import intern
 from typing import Literal
 
 from shared.apply import policies
@@ -65,7 +66,13 @@ class Record:
     def of(cls, item: Item, owner: Owner) -> Record:
         """Of an object about which no more is known than that it was dealt with."""
         return cls(
-            item.id, owner, item.api_version, item.digest, item.policy, ignored=item.ignored, drift_mode=item.drift
+            item.id,
+            owner,
+            intern(item.api_version),
+            item.digest,
+            item.policy,
+            ignored=item.ignored,
+            drift_mode=item.drift,
         )
 
     @property

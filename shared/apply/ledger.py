@@ -74,7 +74,8 @@ class Ledger:
         )
         """What spares those who look at many objects a call for each."""
         self._clock = clock
-        self._records: dict[ObjectId, dict[Owner, Record]] = {}
+        self._records: dict[ObjectId, tuple[Record, ...]] = {}
+        """Of each object, one for each owner: nearly always one."""
         self._owned: dict[Owner, dict[ObjectId, Record]] = {}
         self._complete: dict[Owner, str] = {}
         self._in_flight: dict[ObjectId, _Flight] = {}
@@ -125,7 +126,7 @@ class Ledger:
         if before is not None:
             self._kinds.leave((before.api_version, before.id.kind))
         self._kinds.use((record.api_version, record.id.kind))
-        self._records.setdefault(record.id, {})[record.owner] = record
+        self._records[record.id] = (*self._others(record.id, record.owner), record)
         self._owned.setdefault(record.owner, {})[record.id] = record
         if record.id not in self._in_flight and (live := self.live(record.id, record.api_version)) is not None:
             self._judge(record.id, live, live.version)
@@ -221,10 +222,14 @@ class Ledger:
             self._kinds.leave((record.api_version, id.kind))
         if not owned:
             self._owned.pop(owner, None)
-        records = self._records.get(id, {})
-        records.pop(owner, None)
-        if not records:
+        if others := self._others(id, owner):
+            self._records[id] = others
+        else:
             self._records.pop(id, None)
+
+    def _others(self, id: ObjectId, owner: Owner) -> tuple[Record, ...]:
+        """What we know of an object for other owners."""
+        return tuple(record for record in self._records.get(id, ()) if record.owner != owner)
 
     # Telling
 
@@ -295,7 +300,8 @@ class Ledger:
             self._judge(id, live, version)
 
     def _judge(self, id: ObjectId, live: Live | None, version: int) -> None:
-        for owner, record in list(self._records.get(id, {}).items()):
+        for record in self._records.get(id, ()):
+            owner = record.owner
             if record.leaving:
                 if not record.drift and (live is None or live.uid != record.uid):
                     record.drift = "deleted"

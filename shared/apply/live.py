@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from sys import intern
 from typing import Any, TypeAlias
 
 import msgspec
@@ -105,7 +106,7 @@ class Reader:
             uid=uid,
             version=int(version) if version.isdigit() else 0,
             generation=generation,
-            owner=(namespace, name) if name and namespace else None,
+            owner=(intern(namespace), intern(name)) if name and namespace else None,
             fields=b"" if ours is None else ours.digest,
             written="" if ours is None else ours.time,
             policy=policies.read(labels, annotations, self.group),

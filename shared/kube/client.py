@@ -274,11 +274,42 @@ class Client:
         dry_run: bool = False,
     ) -> Manifest:
         """`force` takes fields from other managers and belongs to `apply` only."""
+        manifest: Manifest = _loads(
+            await self.patch_json(
+                api_version,
+                kind,
+                name,
+                namespace,
+                patch,
+                type=type,
+                subresource=subresource,
+                field_manager=field_manager,
+                force=force,
+                dry_run=dry_run,
+            )
+        )
+        return manifest
+
+    async def patch_json(
+        self,
+        api_version: str,
+        kind: str,
+        name: str,
+        namespace: str | None,
+        patch: Any,
+        *,
+        type: PatchType = "merge",
+        subresource: str = "",
+        field_manager: str | None = None,
+        force: bool = False,
+        dry_run: bool = False,
+    ) -> bytes:
+        """As patch(); the answer as JSON, for who makes another thing of it than a manifest."""
         resource = await self.discovery.find(api_version, kind)
         if type == "apply" and not field_manager:
             raise BadRequest("an apply needs a field manager")
         query = _write_query(field_manager, dry_run, force and type == "apply")
-        return await self._json(
+        answer = await self._call(
             "apply" if type == "apply" else "patch",
             resource,
             resource.path(namespace, name, subresource),
@@ -287,6 +318,7 @@ class Client:
             content_type=_CONTENT_TYPE[type],
             sub=subresource,
         )
+        return answer.body
 
     async def apply(
         self,

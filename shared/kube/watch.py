@@ -16,6 +16,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from sys import intern
 from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
@@ -398,7 +399,7 @@ class Cache(Generic[T]):
                 found["name"], found.get("namespace", ""), found.get("uid", ""), found.get("resourceVersion", "")
             )
             value = manifest if self._keep is None else self._keep(manifest)
-        return (known.namespace, known.name), _Entry(known.uid, known.resource_version, value)
+        return (intern(known.namespace), intern(known.name)), _Entry(known.uid, known.resource_version, value)
 
     def _notify(self, change: Change[T]) -> None:
         for callback in (*self._callbacks, *self._callbacks_of.get(change.key, ())):

@@ -11,7 +11,6 @@ import asyncio
 import base64
 import binascii
 import contextlib
-import copy
 import logging
 import shutil
 import tempfile
@@ -296,10 +295,14 @@ class Attempt(Generic[R]):
 
 
 def _working_copy(obj: R) -> R:
-    """A copy whose status and metadata are the story's to change; the spec is shared, for nobody changes it."""
+    """A copy whose status and metadata are the story's to change: fields and lists, but not their parts, in whose place
+    it puts others. Thousands may wait at a time, and share all that they don't change."""
     own: dict[str, Any] = {"metadata": msgspec.structs.replace(obj.metadata)}
     if hasattr(obj, "status"):
-        own["status"] = copy.deepcopy(obj.status)
+        own["status"] = status = msgspec.structs.replace(obj.status)
+        for field in status.__struct_fields__:
+            if isinstance(value := getattr(status, field), list):
+                setattr(status, field, list(value))
     return msgspec.structs.replace(obj, **own)
 
 

@@ -163,7 +163,7 @@ class Controller:
         """Write a status patch; the object as it is then, which is also what the next attempt sees."""
         resource = type(obj).resource
         meta = obj.metadata
-        answer = await self.client.patch(
+        answer = await self.client.patch_json(
             resource.api_version,
             resource.kind,
             meta.name,
@@ -173,7 +173,7 @@ class Controller:
             subresource="status",
             field_manager=self._manager(resource.kind),
         )
-        saved = codec.decode(type(obj), answer)
+        saved = codec.decode_json(type(obj), answer)
         self._known.put(saved)  # the answer may hold somebody else's change that no watch has told of yet
         return saved
 
@@ -330,7 +330,7 @@ class Controller:
     async def _set_finalizers(self, obj: Resource, finalizers: list[str]) -> None:
         resource, meta = type(obj).resource, obj.metadata
         patch = {"metadata": {"finalizers": finalizers or None, "resourceVersion": meta.resource_version}}
-        answer = await self.client.patch(
+        answer = await self.client.patch_json(
             resource.api_version,
             resource.kind,
             meta.name,
@@ -339,7 +339,7 @@ class Controller:
             type="merge",
             field_manager=self._manager(resource.kind),
         )
-        saved = codec.decode(type(obj), answer)
+        saved = codec.decode_json(type(obj), answer)
         if not saved.metadata.deletion_timestamp:
             self._known.put(saved)
         obj.metadata = saved.metadata

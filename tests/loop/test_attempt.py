@@ -64,6 +64,16 @@ def attempts(controller: Controller, count: int) -> list[Attempt[Kustomization]]
     return made
 
 
+def test_what_a_story_makes_of_its_status_is_its_own_until_it_is_written(controller):
+    (attempt,) = attempts(controller, 1)
+    before = codec.encode(attempt._saved)
+    attempt.mark("Healthy", True, "Succeeded", "all is well")
+    attempt.obj.status.last_applied_revision = "main@sha1:abc"
+    attempt.obj.status.history.append("a part")
+    attempt.obj.metadata.resource_version = "7"
+    assert codec.encode(attempt._saved) == before
+
+
 async def test_of_thousands_that_wait_at_once_a_few_are_told_of_a_second(controller):
     waiting = attempts(controller, 1000)
     for attempt in waiting:

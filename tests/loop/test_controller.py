@@ -6,6 +6,8 @@ import asyncio
 from argparse import Namespace
 from typing import Any
 
+import orjson
+
 from shared.api.kustomize import Kustomization
 from shared.loop.attempt import Attempt
 from shared.loop.controller import Controller
@@ -21,10 +23,10 @@ class Api:
     def __init__(self, manifest: dict[str, Any]) -> None:
         self.manifest = manifest
 
-    async def patch(self, *_: object, subresource: str = "", **__: object) -> dict[str, Any]:
+    async def patch_json(self, *_: object, subresource: str = "", **__: object) -> bytes:
         assert subresource == "status"
         self.touch()
-        return self.manifest
+        return orjson.dumps(self.manifest)
 
     def touch(self, **metadata: Any) -> None:
         version = str(int(self.manifest["metadata"]["resourceVersion"]) + 1)
@@ -134,18 +136,18 @@ async def test_a_progress_message_that_is_late_does_not_follow_the_verdict(monke
     run = Run()
     statuses: list[dict[str, Any]] = []
 
-    async def patch(*arguments: Any, **_: Any) -> dict[str, Any]:
+    async def patch_json(*arguments: Any, **_: Any) -> bytes:
         statuses.append(arguments[4]["status"])
         run.api.touch()
         run.api.manifest = {**run.api.manifest, "status": arguments[4]["status"]}
-        return run.api.manifest
+        return orjson.dumps(run.api.manifest)
 
     async def reconcile(ks: Kustomization, attempt: Attempt[Kustomization]) -> Ready:
         attempt.doing = "working"
         attempt._write_later()  # the timer fires just before the story ends
         return Ready("Done", "done")
 
-    monkeypatch.setattr(run.api, "patch", patch)
+    monkeypatch.setattr(run.api, "patch_json", patch_json)
     kind: Kind[Kustomization] = Kind(type=Kustomization, reconcile=reconcile, finalize=run._finalize)
     run.controller = Controller("test", run.api, Silent(), [kind], OPTIONS)  # type: ignore[arg-type]
     run.deliver()
@@ -165,15 +167,15 @@ async def test_a_kind_has_its_own_finalizer_interval_and_way_to_be_suspended():
     run = Run()
     patched: list[Any] = []
 
-    async def patch(*arguments: Any, subresource: str = "", **_: Any) -> dict[str, Any]:
+    async def patch_json(*arguments: Any, subresource: str = "", **_: Any) -> bytes:
         patched.append(arguments[4])
         run.api.touch(**({} if subresource else {"finalizers": [*run.api.manifest["metadata"]["finalizers"], "ours"]}))
-        return run.api.manifest
+        return orjson.dumps(run.api.manifest)
 
     def rests(ks: Kustomization, attempt: Attempt[Kustomization]) -> None:
         attempt.mark("Ready", True, "Disabled", "suspended by its label")
 
-    run.api.patch = patch  # type: ignore[method-assign]
+    run.api.patch_json = patch_json  # type: ignore[method-assign]
     kind: Kind[Kustomization] = Kind(
         type=Kustomization,
         reconcile=run._reconcile,
