@@ -211,11 +211,16 @@ class _Wait:
         groups: dict[_Group, list[Target]] = defaultdict(list)
         for target in targets:
             groups[target.api_version, target.id.kind, target.id.namespace].append(target)
+        (first, members), *others = groups.items()
         try:
             with suppress(TimeoutError):
-                async with asyncio.timeout(seconds), asyncio.TaskGroup() as tasks:
-                    for group, members in groups.items():
-                        tasks.create_task(self._follow_group(*group, members))
+                async with asyncio.timeout(seconds):
+                    if not others:  # as nearly always; thousands may wait, and a task takes room
+                        await self._follow_group(*first, members)
+                        return
+                    async with asyncio.TaskGroup() as tasks:
+                        for group, members in groups.items():
+                            tasks.create_task(self._follow_group(*group, members))
         except* _Failed:
             raise _Failed from None
 
