@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from sys import intern
 from typing import Annotated, Any, ClassVar
 
 import msgspec
@@ -158,6 +159,9 @@ class ObjectMeta(Part, kw_only=True):
     finalizers: list[str] = []
     owner_references: list[OwnerReference] = []
 
+    def __post_init__(self) -> None:
+        self.namespace = intern(self.namespace)  # what thousands have in common is kept once
+
 
 class Condition(Part, kw_only=True):
     """One thing that is known of an object: is it so, since when, why."""
@@ -186,6 +190,10 @@ class Condition(Part, kw_only=True):
     """When the status last changed from one value to another; the same status for another reason keeps the time."""
     observed_generation: Annotated[int, schema(format="int64", minimum=0)] = 0
     """The metadata.generation that this was said of. Lower than the object's own means: said of an older spec."""
+
+    def __post_init__(self) -> None:
+        self.type, self.status, self.reason = intern(self.type), intern(self.status), intern(self.reason)
+        self.last_transition_time = intern(self.last_transition_time)
 
 
 class Reported(Part, kw_only=True):
@@ -242,10 +250,10 @@ class Resource(Part, kw_only=True):
     metadata: ObjectMeta = msgspec.field(default_factory=ObjectMeta)
 
     def __post_init__(self) -> None:
-        # Items of a list come without them, and so do objects made in Python.
-        if not self.api_version:
+        # Items of a list come without them, and so do objects made in Python; all others have them in common.
+        if self.api_version in ("", self.resource.api_version):
             self.api_version = self.resource.api_version
-        if not self.kind:
+        if self.kind in ("", self.resource.kind):
             self.kind = self.resource.kind
 
 
