@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypedDict, Unpack
 from urllib.parse import urlencode
 
 import orjson
@@ -58,6 +58,16 @@ class Applied:
 
     manifest: Manifest
     created: bool
+
+
+class PatchOptions(TypedDict, total=False):
+    """What `Client.patch_json` takes by name, with its defaults."""
+
+    type: PatchType
+    subresource: str
+    field_manager: str | None
+    force: bool
+    dry_run: bool
 
 
 class Client:
@@ -266,28 +276,10 @@ class Client:
         name: str,
         namespace: str | None,
         patch: Any,
-        *,
-        type: PatchType = "merge",
-        subresource: str = "",
-        field_manager: str | None = None,
-        force: bool = False,
-        dry_run: bool = False,
+        **options: Unpack[PatchOptions],
     ) -> Manifest:
         """`force` takes fields from other managers and belongs to `apply` only."""
-        manifest: Manifest = _loads(
-            await self.patch_json(
-                api_version,
-                kind,
-                name,
-                namespace,
-                patch,
-                type=type,
-                subresource=subresource,
-                field_manager=field_manager,
-                force=force,
-                dry_run=dry_run,
-            )
-        )
+        manifest: Manifest = _loads(await self.patch_json(api_version, kind, name, namespace, patch, **options))
         return manifest
 
     async def patch_json(
