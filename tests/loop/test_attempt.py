@@ -64,6 +64,15 @@ def attempts(controller: Controller, count: int) -> list[Attempt[Kustomization]]
     return made
 
 
+async def after_three_were_told_of(controller: Controller) -> list[Attempt[Kustomization]]:
+    """Four attempts, of whom the last finds no room any more."""
+    made = attempts(controller, 4)
+    for attempt in made[:3]:
+        await attempt.progress("waiting")
+    await controller.until_told(3)
+    return made
+
+
 def test_what_a_story_makes_of_its_status_is_its_own_until_it_is_written(controller):
     (attempt,) = attempts(controller, 1)
     before = codec.encode(attempt._saved)
@@ -91,10 +100,7 @@ async def test_of_thousands_that_wait_at_once_a_few_are_told_of_a_second(control
 
 
 async def test_what_is_told_late_is_what_is_done_then(controller):
-    *others, last = attempts(controller, 4)
-    for attempt in others:
-        await attempt.progress("waiting")
-    await controller.until_told(3)
+    *others, last = await after_three_were_told_of(controller)
     await last.progress("building")
     await last.progress("applying")
     controller.now = 1.0
@@ -105,10 +111,7 @@ async def test_what_is_told_late_is_what_is_done_then(controller):
 
 
 async def test_who_is_done_is_not_told_of_any_more(controller):
-    *others, last = attempts(controller, 4)
-    for attempt in others:
-        await attempt.progress("waiting")
-    await controller.until_told(3)
+    *others, last = await after_three_were_told_of(controller)
     await last.progress("waiting")
     last.close()
     controller.now = 1.0
