@@ -38,6 +38,7 @@ from kustomize_controller.surveys import Surveys
 from kustomize_controller.templates import Template, Templates
 from shared.api.kustomize import Kustomization
 from shared.api.meta import format_duration, parse_duration
+from shared.api.producers import PRODUCERS
 from shared.apply import ChangeSet, Inventory, Ledger, Owner
 from shared.artifact.fetch import Fetcher
 from shared.auth import Clouds
@@ -240,7 +241,7 @@ def kind(kustomizations: Kustomizations) -> Kind[Kustomization]:
         wakes=(
             *(
                 Wake(type=type_, refers=source_of(name), when=sources.has_new_artifact)
-                for name, type_ in sources.KINDS.items()
+                for name, type_ in PRODUCERS.items()
             ),
             Wake(type=Kustomization, refers=dependencies.refs, when=dependencies.became_ready, preempts=False),
             Wake(type=Kustomization, refers=dependencies.judged, when=dependencies.may_hold_now, preempts=False),

@@ -8,16 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.api.kustomize import Kustomization
-from shared.api.meta import Artifact, Resource, format_duration
-from shared.api.source import Bucket, ExternalArtifact, GitRepository, OCIRepository
+from shared.api.meta import Artifact, format_duration
+from shared.api.producers import PRODUCERS, Producer
 from shared.artifact.fetch import ArtifactError, ArtifactNotFound, Fetcher
 from shared.loop.attempt import Attempt
 from shared.loop.kinds import Ref
 from shared.loop.verdict import Failed, Stalled, Waiting
 
-KINDS: dict[str, type[Resource]] = {
-    kind.resource.kind: kind for kind in (GitRepository, OCIRepository, Bucket, ExternalArtifact)
-}
 ORIGIN = "org.opencontainers.image.revision"
 """Metadata key of an artifact that names the upstream revision it was made of."""
 
@@ -68,14 +65,14 @@ async def find(ks: Kustomization, attempt: Attempt[Kustomization]) -> Source:
             f"can't access '{kind}/{where.namespace}/{where.name}', ExternalArtifact feature gate is disabled: "
             "start the controller with --feature-gates=ExternalArtifact=true",
         )
-    type_ = KINDS[kind]
+    type_ = PRODUCERS[kind]
     direct = attempt.options.feature_gates["DirectSourceFetch"]
     source = await attempt.read(type_, where.namespace, where.name, direct=direct)
     again = format_duration(attempt.options.requeue_dependency)
     if source is None:
         plural = f"{type_.resource.plural}.{type_.resource.group}"
         raise Waiting("ArtifactFailed", f'{plural} "{where.name}" not found', event="")
-    artifact: Artifact | None = source.status.artifact  # type: ignore[attr-defined]
+    artifact = source.status.artifact
     if artifact is None:
         raise Waiting("ArtifactFailed", f"Source artifact not found, retrying in {again}", event="")
     return Source(kind, where, artifact)
@@ -107,10 +104,10 @@ async def fetched(source: Source, attempt: Attempt[Kustomization], fetcher: Fetc
         yield root
 
 
-def has_new_artifact(old: Resource | None, new: Resource | None) -> bool:
+def has_new_artifact(old: Producer | None, new: Producer | None) -> bool:
     """Whether a change of a source matters to those who build from it."""
-    before = getattr(getattr(old, "status", None), "artifact", None)
-    after = getattr(getattr(new, "status", None), "artifact", None)
+    before = old.status.artifact if old else None
+    after = new.status.artifact if new else None
     if new is None or after is None:
         return old is None
     return before is None or (before.revision, before.digest, before.url) != (after.revision, after.digest, after.url)

@@ -18,7 +18,7 @@ from typing import Any, TypeVar, cast, get_type_hints
 
 import msgspec
 
-from shared.api.meta import Manifest, Part, Resource
+from shared.api.meta import Manifest, Named, Part, Resource
 
 P = TypeVar("P", bound=Part)
 
@@ -62,7 +62,7 @@ def decode_json(cls: type[P], data: bytes | str) -> P:
         return decode(cls, cast(Manifest, _parse(cls, data)))
     except _NOT_JSON as problem:
         raise DecodeError(cls.__name__, "", f"not JSON: {problem}") from problem
-    if isinstance(obj, Resource):
+    if isinstance(obj, Named):
         metadata = {"namespace": obj.metadata.namespace, "name": obj.metadata.name}
         _require_kind(cls, {"apiVersion": obj.api_version, "kind": obj.kind, "metadata": metadata})
     return obj
@@ -86,7 +86,7 @@ def _decoder(cls: Any) -> msgspec.json.Decoder[Any]:
 def _require_kind(cls: type[Part], manifest: object) -> None:
     if not isinstance(manifest, dict):
         raise DecodeError(cls.__name__, "", f"expected an object, got {_json_type(manifest)}")
-    if not issubclass(cls, Resource):
+    if not issubclass(cls, Named):
         return
     want = cls.resource
     api_version, kind = manifest.get("apiVersion"), manifest.get("kind")
@@ -174,7 +174,7 @@ def _fails(cls: type[Part], manifest: Manifest, path: str, key: str) -> bool:
 
 def _name(cls: type[Part], manifest: Manifest) -> str:
     metadata = manifest.get("metadata")
-    if not issubclass(cls, Resource) or not isinstance(metadata, dict):
+    if not issubclass(cls, Named) or not isinstance(metadata, dict):
         return cls.__name__
     parts = [metadata.get("namespace"), metadata.get("name")]
     name = "/".join(part for part in parts if isinstance(part, str) and part)

@@ -141,15 +141,23 @@ class OwnerReference(Part, kw_only=True):
     block_owner_deletion: bool | None = None
 
 
-class ObjectMeta(Part, kw_only=True):
-    """What the API server keeps of every object: identity, labels, annotations, lifecycle. Without managedFields: they
-    are the largest part of many, and no kind of ours asks who wrote what of itself."""
+class Identity(Part, kw_only=True):
+    """What tells an object from others, and a state of it from others."""
 
     name: str = ""
-    generate_name: str = ""
     namespace: str = ""
     uid: str = ""
     resource_version: str = ""
+
+    def __post_init__(self) -> None:
+        self.namespace = intern(self.namespace)  # what thousands have in common is kept once
+
+
+class ObjectMeta(Identity, kw_only=True):
+    """What the API server keeps of every object: identity, labels, annotations, lifecycle. Without managedFields: they
+    are the largest part of many, and no kind of ours asks who wrote what of itself."""
+
+    generate_name: str = ""
     generation: int = 0
     creation_timestamp: str | None = None
     deletion_timestamp: str | None = None
@@ -158,9 +166,6 @@ class ObjectMeta(Part, kw_only=True):
     annotations: dict[str, str] = {}
     finalizers: list[str] = []
     owner_references: list[OwnerReference] = []
-
-    def __post_init__(self) -> None:
-        self.namespace = intern(self.namespace)  # what thousands have in common is kept once
 
 
 class Condition(Part, kw_only=True):
@@ -238,8 +243,8 @@ class Artifact(Part, kw_only=True):
     """What the upstream says of the revision, such as the annotations of an OCI image. Not interpreted."""
 
 
-class Resource(Part, kw_only=True):
-    """An object with a kind. A subclass sets `resource` and has `spec` and, where there is one, `status`."""
+class Named(Part, kw_only=True):
+    """An object with a kind, as far as whoever looks it up must know it. A subclass sets `resource`."""
 
     resource: ClassVar[ResourceKind]
 
@@ -247,7 +252,7 @@ class Resource(Part, kw_only=True):
     """The group and version of the schema that this object is written in. An unknown one is refused."""
     kind: str = ""
     """What this object is, in CamelCase. Can't be changed."""
-    metadata: ObjectMeta = msgspec.field(default_factory=ObjectMeta)
+    metadata: Identity = msgspec.field(default_factory=Identity)
 
     def __post_init__(self) -> None:
         # Items of a list come without them, and so do objects made in Python; all others have them in common.
@@ -255,6 +260,12 @@ class Resource(Part, kw_only=True):
             self.api_version = self.resource.api_version
         if self.kind in ("", self.resource.kind):
             self.kind = self.resource.kind
+
+
+class Resource(Named, kw_only=True):
+    """A whole object. A subclass sets `resource` and has `spec` and, where there is one, `status`."""
+
+    metadata: ObjectMeta = msgspec.field(default_factory=ObjectMeta)
 
 
 # ---- durations and times ---------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import msgspec
 
 from shared.api import codec
-from shared.api.meta import Manifest, Resource, format_time
+from shared.api.meta import Manifest, Named, Resource, format_time
 from shared.kube.client import Client
 from shared.kube.errors import NotFound
 from shared.loop import verdict
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from shared.loop.kinds import Kind
 
 R = TypeVar("R", bound=Resource)
-S = TypeVar("S", bound=Resource)
+S = TypeVar("S", bound=Named)
 
 LONG = 1.0
 """Seconds after which an attempt's progress is written to the status."""

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from shared.api import codec
-from shared.api.meta import Manifest, Resource, ResourceKind, format_time
+from shared.api.meta import Manifest, Named, Resource, ResourceKind, format_time
 from shared.auth.tokens import Asker, asker
 from shared.kube.client import Client
 from shared.kube.errors import ApiError, Conflict, NotFound
@@ -39,7 +39,7 @@ NOT_BUILT = "NotImplemented"
 WAIT_AGAIN = 30.0
 """Seconds after which a Waiting object is looked at even if no change was seen, unless a flag says otherwise."""
 
-R = TypeVar("R", bound=Resource)
+R = TypeVar("R", bound=Named)
 
 
 class _Running:
@@ -84,7 +84,7 @@ class Controller:
     # What comes in
 
     @property
-    def watched(self) -> list[type[Resource]]:
+    def watched(self) -> list[type[Named]]:
         """The kinds whose changes must be delivered."""
         return self._known.types
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
-from shared.api.meta import Resource, parse_duration
+from shared.api.meta import Named, Resource, parse_duration
 from shared.loop.verdict import Ready
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Wake(Generic[R]):
     its old state (None when new) and its new one (None when gone).
     """
 
-    type: type[Resource]
+    type: type[Named]
     refers: Callable[[R], Iterable[Ref]]
     when: Callable[[Any, Any], bool]
     preempts: bool = True

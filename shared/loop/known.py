@@ -13,14 +13,14 @@ from typing import Any, TypeVar
 import msgspec
 
 from shared.api import codec
-from shared.api.meta import Manifest, Resource, ResourceKind
+from shared.api.meta import Manifest, Named, ResourceKind
 from shared.kube.client import Client
 from shared.kube.errors import ApiError, NotFound
 from shared.loop.feed import Relisting
 from shared.loop.roster import Roster, version
 
 log = logging.getLogger(__name__)
-R = TypeVar("R", bound=Resource)
+R = TypeVar("R", bound=Named)
 
 
 class _Identity(msgspec.Struct, rename="camel"):
@@ -49,7 +49,7 @@ class Known:
 
     def __init__(self, client: Client, changed: Callable[[str, Any, Any], None]) -> None:
         self._client, self._changed = client, changed
-        self._types: dict[str, type[Resource]] = {}
+        self._types: dict[str, type[Named]] = {}
         self._rosters: dict[str, Roster[Any]] = {}
         self._relistings: dict[str, Relisting] = {}
         self._looking: set[asyncio.Task[None]] = set()
@@ -60,11 +60,11 @@ class Known:
         await asyncio.gather(*self._looking, return_exceptions=True)
 
     @property
-    def types(self) -> list[type[Resource]]:
+    def types(self) -> list[type[Named]]:
         """The kinds whose changes must be delivered."""
         return list(self._types.values())
 
-    def add(self, type_: type[Resource]) -> None:
+    def add(self, type_: type[Named]) -> None:
         """Know objects of this kind, too."""
         kind = type_.resource.kind
         if kind not in self._types:
@@ -138,7 +138,7 @@ class Known:
                 self.deliver(resource, "MODIFIED", manifest)
             return
 
-    def _verify(self, type_: type[Resource], names: list[tuple[str, str]]) -> None:
+    def _verify(self, type_: type[Named], names: list[tuple[str, str]]) -> None:
         """Look whether objects that a relisting did not repeat are still there."""
         task = asyncio.create_task(self._look(type_.resource, names))
         self._looking.add(task)

@@ -20,7 +20,7 @@ from asyncio import sslproto
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
-from shared.api.meta import Resource, ResourceKind
+from shared.api.meta import Named, Resource, ResourceKind
 from shared.kube import config
 from shared.kube.client import Client
 from shared.kube.errors import ApiError, ConfigError, NoMatch
@@ -33,7 +33,7 @@ from shared.loop.lease import Lease, lease_name
 from shared.loop.roster import Roster
 
 log = logging.getLogger(__name__)
-R = TypeVar("R", bound=Resource)
+R = TypeVar("R", bound=Named)
 
 CRD_RETRY = 2.0
 """Seconds between looks for a CRD that isn't there yet."""
@@ -59,7 +59,7 @@ class Runtime:
         assert self.controller is not None, "the loop does not run yet"
         return self.controller.known(type_)
 
-    async def serves(self, type_: type[Resource]) -> bool:
+    async def serves(self, type_: type[Named]) -> bool:
         """Does the API have a kind that needn't be there? Asks until there is an answer."""
         if not await _unserved(self.client, [type_.resource]):
             return True

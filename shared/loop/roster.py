@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 
-from shared.api.meta import Resource
+from shared.api.meta import Named
 
-R = TypeVar("R", bound=Resource)
+R = TypeVar("R", bound=Named)
 Name = tuple[str, str]
 """Namespace and name."""
 
@@ -59,11 +59,11 @@ class Roster(Generic[R]):
         return len(self._objects)
 
 
-def _newer(obj: Resource, old: Resource) -> bool:
+def _newer(obj: Named, old: Named) -> bool:
     return version(obj) > version(old)
 
 
-def version(obj: Resource) -> int:
+def version(obj: Named) -> int:
     """The resourceVersion as a number; API servers promise that those of one resource compare as such."""
     try:
         return int(obj.metadata.resource_version or 0)
