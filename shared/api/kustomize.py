@@ -20,6 +20,8 @@ from shared.api.meta import (
     ResourceKind,
     Status,
     Time,
+    keep_once,
+    kept_once,
     schema,
 )
 from shared.api.parts import (
@@ -51,6 +53,9 @@ class CrossNamespaceSourceReference(Part, kw_only=True):
     namespace: str | None = None
     """The namespace of the source; that of the Kustomization when unset. Another one is refused with AccessDenied
     where the controller runs with --no-cross-namespace-refs."""
+
+    def __post_init__(self) -> None:
+        keep_once(self, "kind")
 
 
 class Decryption(Part, kw_only=True):
@@ -194,6 +199,9 @@ class KustomizationSpec(Part, kw_only=True):
     """What the build notes on each object: originAnnotations the file it came from, transformerAnnotations what
     changed it."""
 
+    def __post_init__(self) -> None:
+        keep_once(self, "interval", "retry_interval", "timeout", "path", "service_account_name", "target_namespace")
+
 
 class Snapshot(Part, kw_only=True):
     """A content that was reconciled, once or many times in a row."""
@@ -214,6 +222,10 @@ class Snapshot(Part, kw_only=True):
     """How often it was reconciled."""
     metadata: dict[str, str] = {}
     """More of the content, such as its revision."""
+
+    def __post_init__(self) -> None:
+        keep_once(self, "digest", "first_reconciled", "last_reconciled", "last_reconciled_status")
+        self.metadata = kept_once(self.metadata)
 
 
 class DriftedField(Part, kw_only=True):
@@ -269,6 +281,9 @@ class KustomizationStatus(Status, kw_only=True):
     """The objects that have drifted and are left so, where the mode is warn; twenty at most."""
     history: list[Snapshot] = []
     """What was reconciled, newest first; five at most."""
+
+    def __post_init__(self) -> None:
+        keep_once(self, "last_applied_revision", "last_applied_origin_revision", "last_attempted_revision")
 
 
 class Kustomization(Resource, kw_only=True):

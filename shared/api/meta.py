@@ -129,6 +129,18 @@ class Part(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True, gc=
     """The attributes that tell one item from another in a list of these, when an object is written back."""
 
 
+def keep_once(part: Part, *attributes: str) -> None:
+    """Let objects share the texts that thousands have in common: decoding makes each anew. For use after decoding."""
+    for attribute in attributes:
+        if text := getattr(part, attribute):
+            setattr(part, attribute, intern(text))
+
+
+def kept_once(texts: Mapping[str, str]) -> dict[str, str]:
+    """The same map, its texts shared with others that are equal."""
+    return {intern(key): intern(text) for key, text in texts.items()}
+
+
 class OwnerReference(Part, kw_only=True):
     """The object whose deletion takes this one along."""
 
@@ -150,7 +162,7 @@ class Identity(Part, kw_only=True):
     resource_version: str = ""
 
     def __post_init__(self) -> None:
-        self.namespace = intern(self.namespace)  # what thousands have in common is kept once
+        keep_once(self, "namespace")
 
 
 class ObjectMeta(Identity, kw_only=True):
@@ -197,8 +209,7 @@ class Condition(Part, kw_only=True):
     """The metadata.generation that this was said of. Lower than the object's own means: said of an older spec."""
 
     def __post_init__(self) -> None:
-        self.type, self.status, self.reason = intern(self.type), intern(self.status), intern(self.reason)
-        self.last_transition_time = intern(self.last_transition_time)
+        keep_once(self, "type", "status", "reason", "last_transition_time")
 
 
 class Reported(Part, kw_only=True):
@@ -241,6 +252,10 @@ class Artifact(Part, kw_only=True):
     """The number of bytes of the file."""
     metadata: dict[str, str] = {}
     """What the upstream says of the revision, such as the annotations of an OCI image. Not interpreted."""
+
+    def __post_init__(self) -> None:
+        keep_once(self, "revision", "digest", "last_update_time")
+        self.metadata = kept_once(self.metadata)
 
 
 class Named(Part, kw_only=True):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar
 
-from shared.api.meta import Part, Rule, schema
+from shared.api.meta import Part, Rule, keep_once, schema
 
 Name253 = Annotated[str, schema(min_length=1, max_length=253)]
 Name63 = Annotated[str, schema(min_length=1, max_length=63)]
@@ -185,6 +185,9 @@ class InventoryEntry(Part, kw_only=True):
     """The object as namespace_name_group_kind; the first and third may be empty."""
     v: str
     """The API version it was applied in, without the group."""
+
+    def __post_init__(self) -> None:
+        keep_once(self, "v")
 
 
 class Inventory(Part, kw_only=True):

@@ -392,3 +392,14 @@ def test_defaults_of_one_object_are_not_shared_with_another() -> None:
     two.components.append("x")
     assert decode(ImagePolicy, {"spec": SAMPLE_SPECS["ImagePolicy"]}).status.conditions == []
     assert decode(Kustomization, kustomization()).spec.components == []
+
+
+def test_objects_of_a_fleet_share_the_texts_that_they_have_in_common() -> None:
+    revision = "latest@sha256:aa"
+    status = {"conditions": [READY], "lastAppliedRevision": revision, "lastAttemptedRevision": revision}
+    text = json.dumps(kustomization() | {"status": status})
+    a, b = decode_json(Kustomization, text), decode_json(Kustomization, text)
+    assert a.metadata.namespace is b.metadata.namespace
+    assert a.spec.interval is b.spec.interval
+    assert a.status.conditions[0].reason is b.status.conditions[0].reason
+    assert a.status.last_applied_revision is a.status.last_attempted_revision is b.status.last_applied_revision
