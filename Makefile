@@ -98,6 +98,8 @@ bench-full: install
 	@$(MAKE) bench N=1000 ARGS='--runs 3 --json build/bench-1000.json'
 	@$(RUN) -m tests.bench 5000 --beside build/bench-1000.json --json build/bench-5000.json
 	@$(RUN) -m tests.bench.shards 500
+	@$(RUN) -m tests.bench.handover 1000
+	@$(RUN) -m tests.bench.webhooks --api real --senders 8
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -18,27 +18,21 @@ import argparse
 import asyncio
 import functools
 import json
-import shutil
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import aiohttp
-
-from tests.bench import machine, report, targets
-from tests.bench.client import BenchFailed, Client
+from tests.bench import command, machine, report, targets
+from tests.bench.client import Client, connected
 from tests.bench.floor import FLOORS, Floor
 from tests.bench.kustomizations import Content, Phases
 from tests.bench.latencies import Latencies
 from tests.bench.meter import CONTROLLERS, FLAGS, Meter
 from tests.kit.installation import Installation
-from tests.kit.processes import ProcessFailed
 from tests.kit.registry import Registry
-from tests.upstream.controlplane import build
 
 
 class Run:
@@ -93,14 +87,27 @@ class Run:
 
 async def measure(installation: Installation, options: argparse.Namespace) -> dict[str, Any]:
     """One run; its figures by phase."""
-    connector, limit = aiohttp.TCPConnector(limit=64), aiohttp.ClientTimeout(total=120)
-    async with aiohttp.ClientSession(connector=connector, timeout=limit) as session:
-        run = Run(installation, Client(installation.api, session), options)
+    async with connected(installation.api) as client:
+        run = Run(installation, client, options)
         if options.floors:
             await run.floors()
         installation.start_controllers(dict.fromkeys(CONTROLLERS, FLAGS))
         await run.phases()
     return run.meter.phases
+
+
+def _measure_all(options: argparse.Namespace) -> None:
+    """Every run, and what they have shown."""
+    smaller: dict[str, Any] = json.loads(options.beside.read_text()) if options.beside else {}
+    said: dict[str, str] = {}
+    runs: list[dict[str, Any]] = []
+    for _ in range(options.runs):
+        with command.installed(options.api, controllers=False) as installation:
+            said = said or machine.describe(installation)
+            runs.append(asyncio.run(measure(installation, options)))
+        if options.json:
+            options.json.write_text(json.dumps({"count": options.count, "about": said, "runs": runs}, indent=1))
+    _show(said, options, runs, smaller)
 
 
 def _show(said: dict[str, str], options: argparse.Namespace, runs: Sequence[Any], smaller: dict[str, Any]) -> None:
@@ -115,37 +122,14 @@ def _show(said: dict[str, str], options: argparse.Namespace, runs: Sequence[Any]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command: 0 with the figures, 1 when something failed."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser = command.parser("", __doc__, timeout=1800, runs=1)
     parser.add_argument("count", type=int, metavar="N", help="how many applications")
-    parser.add_argument("--runs", type=int, default=1, help="how often; medians and spread are printed (default 1)")
-    parser.add_argument("--api", default="real", help="real (default), embedded, or the path of a kubeconfig")
     parser.add_argument("--json", type=Path, help="write all figures here, after each run")
     parser.add_argument("--beside", type=Path, help="the --json of a smaller fleet")
-    parser.add_argument("--markdown", action="store_true", help="print the tables as Markdown")
     parser.add_argument("--no-floors", dest="floors", action="store_false", help="don't measure the floors")
     parser.add_argument("--idle", type=float, default=30, help="seconds of rest (default 30)")
-    parser.add_argument("--timeout", type=float, default=1800, help="seconds that a phase may take (default 1800)")
     options = parser.parse_args(argv)
-    smaller: dict[str, Any] = json.loads(options.beside.read_text()) if options.beside else {}
-    said: dict[str, str] = {}
-    runs: list[dict[str, Any]] = []
-    for _ in range(options.runs):
-        folder = Path(tempfile.mkdtemp(prefix="bench-"))
-        try:
-            with Installation.start(options.api, folder, controllers=False) as installation:
-                said = said or machine.describe(installation)
-                runs.append(asyncio.run(measure(installation, options)))
-        except (BenchFailed, ProcessFailed, build.BuildFailed) as failure:
-            print(f"bench: {failure}\nlogs: {folder / 'logs'}", file=sys.stderr)
-            return 1
-        except KeyboardInterrupt:
-            return 130
-        shutil.rmtree(folder, ignore_errors=True)
-        if options.json:
-            options.json.write_text(json.dumps({"count": options.count, "about": said, "runs": runs}, indent=1))
-    _show(said, options, runs, smaller)
-    return 0
+    return command.run(lambda: _measure_all(options))
 
 
 if __name__ == "__main__":

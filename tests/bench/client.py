@@ -11,7 +11,7 @@ import json
 import ssl
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import aiohttp
@@ -90,6 +90,14 @@ class Client:
                             found.put(change["object"], gone=change["type"] == "DELETED")
 
 
+@contextlib.asynccontextmanager
+async def connected(api: Api) -> AsyncIterator[Client]:
+    """A client with connections for all that it sends at once, and for its watches."""
+    connector, limit = aiohttp.TCPConnector(limit=64), aiohttp.ClientTimeout(total=120)
+    async with aiohttp.ClientSession(connector=connector, timeout=limit) as session:
+        yield Client(api, session)
+
+
 class Collection:
     """The live objects of one collection by name, as a watch tells them."""
 
@@ -97,14 +105,15 @@ class Collection:
         self.path = path
         self.objects: dict[str, dict[str, Any]] = {}
         self.task: asyncio.Task[None] | None = None
-        self._came: dict[str, float] = {}
+        self.came: dict[str, float] = {}
+        """When the newest state of each object came, by time.monotonic()."""
         self._changed = asyncio.Event()
         self._news: set[str] = set()
 
     def put(self, obj: dict[str, Any], *, gone: bool = False) -> None:
         """Note one change."""
         name = obj["metadata"]["name"]
-        self._came[name] = time.monotonic()
+        self.came[name] = time.monotonic()
         self._news.add(name)
         if gone:
             self.objects.pop(name, None)
@@ -142,7 +151,7 @@ class Collection:
         """Wait until it holds of one object; when, by time.monotonic(), the change came that made it so. BenchFailed
         after `timeout` seconds."""
         await self._until(lambda: name in self.objects and holds(self.objects[name]), what, timeout)
-        return self._came[name]
+        return self.came[name]
 
     async def until_gone(self, name: str, timeout: float) -> None:
         """Wait until an object is gone; BenchFailed after `timeout` seconds."""

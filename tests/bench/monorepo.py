@@ -1,10 +1,11 @@
 """What a commit to a repository costs the Kustomizations that it doesn't concern.
 
-    python -m tests.bench.monorepo N [--api real|embedded|KUBECONFIG] [--timeout SECONDS]
+    python -m tests.bench.monorepo N [--runs 3] [--api real|embedded|KUBECONFIG] [--timeout SECONDS]
 
 N Kustomizations of four objects each build from one GitRepository: each from a directory of its own, which changes the
 name of what a shared base has. Four commits follow: one that concerns nobody, one that concerns one of them, one to the
-base, which concerns all, and one that concerns nobody again. Printed is CPU per Kustomization of each process.
+base, which concerns all, and one that concerns nobody again. Printed is CPU of each process, in milliseconds for each
+Kustomization.
 """
 
 from __future__ import annotations
@@ -12,25 +13,26 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-import aiohttp
-
-from tests.bench import report
-from tests.bench.client import MERGE, BenchFailed, Client, Collection
+from tests.bench import command, report
+from tests.bench.client import MERGE, Client, Collection, connected
 from tests.bench.kustomizations import APP, NAMESPACE, REQUESTED, apps_path, is_ready, kustomization, make_tenant
 from tests.bench.meter import CONTROLLERS, FLAGS, Meter
+from tests.bench.targets import Fleet
 from tests.kit.gitserver import GitServer, Repo
 from tests.kit.installation import Installation
-from tests.kit.processes import ProcessFailed
-from tests.upstream.controlplane import build
 
+COLUMNS = {
+    "seconds": "seconds",
+    "kustomize-controller": "cpu kustomize-controller",
+    "source-controller": "cpu source-controller",
+    "API server": "cpu API server",
+    "etcd": "cpu etcd",
+}
 _SOURCES = f"/apis/source.toolkit.fluxcd.io/v1/namespaces/{NAMESPACE}/gitrepositories"
 
 
@@ -107,42 +109,39 @@ class Monorepo:
         await self._apps.until_all(self._count, is_there, "commit", self._timeout)
 
 
-async def measure(installation: Installation, folder: Path, count: int, timeout: float) -> None:
-    """Run all phases, and print what each costs."""
-    connector, limit = aiohttp.TCPConnector(limit=64), aiohttp.ClientTimeout(total=120)
-    with GitServer(folder / "git") as server:
-        async with aiohttp.ClientSession(connector=connector, timeout=limit) as session:
-            monorepo = Monorepo(Client(installation.api, session), server.create("apps"), count, timeout)
+async def measure(installation: Installation, options: argparse.Namespace) -> Fleet:
+    """What each commit costs, by whom it concerns."""
+    print(f"{options.count} Kustomizations of one repository, {installation.kind} API, {os.cpu_count()} cores")
+    with GitServer(installation.directory / "git") as server:
+        async with connected(installation.api) as client:
+            monorepo = Monorepo(client, server.create("apps"), options.count, options.timeout)
             await monorepo.prepare()
-            meter = Meter(installation, count)
+            meter = Meter(installation, options.count)
+            commits = {
+                "nobody": monorepo.nobody,
+                "one": monorepo.one,
+                "all": monorepo.all,
+                "nobody, again": monorepo.nobody,
+            }
             try:
-                for name in ("nobody", "one", "all", "nobody"):
-                    print(report.line(name, await meter.phase(name, getattr(monorepo, name))), flush=True)
+                for name, commit in commits.items():
+                    print(report.line(name, await meter.phase(name, commit)), flush=True)
             finally:
                 monorepo.close()
+    return meter.phases
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command: 0 with the figures, 1 when something failed."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.monorepo", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser = command.parser("monorepo", __doc__, timeout=900, runs=3)
     parser.add_argument("count", type=int, metavar="N", help="how many Kustomizations")
-    parser.add_argument("--api", default="real", help="real (default), embedded, or the path of a kubeconfig")
-    parser.add_argument("--timeout", type=float, default=900, help="seconds that a phase may take (default 900)")
-    arguments = parser.parse_args(argv)
-    folder = Path(tempfile.mkdtemp(prefix="bench-"))
-    try:
-        with Installation.start(arguments.api, folder, flags=dict.fromkeys(CONTROLLERS, FLAGS)) as installation:
-            print(
-                f"{arguments.count} Kustomizations of one repository, {installation.kind} API, {os.cpu_count()} cores"
-            )
-            print("commit to                         time   CPU, ms per Kustomization", flush=True)
-            asyncio.run(measure(installation, folder, arguments.count, arguments.timeout))
-    except (BenchFailed, ProcessFailed, build.BuildFailed) as failure:
-        print(f"bench: {failure}\nlogs: {folder / 'logs'}", file=sys.stderr)
-        return 1
-    shutil.rmtree(folder, ignore_errors=True)
-    return 0
+    options = parser.parse_args(argv)
+
+    def once() -> Fleet:
+        with command.installed(options.api, dict.fromkeys(CONTROLLERS, FLAGS)) as installation:
+            return asyncio.run(measure(installation, options))
+
+    return command.run(lambda: command.repeat(options, once, COLUMNS))
 
 
 if __name__ == "__main__":

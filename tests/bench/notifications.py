@@ -14,7 +14,6 @@ import argparse
 import asyncio
 import json
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -25,7 +24,7 @@ import aiohttp
 
 from shared.kube import config
 from shared.kube.client import Client
-from tests.bench import usage
+from tests.bench import command, usage
 from tests.bench.client import BenchFailed
 from tests.bench.webhooks import shares
 from tests.kit.installation import Installation
@@ -197,27 +196,23 @@ async def _later(webhook: Webhook, seconds: float) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command: 0 with the figures, 1 when an event was lost or refused."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.notifications", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--events", type=int, default=10_000)
-    parser.add_argument("--alerts", type=int, default=50)
-    parser.add_argument("--senders", type=int, default=8)
-    parser.add_argument("--outage", type=float, default=60.0, help="seconds; 0 for none")
+    parser = command.parser("notifications", __doc__, api="embedded")
+    parser.add_argument("--events", type=int, default=10_000, help="how many are posted (default %(default)s)")
+    parser.add_argument("--alerts", type=int, default=50, help="how many look at each (default %(default)s)")
+    parser.add_argument("--senders", type=int, default=8, help="how many post at once (default %(default)s)")
+    parser.add_argument("--outage", type=float, default=60.0, help="seconds (default 60); 0 for none")
     parser.add_argument("--all", action="store_true", help="all Alerts want each event")
-    parser.add_argument("--api", default="embedded")
-    parser.add_argument("--json", type=Path)
-    parsed = parser.parse_args(argv)
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        try:
-            with Installation.start(parsed.api, Path(folder)) as installation:
-                figures = asyncio.run(_measure(installation, parsed))
-        except BenchFailed as failure:
-            print(f"bench: {failure}", file=sys.stderr)
-            return 1
-    print(json.dumps(figures, indent=1))
-    if parsed.json:
-        parsed.json.write_text(json.dumps(figures, indent=1))
-    return 0
+    parser.add_argument("--json", type=Path, help="write the figures here, too")
+    options = parser.parse_args(argv)
+
+    def run() -> None:
+        with command.installed(options.api) as installation:
+            figures = json.dumps(asyncio.run(_measure(installation, options)), indent=1)
+        print(figures)
+        if options.json:
+            options.json.write_text(figures)
+
+    return command.run(run)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tests.bench.floor import FLOORS
@@ -59,6 +59,15 @@ def phases(runs: Sequence[Fleet]) -> list[list[str]]:
             seconds, server = ([run[f"floor {name}"].get(of, 0.0) for run in runs] for of in ("seconds", _SERVER))
             rows.append([f"floor: {name}", str(spread(seconds)), "", "", "", "", str(spread(server)), ""])
     return rows
+
+
+def rows(runs: Sequence[Fleet], columns: Mapping[str, str]) -> list[list[str]]:
+    """A table of phases, its head first: of each the figures that `columns` names, by the head of their column."""
+    made = [["", *columns]]
+    for phase, figures in runs[0].items():
+        cells = (str(spread([run[phase][key] for run in runs])) if key in figures else "" for key in columns.values())
+        made.append([phase, *cells])
+    return made
 
 
 _SERVER = "cpu API server"

@@ -1,6 +1,6 @@
 """What each of two replicas has to do that share a fleet by labels, beside the one that does it all.
 
-    python -m tests.bench.shards N [--api embedded|real|KUBECONFIG] [--timeout SECONDS]
+    python -m tests.bench.shards N [--runs 3] [--api embedded|real|KUBECONFIG] [--timeout SECONDS]
 
 N Kustomizations of four objects are applied and deleted: by one kustomize-controller, and then, in a new cluster, by
 two with --watch-label-selector, each of which has half of them. Printed are seconds, and CPU of each replica. Where
@@ -12,17 +12,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
-import aiohttp
-
-from tests.bench import usage
-from tests.bench.client import BenchFailed, Client
+from tests.bench import command, usage
+from tests.bench.client import connected
 from tests.bench.kustomizations import (
     NAMESPACE,
     Content,
@@ -33,29 +28,26 @@ from tests.bench.kustomizations import (
     source,
     sources_path,
 )
-from tests.bench.meter import FLAGS
+from tests.bench.meter import FLAGS, Figures
 from tests.kit.installation import Installation
-from tests.kit.processes import ProcessFailed
 from tests.kit.registry import Registry
-from tests.upstream.controlplane import build
 
+COLUMNS = {"seconds": "seconds", "CPU seconds of the busier": "cpu", "of the CPU of one": "share"}
 NAME = "kustomize-controller"
 SHARDS = ("a", "b")
 
 
-async def measure(installation: Installation, options: argparse.Namespace) -> float:
-    """Apply and delete all; the CPU seconds of the busiest replica."""
-    connector, limit = aiohttp.TCPConnector(limit=64), aiohttp.ClientTimeout(total=120)
+async def measure(installation: Installation, options: argparse.Namespace) -> Figures:
+    """Apply and delete all: seconds, and the CPU seconds of the busiest replica."""
+    path = apps_path(NAMESPACE)
     with Registry() as registry:
         content = Content(registry)
         content.publish("1")
-        async with aiohttp.ClientSession(connector=connector, timeout=limit) as session:
-            client = Client(installation.api, session)
+        async with connected(installation.api) as client:
             await make_tenant(client, NAMESPACE)
             await client.send("POST", sources_path(NAMESPACE), source(0, content.url, NAMESPACE))
-            apps = await client.watch(apps_path(NAMESPACE))
+            apps = await client.watch(path)
             before, start = usage.of(installation.pids), time.monotonic()
-            path = apps_path(NAMESPACE)
             await asyncio.gather(*(client.send("POST", path, app(index)) for index in range(options.count)))
             await apps.until_all(options.count, is_ready, "apply", options.timeout)
             await asyncio.gather(*(client.send("DELETE", f"{path}/app-{index}") for index in range(options.count)))
@@ -65,7 +57,7 @@ async def measure(installation: Installation, options: argparse.Namespace) -> fl
     replicas = {name: spent for name, spent in cpu.items() if name.startswith(NAME)}
     said = "  ".join(f"{name} {spent:.2f} s CPU" for name, spent in replicas.items())
     print(f"{len(replicas)} replica(s) {seconds:8.1f} s   {said}", flush=True)
-    return max(replicas.values())
+    return {"seconds": seconds, "cpu": max(replicas.values())}
 
 
 def app(index: int) -> dict[str, object]:
@@ -76,35 +68,27 @@ def app(index: int) -> dict[str, object]:
     return made
 
 
-def run(options: argparse.Namespace, *, sharded: bool) -> float:
-    """Install, and measure; the CPU seconds of the busiest replica."""
-    folder = Path(tempfile.mkdtemp(prefix="bench-"))
+def one_or_two(options: argparse.Namespace, *, sharded: bool) -> Figures:
+    """Install one replica or two, and measure."""
     one, other = (f"--watch-label-selector=shard={shard}" for shard in SHARDS)
-    flags = {NAME: (*FLAGS, one) if sharded else FLAGS}
-    with Installation.start(options.api, folder, flags=flags) as installation:
+    with command.installed(options.api, {NAME: (*FLAGS, one) if sharded else FLAGS}) as installation:
         if sharded:
             installation.add_replica(NAME, f"{NAME}-2", other)
-        spent = asyncio.run(measure(installation, options))
-    shutil.rmtree(folder, ignore_errors=True)
-    return spent
+        return asyncio.run(measure(installation, options))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command: 0 with the figures, 1 when something failed."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.shards", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser = command.parser("shards", __doc__, api="embedded", timeout=900, runs=3)
     parser.add_argument("count", type=int, metavar="N", help="how many Kustomizations")
-    parser.add_argument("--api", default="embedded", help="embedded (default), real, or the path of a kubeconfig")
-    parser.add_argument("--timeout", type=float, default=900, help="seconds that a phase may take (default 900)")
     options = parser.parse_args(argv)
-    print(f"{options.count} Kustomizations, {options.api} API, {os.cpu_count()} cores", flush=True)
-    try:
-        whole, half = run(options, sharded=False), run(options, sharded=True)
-    except (BenchFailed, ProcessFailed, build.BuildFailed) as failure:
-        print(f"bench: {failure}", file=sys.stderr)
-        return 1
-    print(f"the busier of two has {half / whole:.2f} of the work of one")
-    return 0
+
+    def once() -> dict[str, Figures]:
+        print(f"{options.count} Kustomizations, {options.api} API, {os.cpu_count()} cores", flush=True)
+        whole, half = one_or_two(options, sharded=False), one_or_two(options, sharded=True)
+        return {"one replica": whole, "two replicas": half | {"share": half["cpu"] / whole["cpu"]}}
+
+    return command.run(lambda: command.repeat(options, once, COLUMNS))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What many sources cost the controller and the remotes: artifacts of one registry, and of one large Git repository.
 
-    python -m tests.bench.sources [N] [--oci N] [--git N/2] [--files 20N] [--api real|embedded|KUBECONFIG]
+    python -m tests.bench.sources [N] [--runs 3] [--oci N] [--git N/2] [--files 20N] [--api real|embedded|KUBECONFIG]
 
 Each OCIRepository is of a repository of its own in one registry. The GitRepositories are all of one repository, each of
 another directory (`sparseCheckout`) as the teams of a monorepo have it, or with --whole of all its files. Printed are,
@@ -14,27 +14,30 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import shutil
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import aiohttp
 
-from tests.bench import usage
-from tests.bench.client import MERGE, BenchFailed, Client, Collection
+from tests.bench import command, usage
+from tests.bench.client import MERGE, BenchFailed, Client, Collection, connected
 from tests.bench.kustomizations import CORE, NAMESPACE, is_ready
+from tests.bench.meter import FLAGS, Figures
 from tests.kit.gitserver import GitServer, Repo
 from tests.kit.installation import Installation
-from tests.kit.processes import ProcessFailed
 from tests.kit.registry import Registry
-from tests.upstream.controlplane import build
 
-FLAGS = ("--concurrent=20", "--kube-api-qps=1000", "--kube-api-burst=2000")
+NAME = "source-controller"
+COLUMNS = {
+    "seconds": "seconds",
+    "CPU, ms each": "cpu",
+    "requests to the remote": "requests",
+    "peak memory, MiB": "peak",
+    "MB/s": "rate",
+    "/readyz, ms": "ready",
+}
 TEAMS = 200
 """Directories of the monorepo; several sources take the same one when there are more of them."""
 DOWNLOADS, LARGE = 200, 16 << 20
@@ -104,22 +107,27 @@ class Sources:
 
 async def measured(
     name: str, installation: Installation, count: int, requests: Callable[[], int], run: Callable[[], Awaitable[None]]
-) -> None:
-    """Run one round and print what it cost."""
+) -> Figures:
+    """Run one round: what it cost, which is printed, too."""
     before, start, asked = usage.of(installation.pids), time.monotonic(), requests()
     await run()
-    seconds = time.monotonic() - start
-    after = usage.of(installation.pids)
-    cpu = usage.cpu_between(before, after)["source-controller"]
+    figures = _spent(installation, before, start, count) | {"requests": requests() - asked}
     print(
-        f"{name:24}{seconds:8.1f} s {1000 * seconds / count:8.1f} ms each {1000 * cpu / count:8.1f} ms CPU each "
-        f"{requests() - asked:7} requests to the remote   peak {after['source-controller'].peak:.0f} MiB",
+        f"{name:24}{figures['seconds']:8.1f} s {figures['cpu']:8.1f} ms CPU each "
+        f"{figures['requests']:7} requests to the remote   peak {figures['peak']:.0f} MiB",
         flush=True,
     )
+    return figures
 
 
-async def downloads(installation: Installation, client: Client, timeout: float) -> None:
-    """Fetch one artifact many times at once, print what it cost, and how long /readyz took meanwhile."""
+def _spent(installation: Installation, before: dict[str, usage.Usage], start: float, count: int) -> Figures:
+    after = usage.of(installation.pids)
+    cpu = usage.cpu_between(before, after)[NAME]
+    return {"seconds": time.monotonic() - start, "cpu": 1000 * cpu / count, "peak": after[NAME].peak}
+
+
+async def downloads(installation: Installation, client: Client, timeout: float) -> Figures:
+    """Fetch one artifact many times at once: what it cost, and how long /readyz took meanwhile."""
     with Registry() as registry:
         registry.push_files("large", "v1", {"random": os.urandom(LARGE)})
         spec = {"url": f"oci://{registry.host}/large", "ref": {"tag": "v1"}, "interval": "60m", "insecure": True}
@@ -132,7 +140,7 @@ async def downloads(installation: Installation, client: Client, timeout: float) 
             await asyncio.sleep(0.2)
             source = await client.send("GET", f"{path}/large")
     artifact = source["status"]["artifact"]
-    ready = f"http://{installation.addresses.health['source-controller']}/readyz"
+    ready = f"http://{installation.addresses.health[NAME]}/readyz"
     answers: list[float] = []
 
     async def fetch(session: aiohttp.ClientSession) -> None:
@@ -157,70 +165,66 @@ async def downloads(installation: Installation, client: Client, timeout: float) 
         probing = asyncio.create_task(probe(session))
         await asyncio.gather(*(fetch(session) for _ in range(DOWNLOADS)))
         probing.cancel()
-    seconds, after = time.monotonic() - start, usage.of(installation.pids)
-    cpu = usage.cpu_between(before, after)["source-controller"]
+    figures = _spent(installation, before, start, DOWNLOADS)
+    figures |= {"rate": DOWNLOADS * artifact["size"] / figures["seconds"] / 1e6, "ready": 1000 * max(answers)}
     print(
-        f"{DOWNLOADS} downloads at once  {seconds:8.1f} s {DOWNLOADS * artifact['size'] / seconds / 1e6:8.0f} MB/s "
-        f"{1000 * cpu / DOWNLOADS:8.1f} ms CPU each   /readyz within {1000 * max(answers):.0f} ms   "
-        f"peak {after['source-controller'].peak:.0f} MiB",
+        f"{DOWNLOADS} downloads at once  {figures['seconds']:8.1f} s {figures['cpu']:8.1f} ms CPU each "
+        f"{figures['rate']:8.0f} MB/s   /readyz within {figures['ready']:.0f} ms   peak {figures['peak']:.0f} MiB",
         flush=True,
     )
+    return figures
 
 
-async def measure(installation: Installation, folder: Path, arguments: argparse.Namespace) -> None:
-    """Both kinds of sources, one after the other."""
-    connector, limit = aiohttp.TCPConnector(limit=64), aiohttp.ClientTimeout(total=120)
-    async with aiohttp.ClientSession(connector=connector, timeout=limit) as session:
-        client = Client(installation.api, session)
+async def measure(installation: Installation, options: argparse.Namespace) -> dict[str, Figures]:
+    """Both kinds of sources, one after the other, and the downloads."""
+    found: dict[str, Figures] = {}
+    print(f"{installation.kind} API; source-controller runs with {' '.join(FLAGS)}", flush=True)
+    async with connected(installation.api) as client:
         await client.send("POST", f"{CORE}/namespaces", {"metadata": {"name": NAMESPACE}})
-        if arguments.oci:
+        if options.oci:
             with Registry() as registry:
-                for index in range(arguments.oci):
+                for index in range(options.oci):
                     registry.push_files(f"app-{index}", "v1", {"app.yaml": f"number: {index}\n" * 100})
-                objects = [oci_source(index, registry) for index in range(arguments.oci)]
-                sources = Sources(client, "ocirepositories", objects, arguments.timeout)
+                objects = [oci_source(index, registry) for index in range(options.oci)]
+                sources = Sources(client, "ocirepositories", objects, options.timeout)
                 for name, run in (("first", sources.first), ("nothing changed", sources.again)):
-                    await measured(f"oci, {name}", installation, len(objects), lambda: len(registry.requests), run)
+                    found[f"oci, {name}"] = await measured(
+                        f"oci, {name}", installation, len(objects), lambda: len(registry.requests), run
+                    )
                 sources.close()
-        if arguments.git:
-            with GitServer(folder / "git") as server:
+        if options.git:
+            with GitServer(installation.directory / "git") as server:
                 repo = server.create("mono")
-                await asyncio.to_thread(monorepo, repo, arguments.files)
-                objects = [git_source(index, repo.url, whole=arguments.whole) for index in range(arguments.git)]
-                sources = Sources(client, "gitrepositories", objects, arguments.timeout)
+                await asyncio.to_thread(monorepo, repo, options.files)
+                objects = [git_source(index, repo.url, whole=options.whole) for index in range(options.git)]
+                sources = Sources(client, "gitrepositories", objects, options.timeout)
                 for name, run in (("first", sources.first), ("nothing changed", sources.again)):
-                    await measured(f"git, {name}", installation, len(objects), lambda: len(server.requests), run)
+                    found[f"git, {name}"] = await measured(
+                        f"git, {name}", installation, len(objects), lambda: len(server.requests), run
+                    )
                 sources.close()
-        await downloads(installation, client, arguments.timeout)
+        found[f"{DOWNLOADS} downloads"] = await downloads(installation, client, options.timeout)
+    return found
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command: 0 with the figures, 1 when something failed."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.sources", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser = command.parser("sources", __doc__, timeout=1800, runs=3)
     parser.add_argument("count", type=int, nargs="?", default=1000, metavar="N", help="the size of it (default 1000)")
     parser.add_argument("--oci", type=int, help="how many OCIRepositories (default N)")
     parser.add_argument("--git", type=int, help="how many GitRepositories (default N/2)")
     parser.add_argument("--files", type=int, help="files of the Git repository (default 20 N)")
     parser.add_argument("--whole", action="store_true", help="each GitRepository takes all files, not a directory")
-    parser.add_argument("--api", default="real", help="real (default), embedded, or the path of a kubeconfig")
-    parser.add_argument("--timeout", type=float, default=1800, help="seconds that a round may take (default 1800)")
-    arguments = parser.parse_args(argv)
-    for name, default in (("oci", arguments.count), ("git", arguments.count // 2), ("files", 20 * arguments.count)):
-        if getattr(arguments, name) is None:
-            setattr(arguments, name, default)
-    folder = Path(tempfile.mkdtemp(prefix="bench-"))
-    try:
-        with Installation.start(arguments.api, folder, flags={"source-controller": FLAGS}) as installation:
-            print(f"{installation.kind} API; source-controller runs with {' '.join(FLAGS)}", flush=True)
-            asyncio.run(measure(installation, folder, arguments))
-    except (BenchFailed, ProcessFailed, build.BuildFailed, subprocess.CalledProcessError) as failure:
-        print(f"bench: {failure}\nlogs: {folder / 'logs'}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    shutil.rmtree(folder, ignore_errors=True)
-    return 0
+    options = parser.parse_args(argv)
+    for name, default in (("oci", options.count), ("git", options.count // 2), ("files", 20 * options.count)):
+        if getattr(options, name) is None:
+            setattr(options, name, default)
+
+    def once() -> dict[str, Figures]:
+        with command.installed(options.api, {NAME: FLAGS}) as installation:
+            return asyncio.run(measure(installation, options))
+
+    return command.run(lambda: command.repeat(options, once, COLUMNS))
 
 
 if __name__ == "__main__":

@@ -43,3 +43,14 @@ def test_runs_are_told_by_their_median_and_spread() -> None:
 def test_quantiles_are_of_the_sample() -> None:
     assert quantiles([0.001 * number for number in range(1, 101)]) == {"p50": 50.5, "p99": 99.0, "max": 100.0}
     assert quantiles([0.5]) == {"p50": 500.0, "p99": 500.0, "max": 500.0}
+
+
+def test_a_table_has_a_row_for_each_phase_and_nothing_where_nothing_was_measured() -> None:
+    runs: list[dict[str, Figures]] = [
+        {"first": {"seconds": seconds, "peak": 90.0}, "again": {"seconds": 1.0}} for seconds in (4.0, 2.0, 3.0)
+    ]
+    assert report.rows(runs, {"seconds": "seconds", "peak, MiB": "peak"}) == [
+        ["", "seconds", "peak, MiB"],
+        ["first", "3.00 (2.00..4.00)", "90.0"],
+        ["again", "1.00", ""],
+    ]

@@ -17,8 +17,8 @@ import json
 import random
 import statistics
 import sys
-import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,8 @@ from shared.api.source import GitRepository
 from shared.kube import config
 from shared.kube.client import Client
 from shared.kube.watch import Cache, Change
-from tests.bench import usage
+from tests.bench import command, usage
+from tests.bench.meter import FLAGS
 from tests.kit.installation import Installation
 
 NAMESPACE, TOKEN, BODY = "webhooks", b"the token of a benchmark", b'{"ref": "refs/heads/main"}'
@@ -70,9 +71,8 @@ async def _prepare(client: Client, count: int) -> list[str]:
         await asyncio.sleep(0.5)
 
 
-async def _measure(
-    installation: Installation, receivers: int, webhooks: int, senders: int, rate: float
-) -> dict[str, Any]:
+async def _measure(installation: Installation, options: argparse.Namespace) -> dict[str, Any]:
+    receivers, webhooks, rate = options.receivers, options.webhooks, options.rate
     client = Client(config.load(Path(installation.kubeconfig)), qps=-1)
     paths = await _prepare(client, receivers)
     print(f"{receivers} Receivers are ready", flush=True)
@@ -117,7 +117,7 @@ async def _measure(
 
     before = usage.of(installation.pids)
     async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as group:
-        for _ in range(senders):
+        for _ in range(options.senders):
             group.create_task(sender(session))
     spent = usage.cpu_between(before, usage.of(installation.pids))
     await cache.stop()
@@ -135,28 +135,24 @@ def shares(values: list[float]) -> dict[str, float]:
     return {"median": round(cuts[499], 1), "p99": round(cuts[989], 1), "p99.9": round(cuts[998], 1)}
 
 
-def main() -> int:
-    """The command."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.webhooks", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--receivers", type=int, default=1000)
-    parser.add_argument("--webhooks", type=int, default=2000)
-    parser.add_argument("--senders", type=int, default=1)
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command: 0 with the figures, 1 when something failed."""
+    parser = command.parser("webhooks", __doc__, api="embedded")
+    parser.add_argument("--receivers", type=int, default=1000, help="how many (default %(default)s)")
+    parser.add_argument("--webhooks", type=int, default=2000, help="how many are sent (default %(default)s)")
+    parser.add_argument("--senders", type=int, default=1, help="how many send at once (default %(default)s)")
     parser.add_argument("--rate", type=float, default=0.0, help="webhooks a second; 0: the next when one is answered")
-    parser.add_argument("--api", default="embedded")
-    parser.add_argument("--json", type=Path)
-    parsed = parser.parse_args()
-    flags = {"notification-controller": ["--concurrent=20", "--kube-api-qps=1000", "--kube-api-burst=2000"]}
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        installation = Installation.start(parsed.api, Path(folder), flags=flags)
-        try:
-            result = asyncio.run(_measure(installation, parsed.receivers, parsed.webhooks, parsed.senders, parsed.rate))
-        finally:
-            installation.stop()
-    print(json.dumps(result, indent=1))
-    if parsed.json:
-        parsed.json.write_text(json.dumps(result, indent=1))
-    return 0
+    parser.add_argument("--json", type=Path, help="write the figures here, too")
+    options = parser.parse_args(argv)
+
+    def run() -> None:
+        with command.installed(options.api, {"notification-controller": FLAGS}) as installation:
+            figures = json.dumps(asyncio.run(_measure(installation, options)), indent=1)
+        print(figures)
+        if options.json:
+            options.json.write_text(figures)
+
+    return command.run(run)
 
 
 if __name__ == "__main__":

@@ -94,21 +94,23 @@ class Processes:
                 )
             time.sleep(every)
 
-    def terminate(self, timeout: float = 20) -> list[str]:
-        """Ask all programs to end (SIGTERM) and wait; returns those that had to be killed or ended with an error."""
-        for process in self._running.values():
-            _signal(process, signal.SIGTERM)
+    def terminate(self, *names: str, timeout: float = 20) -> list[str]:
+        """Ask these programs (default: all) to end (SIGTERM) and wait; returns those that had to be killed or ended
+        with an error."""
+        chosen = names or tuple(self._running)
+        for name in chosen:
+            _signal(self._running[name], signal.SIGTERM)
         deadline = time.monotonic() + timeout
         bad: list[str] = []
-        for name, process in self._running.items():
+        for name in chosen:
             try:
-                status = process.wait(max(0.0, deadline - time.monotonic()))
+                status = self._running[name].wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 bad.append(f"{name} did not end within {timeout:.0f} s of SIGTERM and was killed")
             else:
                 if status not in (0, -signal.SIGTERM):
                     bad.append(f"{name} ended with status {status}")
-        self.stop()
+        self.stop(*chosen)
         return bad
 
     def stop(self, *names: str) -> None:
