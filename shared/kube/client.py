@@ -110,6 +110,10 @@ class Client:
         other._identity = block([("Impersonate-User", user), *(("Impersonate-Group", group) for group in groups)])
         return other
 
+    async def settle(self) -> None:
+        """Wait until what was sent by tasks that were cancelled since has been answered, for some seconds at most."""
+        await self.transport.settle()
+
     async def close(self) -> None:
         await self.transport.close()
 

@@ -29,21 +29,22 @@ class Pool:
         self._wires: set[Wire] = set()
         self._closed = False
 
-    async def ask(self, request: bytes, until: float, limit: int, *, twice: bool) -> Reply:
+    async def ask(self, request: bytes, until: float, limit: int, *, twice: bool, finish: bool) -> Reply:
         """One exchange, by the loop's time `until`. A request that may be sent `twice` is sent again at once when the
-        connection was an idle one that had been closed meanwhile. Raises what Wire.ask and Route.open do."""
+        connection was an idle one that had been closed meanwhile; one to `finish` goes on without its caller when that
+        is cancelled. Raises what Wire.ask and Route.open do."""
         wire = self._rested()
         if wire is None:
             wire = await self._open(until)
-            answer = await wire.ask(request, until, limit)
+            answer = await wire.ask(request, until, limit, finish=finish)
         else:
             try:
-                answer = await wire.ask(request, until, limit)
+                answer = await wire.ask(request, until, limit, finish=finish)
             except (Cut, OSError) as failure:
                 if not twice or not wire.silent or isinstance(failure, TimeoutError):
                     raise
                 wire = await self._open(until)
-                answer = await wire.ask(request, until, limit)
+                answer = await wire.ask(request, until, limit, finish=finish)
         self._rest(wire)
         return answer
 
@@ -57,6 +58,11 @@ class Pool:
             yield answer, wire
         finally:
             self._rest(wire)
+
+    async def settle(self, within: float) -> None:
+        """Waits, for so many seconds at most, until the requests that go on without their callers are answered."""
+        if left := [wire.lost for wire in self._wires if wire.left]:
+            await asyncio.wait(left, timeout=within)
 
     async def close(self) -> None:
         """Ends every connection, and every exchange with it (Cut)."""

@@ -29,6 +29,8 @@ CONNECTIONS = 16
 TRIES = 4
 LONGEST_PAUSE = 10.0
 """Seconds: a server that asks for a longer pause gets its error handed to the caller instead."""
+SETTLING = 5.0
+"""Seconds that writes whose callers were cancelled have to be answered before somebody else may go on."""
 MAX_BODY = 512 << 20
 """Bytes of one answer that we read at most."""
 MAX_PIECES = 64
@@ -119,6 +121,12 @@ class Transport:
             lost = _lost(self.connection.server, failure)
             raise (lost.error if isinstance(lost, _Retryable) else lost) from failure
 
+    async def settle(self, within: float = SETTLING) -> None:
+        """Wait, for so many seconds at most, until the server has answered the writes whose callers were cancelled:
+        what was sent may still come to be, and be known only then."""
+        if self._pool is not None:
+            await self._pool.settle(within)
+
     async def close(self) -> None:
         self._closed = True
         if self._pool is not None:
@@ -129,7 +137,8 @@ class Transport:
     ) -> Answer:
         try:
             pool, request = await self._request(method, path_and_query, body, headers)
-            answer = await pool.ask(request, asyncio.get_running_loop().time() + seconds, MAX_BODY, twice=idempotent)
+            until = asyncio.get_running_loop().time() + seconds
+            answer = await pool.ask(request, until, MAX_BODY, twice=idempotent, finish=method != "GET")
         except (Cut, Unreachable, OSError) as failure:
             raise _lost(self.connection.server, failure) from failure
         if self.bucket.qps > 0:

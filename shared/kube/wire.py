@@ -3,7 +3,9 @@
     request → Wire → status, headers and body of its answer
 
 A connection is used again only after a whole answer to a whole request. Whatever ends otherwise (cut, cancelled, out of
-time, not HTTP, more than was asked for) ends the connection, so no answer is ever taken for that of another request.
+time, not HTTP, more than was asked for) ends the connection, so no answer is ever taken for that of another request. A
+write whose caller was cancelled is `left`: its connection ends when the server has answered, and not before, so that
+somebody can wait until nothing is under way any more.
 Answers are parsed by llhttp. An exchange needs neither a task nor, mostly, a timer: a connection has one,
 which is set again when it fires too early.
 """
@@ -71,6 +73,8 @@ class Wire(asyncio.BufferedProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._deadline = 0.0
         self._failure: BaseException | None = None
+        self.left = False
+        """Whether a request that was sent goes on without its caller."""
         self._asked = self._streaming = self._headed = self._answered = self._keep = False
         self._write_paused = self._read_paused = False
         self._limit = self._received = self._size = self._held = self._status = 0
@@ -94,9 +98,12 @@ class Wire(asyncio.BufferedProtocol):
             self._timer.cancel()
         return self._transport
 
-    async def ask(self, request: bytes, until: float, limit: int, *, streaming: bool = False) -> Reply:
+    async def ask(
+        self, request: bytes, until: float, limit: int, *, streaming: bool = False, finish: bool = False
+    ) -> Reply:
         """Sends a request and waits, to the loop's time `until`, for its answer: for all of it, or with `streaming`
-        for its head. Cut when there is none or its body has more than `limit` bytes, OSError, TimeoutError."""
+        for its head. Cut when there is none or its body has more than `limit` bytes, OSError, TimeoutError. With
+        `finish` it is left when it is cancelled, once all of it was sent."""
         if not self.reusable:
             raise Cut("it was closed")
         self._asked, self._streaming, self._limit = True, streaming, limit
@@ -105,14 +112,19 @@ class Wire(asyncio.BufferedProtocol):
         self._headers, self._pieces = [], []
         waiter = self._waiter = self._loop.create_future()
         self._wake_at(until)
+        sent = False
         try:
             if len(request) <= PIECE:
                 self._transport.write(request)
             else:
                 await self._send(request, waiter)
+            sent = True
             await waiter
-        except BaseException:
-            self.drop()
+        except BaseException as end:
+            if finish and sent and isinstance(end, asyncio.CancelledError) and not self._answered:
+                self.left = True
+            else:
+                self.drop()
             raise
         if streaming:
             return Reply(self._status, self._headers, b"")
@@ -239,6 +251,8 @@ class Wire(asyncio.BufferedProtocol):
         self._answered = True
         _done(self._waiter)
         _done(self._writer)
+        if self.left:
+            self.drop()
 
     # How it ends
 

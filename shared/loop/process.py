@@ -265,6 +265,7 @@ async def _leading(name: str, client: Client, options: argparse.Namespace) -> As
     try:
         yield lease
     finally:
+        await client.settle()  # else what was under way could happen after the next leader has looked
         await lease.release(give_up=options.leader_election_release_on_cancel)
 
 

@@ -56,6 +56,8 @@ class Webhook:
             for writer in self._open:
                 writer.close()
             await self._server.wait_closed()
+        while self._open:  # who serves them hears of it in a moment
+            await asyncio.sleep(0)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open.add(writer)

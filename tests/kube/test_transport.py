@@ -441,6 +441,43 @@ async def test_a_call_can_be_cancelled_anywhere(
         await until(lambda: server.open == 1)
 
 
+async def test_a_write_whose_caller_is_gone_can_be_waited_for(
+    tls: ssl.SSLContext | None, trusted: ssl.SSLContext
+) -> None:
+    allowed = asyncio.Event()
+
+    async def slow(peer: Peer) -> None:
+        await peer.request()
+        await allowed.wait()
+        await peer.say(OK)
+        await peer.request()
+
+    async with talking(slow, tls, trusted) as (client, server):
+        call = asyncio.create_task(client.call("PUT", "/x", body=b"{}"))
+        await until(lambda: bool(server.asked))
+        call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
+        await client.settle(within=0.05)
+        assert server.open == 1, "the server was left alone with what it was asked"
+        settled = asyncio.create_task(client.settle())
+        allowed.set()
+        await settled
+        await until(lambda: server.open == 0)
+
+
+async def test_a_read_whose_caller_is_gone_ends_at_once(tls: ssl.SSLContext | None, trusted: ssl.SSLContext) -> None:
+    async def silent(peer: Peer) -> None:
+        await peer.request()
+        await peer.request()
+
+    async with talking(silent, tls, trusted) as (client, server):
+        call = asyncio.create_task(client.call("GET", "/x"))
+        await until(lambda: bool(server.asked))
+        call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
+        await until(lambda: server.open == 0)
+
+
 async def test_an_idle_connection_is_closed_after_a_while(
     tls: ssl.SSLContext | None, trusted: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,18 +8,27 @@ from pathlib import Path
 import pytest
 
 import kubeapi
+from kubeapi.server import Server
 from shared.kube import config
 from shared.kube.client import Client
 
 
 @pytest.fixture
-async def api(tmp_path: Path) -> AsyncIterator[Client]:
+async def server() -> AsyncIterator[Server]:
+    """The API server, whose faults can be asked for."""
+    started = await kubeapi.start(tls=False)
+    try:
+        yield started
+    finally:
+        await started.stop()
+
+
+@pytest.fixture
+async def api(server: Server, tmp_path: Path) -> AsyncIterator[Client]:
     """A client of it, with the rights of an administrator and without a limit of its own."""
-    server = await kubeapi.start(tls=False)
     server.kubeconfig(tmp_path / "admin")
     client = Client(config.load(tmp_path / "admin"), qps=-1)
     try:
         yield client
     finally:
         await client.close()
-        await server.stop()

@@ -35,6 +35,8 @@ class World:
         self.client, self._connection = client, connection
         self.worked: list[tuple[str, str]] = []
         """The controller and the name of the object, for each attempt."""
+        self.found: dict[tuple[str, str], str] = {}
+        """What the newest of those attempts found the object's Ready condition to say."""
         self.runtimes: dict[str, Runtime] = {}
         self._changed = asyncio.Event()
 
@@ -42,6 +44,7 @@ class World:
     async def controller(self, name: str, *arguments: str, serves_always: bool = False) -> AsyncIterator[asyncio.Event]:
         async def reconcile(ks: Kustomization, attempt: Attempt[Kustomization]) -> Ready:
             self.worked.append((name, ks.metadata.name))
+            self.found[self.worked[-1]] = next((one.reason for one in ks.status.conditions if one.type == "Ready"), "")
             self._changed.set()
             return Ready("Done", "done")
 
@@ -123,6 +126,23 @@ async def test_of_two_replicas_one_works_and_the_other_takes_over_when_it_stops(
             await world.until(lambda: {("second", "app"), ("second", "more")} <= set(world.worked))
     workers = [who for who, _ in world.worked]
     assert workers == sorted(workers), "both worked at the same time"
+
+
+async def test_a_leader_lets_go_when_the_writes_that_it_sent_are_done(world, server):
+    await world.define()
+    async with contextlib.AsyncExitStack() as first:
+        await first.enter_async_context(world.controller("first", *ELECTION))
+        await world.have("other")
+        await world.until(lambda: bool(world.worked))
+        async with world.controller("second", *ELECTION):
+            slow = server.faults.add("delay", verb="patch", subresource="status", name="app", seconds=0.5)
+            await world.have("app")
+            async with asyncio.timeout(20):
+                while not slow.seen:
+                    await asyncio.sleep(0.01)
+            await first.aclose()
+            await world.until(lambda: ("second", "app") in world.worked)
+    assert world.found["second", "app"] == "Done", "the outcome came after the next leader had looked"
 
 
 async def test_who_waits_for_the_lease_takes_over_long_before_the_next_try(world):
