@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from shared.api import codec
-from shared.api.meta import Manifest, Named, ResourceKind
+from shared.api.meta import Identity, Manifest, Named, ResourceKind
 from shared.kube.client import Client
 from shared.kube.errors import ApiError, NotFound
 from shared.loop.feed import Relisting
@@ -23,18 +23,11 @@ log = logging.getLogger(__name__)
 R = TypeVar("R", bound=Named)
 
 
-class _Identity(msgspec.Struct, rename="camel"):
-    name: str
-    uid: str
-    resource_version: str
-    namespace: str = ""
-
-
 class _Head(msgspec.Struct):
     """What tells a state of an object from others."""
 
     kind: str
-    metadata: _Identity
+    metadata: Identity
 
 
 _head = msgspec.json.Decoder(_Head)
