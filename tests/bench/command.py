@@ -43,16 +43,13 @@ def parser(
 def installed(
     api: str, flags: Mapping[str, Sequence[str]] | None = None, *, controllers: bool = True
 ) -> Iterator[Installation]:
-    """A fresh installation. Of one that failed the logs are kept, and it is said where."""
+    """A fresh installation. Where something failed the logs are kept, and it is said where."""
     folder = Path(tempfile.mkdtemp(prefix="bench-"))
     try:
         with Installation.start(api, folder, flags=flags, controllers=controllers) as installation:
             yield installation
-    except FAILURES:
+    except Exception:
         print(f"logs: {folder / 'logs'}", file=sys.stderr)
-        raise
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
         raise
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -66,12 +63,13 @@ def repeat(options: argparse.Namespace, once: Callable[[], Fleet], columns: Mapp
     print("\n" + report.table(report.rows(runs, columns), markdown=options.markdown), flush=True)
 
 
-def run(measure: Callable[[], int | None]) -> int:
-    """Measure; the command's status: 0 unless it is returned, 1 when something failed, 130 when interrupted."""
+def run(measure: Callable[[], None]) -> int:
+    """Measure; the command's status: 0, 1 when something failed, 130 when interrupted."""
     try:
-        return measure() or 0
+        measure()
     except FAILURES as failure:
         print(f"bench: {failure}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
+    return 0

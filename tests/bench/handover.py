@@ -27,11 +27,9 @@ from tests.bench.kustomizations import (
     REQUESTED,
     Content,
     apps_path,
+    have_one_source,
     is_ready,
-    kustomization,
-    make_tenant,
-    source,
-    sources_path,
+    of_one_source,
 )
 from tests.bench.meter import FLAGS, Figures, Meter
 from tests.kit.installation import Installation
@@ -56,10 +54,9 @@ class Fleet:
     async def prepare(self, url: str) -> None:
         """All of them Ready, and two replicas; not measured."""
         path = apps_path(NAMESPACE)
-        await make_tenant(self._client, NAMESPACE)
-        await self._client.send("POST", sources_path(NAMESPACE), source(0, url, NAMESPACE))
+        await have_one_source(self._client, url)
         self._apps = await self._client.watch(path)
-        await asyncio.gather(*(self._client.send("POST", path, app(index)) for index in range(self._count)))
+        await asyncio.gather(*(self._client.send("POST", path, of_one_source(index)) for index in range(self._count)))
         await self._apps.until_all(self._count, is_ready, "apply", self._timeout)
         self._installation.add_replica(FIRST, SECOND)
 
@@ -94,13 +91,6 @@ class Fleet:
 
     def close(self) -> None:
         self._apps.close()
-
-
-def app(index: int) -> dict[str, Any]:
-    """One Kustomization of the one source."""
-    made = kustomization(index, NAMESPACE)
-    made["spec"]["sourceRef"]["name"] = "app-0"
-    return made
 
 
 async def measure(installation: Installation, options: argparse.Namespace) -> dict[str, Figures]:

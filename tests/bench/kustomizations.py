@@ -114,6 +114,19 @@ async def make_tenant(client: Client, namespace: str) -> None:
     await client.send("POST", f"{CORE}/namespaces/{namespace}/serviceaccounts", {"metadata": {"name": "tenant"}})
 
 
+async def have_one_source(client: Client, url: str) -> None:
+    """The tenant's namespace, and in it the one source that `of_one_source` is of."""
+    await make_tenant(client, NAMESPACE)
+    await client.send("POST", sources_path(NAMESPACE), source(0, url, NAMESPACE))
+
+
+def of_one_source(index: int) -> dict[str, Any]:
+    """The Kustomization of one application, where all are of the same source."""
+    made = kustomization(index, NAMESPACE)
+    made["spec"]["sourceRef"]["name"] = "app-0"
+    return made
+
+
 class Phases:
     """The phases in order; each returns when its state is reached, or raises BenchFailed after `timeout` seconds."""
 

@@ -20,16 +20,7 @@ from collections.abc import Sequence
 
 from tests.bench import command, usage
 from tests.bench.client import connected
-from tests.bench.kustomizations import (
-    NAMESPACE,
-    Content,
-    apps_path,
-    is_ready,
-    kustomization,
-    make_tenant,
-    source,
-    sources_path,
-)
+from tests.bench.kustomizations import NAMESPACE, Content, apps_path, have_one_source, is_ready, of_one_source
 from tests.bench.meter import FLAGS, Figures
 from tests.kit.installation import Installation
 from tests.kit.registry import Registry
@@ -52,22 +43,20 @@ async def measure(installation: Installation, options: argparse.Namespace, parts
         content = Content(registry)
         content.publish("1")
         async with connected(installation.api) as client:
-            await make_tenant(client, NAMESPACE)
-            await client.send("POST", sources_path(NAMESPACE), source(0, content.url, NAMESPACE))
+            await have_one_source(client, content.url)
             apps = await client.watch(path)
             before, there = usage.of(installation.pids), 0
-            for part in range(parts):
-                start, mine = time.monotonic(), range(part, options.count, parts)
-                await asyncio.gather(*(client.send("POST", path, app(index)) for index in mine))
-                there += len(mine)
-                await apps.until_all(there, is_ready, "apply", options.timeout)
-                seconds[part] += time.monotonic() - start
-            for part in range(parts):
-                start, mine = time.monotonic(), range(part, options.count, parts)
-                await asyncio.gather(*(client.send("DELETE", f"{path}/app-{index}") for index in mine))
-                there -= len(mine)
-                await apps.until_all(there, is_ready, "delete", options.timeout)
-                seconds[part] += time.monotonic() - start
+            for what, more in (("apply", 1), ("delete", -1)):
+                for part in range(parts):
+                    start, mine = time.monotonic(), range(part, options.count, parts)
+                    if what == "apply":
+                        calls = (client.send("POST", path, app(index)) for index in mine)
+                    else:
+                        calls = (client.send("DELETE", f"{path}/app-{index}") for index in mine)
+                    await asyncio.gather(*calls)
+                    there += more * len(mine)
+                    await apps.until_all(there, is_ready, what, options.timeout)
+                    seconds[part] += time.monotonic() - start
             apps.close()
     spent = usage.cpu_between(before, usage.of(installation.pids))
     replicas = [cpu for name, cpu in spent.items() if name.startswith(NAME)]
@@ -78,9 +67,8 @@ async def measure(installation: Installation, options: argparse.Namespace, parts
 
 def app(index: int) -> dict[str, object]:
     """One Kustomization, of the shard that it belongs to."""
-    made = kustomization(index, NAMESPACE)
+    made = of_one_source(index)
     made["metadata"]["labels"] = {"shard": SHARDS[index % len(SHARDS)]}
-    made["spec"]["sourceRef"]["name"] = "app-0"
     return made
 
 
