@@ -42,11 +42,22 @@ class Client:
         self._turn = asyncio.Semaphore(32)
 
     async def send(
-        self, method: str, path: str, body: Any = None, *, kind: str = "application/json", user: str = "", fine: int = 0
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        kind: str = "application/json",
+        user: str = "",
+        agent: str = "bench",
+        fine: int = 0,
     ) -> Any:
-        """One call; the decoded answer. BenchFailed on a 4xx or 5xx other than `fine`. Sent again when the server asks
-        for that (429), as it does while a kind is new."""
-        headers = {**self._headers, "Content-Type": kind, **({"Impersonate-User": user} if user else {})}
+        """One call, as `user` if given; the decoded answer. The server takes `agent` as its field manager. BenchFailed
+        on a 4xx or 5xx other than `fine`. Sent again when the server asks for that (429), as it does while a kind is
+        new."""
+        headers = {**self._headers, "Content-Type": kind, "User-Agent": agent}
+        if user:
+            headers["Impersonate-User"] = user
         data = None if body is None else json.dumps(body)
         async with self._turn:
             while True:

@@ -1,32 +1,22 @@
 """The floor: the writes that no controller can avoid, sent by a bare client in the same run, before controllers start.
 
 A phase's own request by its user (an object created, a reconcile requested, an object deleted) is part of the floor too
-where FLOORS says so. As beside the phases, one watch follows the Kustomizations.
+where FLOORS says so. As beside the phases, one watch follows the Kustomizations. The writes hold what a controller's
+would (tests/bench/contents.py), and the user's are of another field manager, as theirs are.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import yaml
-
+from tests.bench import contents
 from tests.bench.client import APPLY, MERGE, Client, Collection
-from tests.bench.kustomizations import (
-    APP,
-    CORE,
-    REQUESTED,
-    apps_path,
-    kustomization,
-    make_tenant,
-    source,
-    sources_path,
-)
+from tests.bench.contents import NAMESPACE
+from tests.bench.kustomizations import CORE, REQUESTED, apps_path, kustomization, make_tenant, source, sources_path
 
-NAMESPACE = "bench-floor"
 TENANT = f"system:serviceaccount:{NAMESPACE}:tenant"
 FLOORS = {
     "sources": "a source created, its finalizer, 1 status write, 1 event",
@@ -46,6 +36,8 @@ _PLURALS = {
     "Ingress": f"/apis/networking.k8s.io/v1/namespaces/{NAMESPACE}/ingresses",
 }
 _FINALIZER = {"metadata": {"finalizers": ["bench.example.com/floor"]}}
+_AGENT = "floor"
+"""The user agent, and so the field manager, of what a controller would send."""
 _NO_FINALIZER = {"metadata": {"finalizers": None}}
 _EVENTS = f"{CORE}/namespaces/{NAMESPACE}/events"
 _WITHIN = 1800.0
@@ -104,18 +96,17 @@ class Floor:
         await self._stored(index, "1")
 
     async def _stored(self, index: int, version: str) -> None:
-        await self._patch(f"{_SOURCES}/app-{index}/status", _source_status(index, version))
-        await self._event("OCIRepository", index, "NewArtifact", f"stored artifact {version}")
+        await self._patch(f"{_SOURCES}/app-{index}/status", contents.source_status(index, version))
+        await self._post(contents.stored(index, version))
 
     async def _first(self, index: int) -> None:
         await self._client.send("POST", _APPS, kustomization(index, NAMESPACE))
         await self._patch(f"{_APPS}/app-{index}", _FINALIZER)
-        await self._patch(f"{_APPS}/app-{index}/status", {"status": {"observedGeneration": 1}})
+        await self._patch(f"{_APPS}/app-{index}/status", contents.inventory(index))
         await self._applied(index, "1")
 
     async def _noop(self, index: int) -> None:
-        handled = {"status": {"lastHandledReconcileAt": str(time.time())}}
-        await self._patch(f"{_APPS}/app-{index}/status", handled)
+        await self._patch(f"{_APPS}/app-{index}/status", contents.handled(str(time.time())))
 
     async def _requested_noop(self, index: int) -> None:
         await self._request(f"{_APPS}/app-{index}")
@@ -131,7 +122,7 @@ class Floor:
         paths = (f"{path}/app-{index}" for path in _PLURALS.values())
         background = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
         await asyncio.gather(*(self._client.send("DELETE", path, background, user=TENANT) for path in paths))
-        await self._event("Kustomization", index, "ReconciliationSucceeded", "deleted")
+        await self._post(contents.deleted(index))
         await self._patch(f"{_APPS}/app-{index}", _NO_FINALIZER)
 
     async def _forget_source(self, index: int) -> None:
@@ -139,30 +130,23 @@ class Floor:
         await self._client.send("DELETE", f"{_SOURCES}/app-{index}")
 
     async def _applied(self, index: int, version: str) -> None:
-        await asyncio.gather(*(self._apply(obj) for obj in _objects(index, version)))
-        await self._patch(f"{_APPS}/app-{index}/status", _status(index, version))
-        await self._event("Kustomization", index, "ReconciliationSucceeded", f"Applied revision: {version}")
+        await asyncio.gather(*(self._apply(obj) for obj in contents.objects(index, version)))
+        await self._patch(f"{_APPS}/app-{index}/status", contents.status(index, version))
+        await self._post(contents.applied(index, version))
 
     async def _apply(self, obj: dict[str, Any]) -> None:
         path = f"{_PLURALS[obj['kind']]}/{obj['metadata']['name']}?fieldManager=floor&force=true"
         await self._client.send("PATCH", path, obj, kind=APPLY, user=TENANT)
 
     async def _request(self, path: str) -> None:
-        await self._patch(path, {"metadata": {"annotations": {REQUESTED: str(time.time())}}})
-
-    async def _patch(self, path: str, patch: dict[str, Any]) -> None:
+        patch = {"metadata": {"annotations": {REQUESTED: str(time.time())}}}
         await self._client.send("PATCH", path, patch, kind=MERGE)
 
-    async def _event(self, kind: str, index: int, reason: str, message: str) -> None:
-        event = {
-            "metadata": {"generateName": "floor-"},
-            "type": "Normal",
-            "reason": reason,
-            "message": message,
-            "involvedObject": {"kind": kind, "namespace": NAMESPACE, "name": f"app-{index}"},
-            "source": {"component": "floor"},
-        }
-        await self._client.send("POST", _EVENTS, event)
+    async def _patch(self, path: str, patch: dict[str, Any]) -> None:
+        await self._client.send("PATCH", path, patch, kind=MERGE, agent=_AGENT)
+
+    async def _post(self, event: dict[str, Any]) -> None:
+        await self._client.send("POST", _EVENTS, event, agent=_AGENT)
 
     async def _each(self, call: Callable[[int], Awaitable[None]]) -> None:
         await asyncio.gather(*(call(index) for index in range(self._count)))
@@ -177,64 +161,3 @@ def is_rolled_out(deployment: dict[str, Any]) -> bool:
         and reasons.get("Progressing") == ("True", "NewReplicaSetAvailable")
         and reasons.get("Available", ("False", ""))[0] == "True"
     )
-
-
-def _objects(index: int, version: str) -> list[dict[str, Any]]:
-    text = _TEMPLATE.replace("${INDEX}", str(index)).replace("${VERSION}", f"v{version}")
-    made: list[dict[str, Any]] = json.loads(text)
-    return made
-
-
-def _template() -> str:
-    """The application's objects as JSON, as the tenant's controller would apply them."""
-    objects = list(yaml.load_all(APP, Loader=yaml.CSafeLoader))
-    for obj in objects:
-        obj["metadata"]["namespace"] = NAMESPACE
-        obj["metadata"]["labels"]["kustomize.toolkit.fluxcd.io/name"] = "app-${INDEX}"
-        obj["metadata"]["labels"]["kustomize.toolkit.fluxcd.io/namespace"] = NAMESPACE
-    return json.dumps(objects)
-
-
-_TEMPLATE = _template()
-
-
-def _ready(reason: str, message: str) -> dict[str, Any]:
-    return {
-        "type": "Ready",
-        "status": "True",
-        "reason": reason,
-        "message": message,
-        "lastTransitionTime": "2026-01-01T00:00:00Z",
-        "observedGeneration": 1,
-    }
-
-
-def _source_status(index: int, version: str) -> dict[str, Any]:
-    revision = f"latest@sha256:{version:0>64}"
-    path = f"ocirepository/{NAMESPACE}/app-{index}/sha256:{version:0>64}.tar.gz"
-    message = f"stored artifact for digest '{revision}'"
-    artifact = {
-        "digest": f"sha256:{version:0>64}",
-        "lastUpdateTime": "2026-01-01T00:00:00Z",
-        "metadata": {"org.opencontainers.image.revision": f"main@sha1:{version:0>40}"},
-        "path": path,
-        "revision": revision,
-        "size": 1000,
-        "url": f"http://127.0.0.1:9090/{path}",
-    }
-    conditions = [_ready("Succeeded", message), _ready("Succeeded", message) | {"type": "ArtifactInStorage"}]
-    return {"status": {"observedGeneration": 1, "artifact": artifact, "conditions": conditions}}
-
-
-def _status(index: int, version: str) -> dict[str, Any]:
-    revision = f"latest@sha256:{version:0>64}"
-    kinds = ("_ServiceAccount", "_Service", "apps_Deployment", "networking.k8s.io_Ingress")
-    return {
-        "status": {
-            "observedGeneration": 1,
-            "lastAppliedRevision": revision,
-            "lastAttemptedRevision": revision,
-            "conditions": [_ready("ReconciliationSucceeded", f"Applied revision: {revision}")],
-            "inventory": {"entries": [{"id": f"{NAMESPACE}_app-{index}_{kind}", "v": "v1"} for kind in kinds]},
-        }
-    }

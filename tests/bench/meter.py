@@ -47,14 +47,16 @@ class Meter:
         self._installation, self._count = installation, count
         self.phases: dict[str, Figures] = {}
 
-    async def phase(self, name: str, run: Callable[[], Awaitable[None]]) -> Figures:
-        """Run it and note what it cost; BenchFailed when it fails or doesn't come to an end."""
+    async def phase(self, name: str, run: Callable[[], Awaitable[None]], rounds: int = 1) -> Figures:
+        """Run it, `rounds` times in turn, and note what one round cost; BenchFailed when one fails or doesn't come to
+        an end."""
         await self.until_at_rest()
         asked = await asyncio.to_thread(_asked, self._installation)
         pids = self._pids()
         before, start = usage.of(pids), time.monotonic()
-        await run()
-        seconds = time.monotonic() - start
+        for _ in range(rounds):
+            await run()
+        seconds, done = (time.monotonic() - start) / rounds, self._count * rounds
         await self.until_at_rest()
         # A process that was started meanwhile has spent all that it spent in this phase.
         before = {process: used for process, used in before.items() if self._pids().get(process) == pids[process]}
@@ -62,10 +64,10 @@ class Meter:
         calls = await asyncio.to_thread(_asked, self._installation) - asked
         figures = {"seconds": round(seconds, 3)}
         for process, cpu in usage.cpu_between(before, after).items():
-            figures[f"cpu {_SERVERS.get(process, process)}"] = round(1000 * cpu / self._count, 3)
+            figures[f"cpu {_SERVERS.get(process, process)}"] = round(1000 * cpu / done, 3)
         for process, pid in self._installation.controllers.pids.items():
             figures |= {f"peak {process}": after[process].peak, f"resident {process}": usage.resident(pid)}
-        figures |= {f"calls {call}": round(number / self._count, 4) for call, number in sorted(calls.items())}
+        figures |= {f"calls {call}": round(number / done, 4) for call, number in sorted(calls.items())}
         self.phases[name] = figures
         return figures
 
