@@ -80,7 +80,7 @@ def source_status(index: int, version: str) -> dict[str, Any]:
 def stored(index: int, version: str) -> dict[str, Any]:
     """The event of a new artifact."""
     said = f"stored artifact with revision '{_revision(version)}' from 'oci://registry.example.org/apps'"
-    annotations = {"revision": _revision(version), _ORIGIN: _origin(version)}
+    annotations = {"revision": _revision(version), "digest": f"sha256:{version:0>64}"}
     return _event("OCIRepository", index, "NewArtifact", said, annotations)
 
 

@@ -52,15 +52,17 @@ class Meter:
         an end."""
         await self.until_at_rest()
         asked = await asyncio.to_thread(_asked, self._installation)
-        pids = self._pids()
-        before, start = usage.of(pids), time.monotonic()
+        pids = self._installation.pids
+        before, start = self._usage(), time.monotonic()
         for _ in range(rounds):
             await run()
         seconds, done = (time.monotonic() - start) / rounds, self._count * rounds
         await self.until_at_rest()
         # A process that was started meanwhile has spent all that it spent in this phase.
-        before = {process: used for process, used in before.items() if self._pids().get(process) == pids[process]}
-        after = usage.of(self._pids())
+        for process, pid in self._installation.pids.items():
+            if pids.get(process) != pid:
+                before.pop(process, None)
+        after = self._usage()
         calls = await asyncio.to_thread(_asked, self._installation) - asked
         figures = {"seconds": round(seconds, 3)}
         for process, cpu in usage.cpu_between(before, after).items():
@@ -94,8 +96,9 @@ class Meter:
                 )
             await asyncio.sleep(0.25)
 
-    def _pids(self) -> dict[str, int]:
-        return self._installation.pids | {"bench": os.getpid()}
+    def _usage(self) -> dict[str, usage.Usage]:
+        """Of all processes, and of this one, whose ended children are controllers."""
+        return usage.of(self._installation.pids) | usage.of({"bench": os.getpid()}, children=False)
 
 
 def controllers(figures: Figures) -> float:

@@ -12,14 +12,14 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True)
 class Usage:
-    """Of one process so far: CPU seconds (with those of its ended children), its largest resident memory in MiB."""
+    """Of one process so far: CPU seconds, its largest resident memory in MiB."""
 
     cpu: float
     peak: float
 
 
-def of(pids: Mapping[str, int]) -> dict[str, Usage]:
-    """Usage by name; a process that is gone is left out."""
+def of(pids: Mapping[str, int], *, children: bool = True) -> dict[str, Usage]:
+    """Usage by name, with that of ended `children` or without; a process that is gone is left out."""
     found = {}
     for name, pid in pids.items():
         folder = Path("/proc") / str(pid)
@@ -28,7 +28,7 @@ def of(pids: Mapping[str, int]) -> dict[str, Usage]:
             status = (folder / "status").read_text()
         except FileNotFoundError:
             continue
-        cpu = sum(int(ticks) for ticks in fields[11:15]) / _TICKS
+        cpu = sum(int(ticks) for ticks in fields[11 : 15 if children else 13]) / _TICKS
         peak = next((int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM:")), 0.0)
         found[name] = Usage(cpu, peak)
     return found
