@@ -61,10 +61,10 @@ def handled(token: str) -> dict[str, Any]:
 
 def source_status(index: int, version: str) -> dict[str, Any]:
     """The status of a source with the artifact of a version."""
-    path = f"ocirepository/{NAMESPACE}/app-{index}/sha256:{version:0>64}.tar.gz"
+    path = f"ocirepository/{NAMESPACE}/app-{index}/{_digest(version)}.tar.gz"
     message = f"stored artifact for digest '{_revision(version)}'"
     artifact = {
-        "digest": f"sha256:{version:0>64}",
+        "digest": _digest(version),
         "lastUpdateTime": _THEN,
         "metadata": {_ORIGIN: _origin(version)},
         "path": path,
@@ -80,23 +80,27 @@ def source_status(index: int, version: str) -> dict[str, Any]:
 def stored(index: int, version: str) -> dict[str, Any]:
     """The event of a new artifact."""
     said = f"stored artifact with revision '{_revision(version)}' from 'oci://registry.example.org/apps'"
-    annotations = {"revision": _revision(version), "digest": f"sha256:{version:0>64}"}
+    annotations = {"revision": _revision(version), "digest": _digest(version)}
     return _event("OCIRepository", index, "NewArtifact", said, annotations)
 
 
 def applied(index: int, version: str) -> dict[str, Any]:
     """The event of a version that was applied."""
     what = "created" if version == "1" else "configured"
-    lines = [f"{kind.split('_')[1]}/{NAMESPACE}/app-{index} {what}" for kind in _KINDS]
-    said = "\n".join((*lines, "Health check passed in 15ms", "Reconciliation finished in 79ms, next run in 1h0m0s"))
+    end = "Health check passed in 15ms\nReconciliation finished in 79ms, next run in 1h0m0s"
     annotations = {"revision": _revision(version), "originRevision": _origin(version), "commit_status": "update"}
-    return _event("Kustomization", index, "ReconciliationSucceeded", said, annotations)
+    return _event("Kustomization", index, "ReconciliationSucceeded", f"{_each(index, what)}\n{end}", annotations)
 
 
 def deleted(index: int) -> dict[str, Any]:
     """The event of a Kustomization's end."""
-    said = "\n".join(f"{kind.split('_')[1]}/{NAMESPACE}/app-{index} deleted" for kind in _KINDS)
-    return _event("Kustomization", index, "ReconciliationSucceeded", said, {"revision": _revision("4")})
+    said, annotations = _each(index, "deleted"), {"revision": _revision("4")}
+    return _event("Kustomization", index, "ReconciliationSucceeded", said, annotations)
+
+
+def _each(index: int, what: str) -> str:
+    """What happened to each object, a line each."""
+    return "\n".join(f"{kind.partition('_')[2]}/{NAMESPACE}/app-{index} {what}" for kind in _KINDS)
 
 
 def _event(kind: str, index: int, reason: str, message: str, annotations: dict[str, str]) -> dict[str, Any]:
@@ -127,7 +131,11 @@ def _event(kind: str, index: int, reason: str, message: str, annotations: dict[s
 
 
 def _revision(version: str) -> str:
-    return f"latest@sha256:{version:0>64}"
+    return f"latest@{_digest(version)}"
+
+
+def _digest(version: str) -> str:
+    return f"sha256:{version:0>64}"
 
 
 def _origin(version: str) -> str:
@@ -147,7 +155,7 @@ def _condition(kind: str, reason: str, message: str) -> dict[str, Any]:
 
 def _snapshot(version: str, times: int) -> dict[str, Any]:
     return {
-        "digest": f"sha256:{version:0>64}",
+        "digest": _digest(version),
         "firstReconciled": _THEN,
         "lastReconciled": _THEN,
         "lastReconciledDuration": "50ms",

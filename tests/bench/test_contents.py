@@ -52,9 +52,9 @@ async def test_the_floor_leaves_the_fields_that_controllers_leave(tmp_path: Path
             installation.start_controllers(dict.fromkeys(CONTROLLERS, FLAGS))
             phases = Phases(client, Content(registry), 1, 60)
             await phases.prepare()
-            for run in (phases.sources, phases.apply, phases.noop):
-                await run()
             try:
+                for run in (phases.sources, phases.apply, phases.noop):
+                    await run()
                 controllers = await left(client, NAMESPACE)
             finally:
                 phases.close()
