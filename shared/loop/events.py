@@ -17,12 +17,10 @@ import time
 from collections import OrderedDict
 from typing import Literal
 
-import aiohttp
-
 from shared.api.meta import Manifest, Resource, format_time
-from shared.http.proxy import of_environment
 from shared.kube.client import Client
 from shared.kube.errors import ApiError, NotFound
+from shared.loop.endpoint import Endpoint, PostFailed
 
 log = logging.getLogger(__name__)
 
@@ -167,27 +165,30 @@ class Recorder:
             self._sent.popitem(last=False)
 
     async def _deliver(self) -> None:
-        timeout = aiohttp.ClientTimeout(total=POST_TIMEOUT)
-        proxy = of_environment(self._address)  # found once: trust_env looks for a .netrc in a thread at each request
-        async with aiohttp.ClientSession(timeout=timeout, proxy=proxy) as session:
+        endpoint = Endpoint(self._address, self._controller)
+        try:
             while True:
                 event = await self._posts.get()
                 try:
-                    await self._post(session, event)
+                    await self._post(endpoint, event)
                 finally:
                     self._posts.task_done()
+        finally:
+            await endpoint.close()
 
-    async def _post(self, session: aiohttp.ClientSession, event: Manifest) -> None:
+    async def _post(self, endpoint: Endpoint, event: Manifest) -> None:
+        body = json.dumps(event).encode()
         for attempt in range(POST_RETRIES + 1):
             try:
-                async with session.post(self._address, json=event) as response:
-                    if response.status < 500:
-                        if response.status >= 400 and response.status != 429:
-                            log.error("the notification controller refused an event: %d", response.status)
-                        return
-                    problem = f"it answered {response.status}"
-            except (aiohttp.ClientError, TimeoutError) as error:
-                problem = str(error) or type(error).__name__
+                status = await endpoint.post(body, POST_TIMEOUT)
+            except PostFailed as failure:
+                problem = str(failure)
+            else:
+                if status < 500:
+                    if status >= 400 and status != 429:
+                        log.error("the notification controller refused an event: %d", status)
+                    return
+                problem = f"it answered {status}"
             if attempt < POST_RETRIES:
                 await asyncio.sleep(2.0**attempt)
         log.error("could not post an event about %s to %s: %s", _about(event), self._address, problem)

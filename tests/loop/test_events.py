@@ -78,4 +78,4 @@ async def test_events_are_posted_through_the_proxy_of_the_environment(
     recorder.record(repository(), "NewArtifact", "stored artifact", "info", {})
     await recorder.stop()
     await runner.cleanup()
-    assert [(url, event["reason"]) for url, event in asked] == [("http://events.example.org", "NewArtifact")]
+    assert [(url, event["reason"]) for url, event in asked] == [("http://events.example.org/", "NewArtifact")]
