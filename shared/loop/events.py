@@ -21,6 +21,7 @@ from shared.api.meta import Manifest, Resource, format_time
 from shared.kube.client import Client
 from shared.kube.errors import ApiError, NotFound
 from shared.loop.endpoint import Endpoint, PostFailed
+from shared.text.plain import plain
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +77,8 @@ class Recorder:
         }
         keys = {f"{resource.group}/{key}": value for key, value in (metadata or {}).items()} | (annotations or {})
         keys |= {key: value for key, value in (obj.metadata.annotations or {}).items() if key.startswith(EVENT_PREFIX)}
-        event: Manifest = {"involvedObject": involved, "reason": reason, "message": message}
+        keys = {key: plain(value) for key, value in keys.items()}
+        event: Manifest = {"involvedObject": involved, "reason": reason, "message": plain(message)}
         if self._queue.qsize() >= QUEUE_LIMIT:
             dropped, *_ = self._queue.get_nowait()
             self._queue.task_done()

@@ -7,6 +7,7 @@ the same for people.
 from __future__ import annotations
 
 import datetime
+import json
 import logging
 import sys
 import traceback
@@ -16,6 +17,7 @@ from typing import Any
 import orjson
 
 from shared.api.meta import Resource
+from shared.text.plain import plain
 
 TRACE = 5
 LEVELS = {"trace": TRACE, "debug": logging.DEBUG, "info": logging.INFO, "error": logging.ERROR}
@@ -60,7 +62,7 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info and record.exc_info[1] is not None:
             entry["error"] = str(record.exc_info[1])
             entry["stacktrace"] = "".join(traceback.format_exception(record.exc_info[1]))
-        return orjson.dumps(entry, default=str).decode()
+        return _json(entry)
 
 
 class ConsoleFormatter(logging.Formatter):
@@ -72,10 +74,17 @@ class ConsoleFormatter(logging.Formatter):
         where = f" {about['controllerKind']}/{about['namespace']}/{about['name']}:" if about else ""
         line = f"{_stamp(record.created)} {_level(record.levelno).upper():5}{where} {record.getMessage()}"
         if given := getattr(record, "given", None):
-            line += f" {orjson.dumps(given).decode()}"
+            line += f" {_json(given)}"
         if record.exc_info and record.exc_info[1] is not None:
             line += "\n" + "".join(traceback.format_exception(record.exc_info[1])).rstrip()
-        return line
+        return plain(line)
+
+
+def _json(entry: Mapping[str, Any]) -> str:
+    try:
+        return orjson.dumps(entry, default=str).decode()
+    except TypeError:  # of a text that no UTF-8 can hold, such as a file name in another encoding
+        return json.dumps(entry, default=str)
 
 
 def configure(level: str, encoding: str) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import msgspec
 
 from shared.api.meta import Condition
+from shared.text.plain import plain
 
 READY, RECONCILING, STALLED = "Ready", "Reconciling", "Stalled"
 PROGRESSING, PROGRESSING_WITH_RETRY = "Progressing", "ProgressingWithRetry"
@@ -212,7 +213,9 @@ def _find(conditions: Iterable[Condition], type_: str) -> Condition | None:
 def _changed(
     old: Condition | None, type_: str, status: str, reason: str, message: str, generation: int, now: str
 ) -> Condition:
-    """A condition whose transition time moves only when its status, reason or message does."""
+    """A condition whose transition time moves only when its status, reason or message does; the message as it can be
+    written."""
+    message = plain(message)
     if len(message) > MESSAGE_LIMIT:
         message = message[: MESSAGE_LIMIT - 3] + "..."
     same = old is not None and (old.status, old.reason, old.message) == (status, reason, message)

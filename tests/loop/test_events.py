@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
+import orjson
 import pytest
 from aiohttp import web
 
@@ -58,6 +59,18 @@ async def test_a_repeat_raises_the_count(kept: Kept, recorder: Recorder) -> None
     assert [each["message"] for each in kept.created] == ["no route to host", "connection refused"]
     assert [each["type"] for each in kept.created] == ["Warning", "Warning"]
     assert [each["count"] for each in kept.patched] == [2, 3]
+
+
+async def test_an_event_that_names_a_file_in_another_encoding_is_told_and_so_are_others(
+    kept: Kept, recorder: Recorder
+) -> None:
+    recorder.record(repository(), "BuildFailed", "caf\udce9.yaml is broken", "error", {"revision": "caf\udce9"})
+    recorder.record(repository(), "NewArtifact", "stored artifact", "info", {})
+    await recorder._queue.join()
+    assert [orjson.loads(orjson.dumps(each))["message"] for each in kept.created] == [
+        r"caf\xe9.yaml is broken",
+        "stored artifact",
+    ]
 
 
 async def test_events_are_posted_through_the_proxy_of_the_environment(

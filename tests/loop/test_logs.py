@@ -38,6 +38,16 @@ def test_lines_below_the_level_are_left_out(level: str, shown: list[str], capsys
     assert [json.loads(line)["level"] for line in capsys.readouterr().err.splitlines()] == shown
 
 
+@pytest.mark.parametrize(("encoding", "shown"), [("json", r"no \udce9.yaml"), ("console", r"no \xe9.yaml")])
+def test_a_file_name_in_another_encoding_is_logged(
+    encoding: str, shown: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure("info", encoding)
+    logging.getLogger("fluvial.test").info("no \udce9.yaml", extra={"given": {"file": "\udce9"}})
+    (line,) = capsys.readouterr().err.splitlines()
+    assert shown in line and r'"file":"\udce9"' in line.replace(": ", ":")
+
+
 def test_a_line_says_which_object_it_is_about(capsys: pytest.CaptureFixture[str]) -> None:
     metadata = ObjectMeta(name="app", namespace="team")
     source = GitRepository(metadata=metadata, spec=GitRepositorySpec(url="https://example.org/app", interval="1m"))

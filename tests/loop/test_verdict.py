@@ -106,6 +106,12 @@ def test_a_message_that_is_too_long_for_the_api_is_cut():
     assert ready.message.endswith("...")
 
 
+def test_a_message_with_a_file_name_in_another_encoding_can_be_written():
+    said = marked([], "Ready", "False", "BuildFailed", "caf\udce9.yaml: \ud83d", 1, NOW)[0].message
+    assert said == r"caf\xe9.yaml: \ud83d"
+    assert said.encode()
+
+
 def test_a_mark_can_be_taken_back():
     before = marked([], "SourceVerified", "True", "Succeeded", "signed", 1, NOW)
     assert shown(before) == {"SourceVerified": ("True", "Succeeded", "signed")}

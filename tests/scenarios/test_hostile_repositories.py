@@ -61,6 +61,19 @@ async def test_no_kustomization_reaches_out_of_its_artifact(
     assert await cluster.names(Secret) == set()
 
 
+async def test_a_broken_file_with_a_name_in_another_encoding_is_told_and_keeps_nobody_from_being_told(
+    cluster: Cluster, repo: Repo
+) -> None:
+    repo.commit({"app/caf\udce9.yaml": "a: [", "good/good.yaml": files(config_map("good"))})
+    await cluster.have(source("app"), kustomization("app", path="./app"))
+    app = await cluster.until(Kustomization, "app", reason="BuildFailed", ready=False)
+    assert r"caf\xe9.yaml" in app.condition("Ready").message
+    await cluster.event("app", reason="BuildFailed", says=r"caf\xe9.yaml")
+    await cluster.have(kustomization("good", source="app", path="./good"))
+    await cluster.until(Kustomization, "good", ready=True)
+    await cluster.event("good", reason="ReconciliationSucceeded")
+
+
 @pytest.mark.parametrize("target", ["absolute", "relative"])
 async def test_a_link_in_the_repository_leads_nowhere(cluster: Cluster, repo: Repo, private: Path, target: str) -> None:
     repo.commit({"good.yaml": files(config_map("good"))})
