@@ -45,7 +45,8 @@ def test_a_file_name_in_another_encoding_is_logged(
     logs.configure("info", encoding)
     logging.getLogger("fluvial.test").info("no \udce9.yaml", extra={"given": {"file": "\udce9"}})
     (line,) = capsys.readouterr().err.splitlines()
-    assert shown in line and r'"file":"\udce9"' in line.replace(": ", ":")
+    assert shown in line
+    assert r'"file":"\udce9"' in line.replace(": ", ":")
 
 
 def test_a_line_says_which_object_it_is_about(capsys: pytest.CaptureFixture[str]) -> None:
