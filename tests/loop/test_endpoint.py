@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -22,6 +23,8 @@ class Listener:
     came: list[tuple[str, bytes]] = field(default_factory=list)
     agents: set[str] = field(default_factory=set)
     ports: set[int] = field(default_factory=set)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set whenever a connection has ended."""
 
     async def take(self, request: web.BaseRequest) -> web.Response:
         assert request.headers["Content-Type"] == "application/json"
@@ -32,10 +35,22 @@ class Listener:
         return web.Response(status=self.status)
 
 
+class _Server(web.Server):
+    """Tells when a connection has ended."""
+
+    def __init__(self, take: Any, *, ended: Callable[[], None], **options: Any) -> None:
+        super().__init__(take, **options)
+        self._ended = ended
+
+    def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
+        super().connection_lost(handler, exc)
+        self._ended()
+
+
 @pytest.fixture
 async def listener() -> AsyncIterator[Listener]:
     made = Listener()
-    runner = web.ServerRunner(web.Server(made.take, keepalive_timeout=0.2))
+    runner = web.ServerRunner(_Server(made.take, keepalive_timeout=0.2, ended=made.ended.set))
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     made.port = runner.addresses[0][1]
@@ -66,7 +81,8 @@ async def test_one_connection_takes_event_after_event(listener: Listener) -> Non
 async def test_an_event_after_a_pause_arrives_over_a_new_connection(listener: Listener) -> None:
     endpoint = Endpoint(f"http://127.0.0.1:{listener.port}/", "source-controller")
     await endpoint.post(b"1", 5)
-    await asyncio.sleep(0.5)  # longer than the listener keeps a connection
+    async with asyncio.timeout(5):
+        await listener.ended.wait()  # it keeps a connection for a moment only
     assert await endpoint.post(b"2", 5) == 202
     await endpoint.close()
     assert [body for _, body in listener.came] == [b"1", b"2"]
