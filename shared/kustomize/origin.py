@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from shared.text import yaml
+from shared.text.plain import plain
 
 from .remote import repository
 from .resource import ORIGIN, TRANSFORMATIONS, Resource
@@ -69,7 +70,7 @@ class Origin(NamedTuple):
 
 
 def _line(key: str, value: str) -> str:
-    return yaml.dump({key: value})
+    return yaml.dump({key: plain(value)})
 
 
 def mark(item: Resource, origin: Origin) -> None:

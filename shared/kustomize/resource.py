@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from shared.text.plain import plain
+
 from .errors import without_passwords
 from .scalars import text, untagged
 from .schema import Schema
@@ -189,7 +191,7 @@ class Resource:
         """Where it is written: file and line, and the files of patches; "" when it was made."""
         line = f":{self.line}" if self.line and len(self.files) == 1 else ""
         patched = f", patched by {', '.join(self.patches[:MOST_PATCHES])}" if self.patches else ""
-        return without_passwords(f"{self.file}{line}{patched}") if self.file else ""
+        return plain(without_passwords(f"{self.file}{line}{patched}")) if self.file else ""
 
     def patched_in(self, file: str) -> None:
         """Note a patch of that file; "" for one without."""

@@ -105,6 +105,16 @@ async def test_what_is_wrong_is_named_with_its_place(tmp_path, files, said):
     assert said in failed.value.message
 
 
+@pytest.mark.parametrize("metadata", [[], ["originAnnotations"]])
+async def test_a_file_with_a_name_in_another_encoding_is_built_and_its_place_spelled_out(tmp_path, metadata):
+    root = tree(tmp_path, {"caf\udce9.yaml": CONFIG_MAP.format(name="x", colour="blue")})
+    result = await made(kustomization(buildMetadata=metadata), root)
+    assert [manifest["data"] for manifest in result.manifests] == [{"colour": "blue"}]
+    assert list(result.places.by_object().values()) == [r"caf\xe9.yaml:1"]
+    annotations = result.manifests[0]["metadata"].get("annotations", {})
+    assert list(annotations.values()) == ([r"path: caf\xe9.yaml" + "\n"] if metadata else [])
+
+
 async def test_every_broken_file_is_named(tmp_path):
     root = tree(tmp_path, {"a.yaml": "kind: [\n", "b.yaml": "just: data\n", "c.yaml": "- 1\n"})
     with pytest.raises(Failed) as failed:

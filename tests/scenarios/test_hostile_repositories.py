@@ -64,7 +64,7 @@ async def test_no_kustomization_reaches_out_of_its_artifact(
 async def test_a_broken_file_with_a_name_in_another_encoding_is_told_and_keeps_nobody_from_being_told(
     cluster: Cluster, repo: Repo
 ) -> None:
-    repo.commit({"app/caf\udce9.yaml": "a: [", "good/good.yaml": files(config_map("good"))})
+    repo.commit({"app/caf\udce9.yaml": "a: [", "good/caf\udce9.yaml": files(config_map("good"))})
     await cluster.have(source("app"), kustomization("app", path="./app"))
     app = await cluster.until(Kustomization, "app", reason="BuildFailed", ready=False)
     assert r"caf\xe9.yaml" in app.condition("Ready").message
