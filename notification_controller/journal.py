@@ -186,10 +186,10 @@ class Journal:
     async def _write(self) -> None:
         while self._asked:
             asked, self._asked = self._asked, []
-            problem: JournalError | None = None
+            problem: Exception | None = None
             try:
                 await self._do(self._commit, [change for changes, _ in asked for change in changes])
-            except JournalError as error:
+            except Exception as error:  # whatever it is, those who wait must hear of it
                 problem = error
             for _, future in asked:
                 if future is None or future.done():

@@ -145,13 +145,17 @@ class Quiet:
             after = noise.remembered(told, held.event, now)
             changes += [journal.hold(about, None), journal.tell(about, after)]
             self._set(about, None, after)
-        sent = [noise.with_recovery(held.event, told, now) for _, held, told in before]
         try:
+            sent = [noise.with_recovery(held.event, told, now) for _, held, told in before]
             await self._send(members[0][0], noise.gathered(sent), changes)
         except JournalError:
             for about, held, told in before:
                 self._set(about, held, told)
             raise
+        except Exception as error:  # it stays in the journal, and keeps no other from being told
+            log.error(
+                "telling what was held of %s broke: %s", members[0][0].object, type(error).__name__, exc_info=error
+            )
 
     async def _forget_old(self) -> None:
         """Forget what Alerts were told that don't ask for less any more, and the oldest of too much."""

@@ -1,8 +1,9 @@
 """What people are told: Kubernetes Events, and the same events posted to the notification controller.
 
-Recording never blocks an attempt and never fails one: events wait in a bounded queue and are sent in order. A repeat
-of the same event raises the count of the one that is there instead of making another. The wire is upstream's
-(events.json of the contract): severity info and error are posted too, trace is for Kubernetes only.
+Recording never blocks an attempt and never fails one: events wait in a bounded queue and are sent in order. One that
+can't be sent, for whatever reason, is logged and keeps no other from being told. A repeat of the same event raises the
+count of the one that is there instead of making another. The wire is upstream's (events.json of the contract): severity
+info and error are posted too, trace is for Kubernetes only.
 """
 
 from __future__ import annotations
@@ -119,7 +120,9 @@ class Recorder:
                 if stored:
                     await self._to_kubernetes(event, severity, stamp, metadata)
             except ApiError as error:
-                log.error("could not record an event about %s: %s", event["involvedObject"]["name"], error)
+                log.error("could not record an event about %s: %s", _about(event), error)
+            except Exception as error:
+                log.error("recording an event about %s broke: %s", _about(event), type(error).__name__, exc_info=error)
             finally:
                 self._queue.task_done()
 
@@ -173,6 +176,10 @@ class Recorder:
                 event = await self._posts.get()
                 try:
                     await self._post(endpoint, event)
+                except Exception as error:
+                    log.error(
+                        "posting an event about %s broke: %s", _about(event), type(error).__name__, exc_info=error
+                    )
                 finally:
                     self._posts.task_done()
         finally:

@@ -113,6 +113,9 @@ class Lease:
         except (ApiError, TimeoutError) as error:
             log.error("could not renew the lease: %s", error)
             return False
+        except Exception as error:  # a bug, too, must not end the renewing unnoticed: two would work at the same time
+            log.error("renewing the lease broke: %s", type(error).__name__, exc_info=error)
+            return False
 
     async def _claim(self) -> bool:
         try:

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from shared.api.meta import Manifest, ObjectMeta
 from shared.api.source import GitRepository, GitRepositorySpec
+from shared.loop.endpoint import Endpoint
 from shared.loop.events import Recorder
 
 
@@ -71,6 +72,33 @@ async def test_an_event_that_names_a_file_in_another_encoding_is_told_and_so_are
         r"caf\xe9.yaml is broken",
         "stored artifact",
     ]
+
+
+async def test_an_event_that_breaks_its_sender_keeps_no_other_from_being_told(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create, posted = kept.create, []
+
+    async def create_others(manifest: Manifest, **_: Any) -> Manifest:
+        if manifest["message"] == "first":
+            raise RuntimeError("a bug")
+        return await create(manifest)
+
+    async def post_others(endpoint: Endpoint, body: bytes, within: float) -> int:
+        if (message := orjson.loads(body)["message"]) == "first":
+            raise RuntimeError("a bug")
+        posted.append(message)
+        return 202
+
+    monkeypatch.setattr(kept, "create", create_others)
+    monkeypatch.setattr(Endpoint, "post", post_others)
+    recorder = Recorder(kept, "source-controller", "events.example.org")  # type: ignore[arg-type]
+    await recorder.start()
+    for message in ("first", "second"):
+        recorder.record(repository(), "NewArtifact", message, "info", {})
+    await recorder.stop()
+    assert [each["message"] for each in kept.created] == ["second"]
+    assert posted == ["second"]
 
 
 async def test_events_are_posted_through_the_proxy_of_the_environment(

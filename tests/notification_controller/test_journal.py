@@ -123,6 +123,20 @@ async def test_a_change_that_cannot_be_written_changes_nothing(tmp_path: Path) -
     await kept.close()
 
 
+async def test_who_waits_for_a_write_hears_of_whatever_breaks_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = Journal(tmp_path)
+    await kept.open()
+    with monkeypatch.context() as patched:
+        patched.setattr(kept, "_commit", lambda changes: 1 // 0)
+        with pytest.raises(ZeroDivisionError):
+            await asyncio.wait_for(kept.add([delivery("one")]), 10)
+    await kept.add([delivery("two")])
+    assert await waiting(kept) == ["two"]
+    await kept.close()
+
+
 async def test_what_is_no_journal_is_kept_aside(tmp_path: Path) -> None:
     (tmp_path / FILE).write_bytes(b"this is no database, but as long as the head of one would be" * 40)
     kept = Journal(tmp_path)
