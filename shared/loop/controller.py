@@ -97,7 +97,7 @@ class Controller:
         self._known.deliver(resource, type_, manifest)
 
     def take(self, data: bytes) -> str:
-        """Take in a change of a custom resource that is known already; its resourceVersion then, else ""."""
+        """Take in a state of a custom resource in passing; its resourceVersion then, "" if it must be delivered."""
         return self._known.take(data)
 
     def wake(self, kind: str, namespace: str, name: str, *, preempt: bool = True, cause: str = "") -> None:

@@ -2,9 +2,9 @@
 
 kopf lists and watches each kind and calls one event handler, which hands the change over and returns None, so that
 kopf itself never writes to the cluster: posting and scanning are off, its storages store nothing, selectors act on the
-server. It tells of what comes and goes, and of all that a list says. A change of an object that is known already, and
-most of those are the echoes of our own writes, is taken from the watch on its way to kopf, which needs ten times as
-long for it: the newest state wins, whichever way it came.
+server. It tells of all that a list says, and of what goes. The states of what is there, and most of those are the
+echoes of our own writes, are taken from the watch on their way to kopf, which needs ten times as long for one: the
+newest state wins, whichever way it came.
 
 kopf runs in the loop that it delivers to. When its operator ends, it would cancel all tasks of the loop that are
 younger than itself, and when it begins it takes the signals of the process: both is kept from it.

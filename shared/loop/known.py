@@ -85,17 +85,20 @@ class Known:
         self.put(obj)
 
     def take(self, data: bytes) -> str:
-        """Take in a state of a custom resource, as JSON, if the object is known already; its resourceVersion then, and
-        "" for one that must be delivered. A state that isn't new costs hardly anything."""
+        """Take in a state of a custom resource, as JSON; its resourceVersion then, and "" for one that must be
+        delivered: what can't be read, and an object in whose place another is known, whose end has to be told before. A
+        state that isn't new costs hardly anything."""
         try:
             head = _head.decode(data)
         except msgspec.DecodeError:
             return ""
         kind, meta = head.kind, head.metadata
-        known = self._rosters[kind].get(meta.namespace, meta.name) if kind in self._rosters else None
-        if known is None or known.metadata.uid != meta.uid or not meta.resource_version.isdecimal():
+        if kind not in self._rosters or not meta.resource_version.isdecimal():
             return ""
-        if int(meta.resource_version) > version(known):
+        known = self._rosters[kind].get(meta.namespace, meta.name)
+        if known is not None and known.metadata.uid != meta.uid:
+            return ""
+        if known is None or int(meta.resource_version) > version(known):
             try:
                 obj = codec.decode_json(self._types[kind], data)
             except ValueError:

@@ -4,8 +4,8 @@
 
 One request that is refused would end all watches of kopf's, and that may take half a minute: so a request is repeated
 until it is answered, and kopf sees no failure but one that makes it list again. Of a watch, kopf needn't hear of each
-change: one of an object that is known already is offered to `take`, and of those that are taken kopf learns only how
-far its watch has come, now and then. What it missed of that it hears again after a reconnection, and `take` knows it.
+change: the state of an object that is there is offered to `take`, and of those that are taken kopf learns only how far
+its watch has come, now and then. What it missed of that it hears again after a reconnection, and `take` knows it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ TELLING = 1.0
 UNAUTHORIZED, GONE, TOO_MANY_REQUESTS = 401, 410, 429
 
 Take = Callable[[bytes], str]
-"""Given the JSON of an object that was modified: its resourceVersion if that is all that kopf need hear of, or ""."""
+"""Given the JSON of an object that was added or modified: its resourceVersion if that is all that kopf need hear of, or
+""."""
 
 
 def connect(connection: Connection, take: Take) -> aiohttp.ClientSession:
@@ -79,8 +80,8 @@ class Events:
 
     ERROR = b'{"type":"ERROR"'
     LIST_AGAIN = b'{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","status":"Failure","code":410}}'
-    MODIFIED = b'{"type":"MODIFIED","object":'
-    """How Kubernetes writes it; kopf hears of all that is written in another way."""
+    STATES = (b'{"type":"ADDED","object":', b'{"type":"MODIFIED","object":')
+    """How Kubernetes writes the states of what is there; kopf hears of all that is written in another way."""
     PLACE = b'{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"%s"}}}\n'
 
     def __init__(self, content: aiohttp.StreamReader, path: str, take: Take) -> None:
@@ -108,9 +109,10 @@ class Events:
             yield self._understood(rest)
 
     def _taken(self, line: bytes) -> str:
-        if not line.startswith(self.MODIFIED):
-            return ""
-        return self._take(line[len(self.MODIFIED) : -1])
+        for state in self.STATES:
+            if line.startswith(state):
+                return self._take(line[len(state) : -1])
+        return ""
 
     def _understood(self, line: bytes) -> bytes:
         if not line.startswith(self.ERROR):

@@ -94,18 +94,19 @@ async def test_of_changes_that_were_taken_kopf_hears_how_far_the_watch_has_come(
 
     def take(data):
         taken.append(json.loads(data))
-        return str(taken[-1]["version"]) if taken[-1]["known"] else ""
+        return str(taken[-1]["version"]) if taken[-1]["readable"] else ""
 
-    def modified(version, *, known=True):
-        line = {"type": "MODIFIED", "object": {"version": version, "known": known}}
+    def change(type_, version, *, readable=True):
+        line = {"type": type_, "object": {"version": version, "readable": readable}}
         return json.dumps(line, separators=(",", ":")).encode() + b"\n"
 
     taken = []
-    added, unknown = b'{"type":"ADDED","object":{}}\n', modified(5, known=False)
-    pieces = added + modified(2) + modified(3), modified(4) + unknown, modified(6)[:9], modified(6)[9:]
+    deleted, unreadable = change("DELETED", 1), change("ADDED", 5, readable=False)
+    second, third, fourth, sixth = (change(*of) for of in (("ADDED", 2), *(("MODIFIED", of) for of in (3, 4, 6))))
+    pieces = deleted + second + third, fourth + unreadable, sixth[:9], sixth[9:]
     lines = [line async for line in Events(Pieces(*pieces), "/apis", take).iter_chunked(1024)]
     assert [each["version"] for each in taken] == [2, 3, 4, 5, 6]
-    assert lines == [added, Events.PLACE % b"3", unknown, Events.PLACE % b"6"]
+    assert lines == [deleted, Events.PLACE % b"3", unreadable, Events.PLACE % b"6"]
 
 
 class Cluster:

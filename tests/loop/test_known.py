@@ -27,7 +27,10 @@ def changes():
 
 @pytest.fixture
 def known(changes):
-    made = Known(None, lambda kind, old, new: changes.append(new.metadata.resource_version))  # type: ignore[arg-type]
+    def changed(kind: str, old: Any, new: Any) -> None:
+        changes.append(new and new.metadata.resource_version)
+
+    made = Known(None, changed)  # type: ignore[arg-type]
     made.add(Kustomization)
     return made
 
@@ -46,18 +49,30 @@ def test_a_change_of_a_known_object_is_taken_in_and_told_once(known, changes):
     assert known.of("Kustomization").get("team", "app").spec.path == "./new"
 
 
+def test_a_new_object_is_taken_in(known, changes):
+    assert take(known, state(7)) == "7"
+    assert changes == ["7"]
+
+
+def test_what_is_gone_does_not_come_back_with_a_late_state(known, changes):
+    assert take(known, state(5)) == "5"
+    known.drop("Kustomization", "team", "app", "1")
+    assert take(known, state(4)) == "4"
+    assert len(known.of("Kustomization")) == 0
+    assert changes == ["5", None]
+
+
 @pytest.mark.parametrize(
     "manifest",
     [
-        state(7, uid="2"),  # another object of that name: the one that is known was deleted
+        state(7, uid="2"),  # another object of that name: kopf tells first that the one that is known was deleted
         {**state(7), "kind": "GitRepository"},
-        {**state(7), "metadata": {"name": "other", "namespace": "team", "uid": "3", "resourceVersion": "7"}},
         {"metadata": {}},
         state(7, interval=1),  # which must be said of it
         [],
     ],
 )
-def test_what_is_not_a_new_state_of_a_known_object_must_be_delivered(known, changes, manifest):
+def test_what_cannot_be_taken_in_must_be_delivered(known, changes, manifest):
     known.deliver(Kustomization.resource, None, state(5))
     assert take(known, manifest) == ""
     assert changes == ["5"]
