@@ -2,12 +2,12 @@
 
     python -m tests.bench N [--runs 3] [--api real|embedded|KUBECONFIG] [--json FILE] [--beside FILE] [--markdown]
 
-Each run starts a control plane and measures the floors (tests/bench/floor.py), then starts the controllers and measures
-N applications: a source and a Kustomization of four objects each (tests/bench/kustomizations.py). Then come single
-changes one after the other (tests/bench/latencies.py), rest, a restart among all that is Ready, and the end of all.
-Printed are of each phase seconds, their ratio to the floor, and CPU of each process until all are at rest again; calls
-beyond the floor; and which targets are met. Compare ratios and CPU, not seconds: those depend on the machine and on
-what else it does.
+Each run starts a control plane and the controllers, and measures N applications: a source and a Kustomization of four
+objects each (tests/bench/kustomizations.py), each phase right after its floors (tests/bench/floor.py). Between come
+single changes one after the other (tests/bench/latencies.py), rest, and a restart among all that is Ready. Printed are
+of each phase seconds, their ratio to the floor, and CPU of each process until all are at rest again; calls beyond the
+floor; and which targets are met. Compare ratios and CPU, not seconds: those depend on the machine and on what else it
+does.
 
 --beside compares with the --json of a smaller fleet: is it linear in N, and how much memory does an application take?
 """
@@ -27,13 +27,14 @@ from typing import Any
 
 from tests.bench import command, machine, report, targets
 from tests.bench.client import Client, connected
-from tests.bench.floor import FLOORS, Floor
-from tests.bench.kustomizations import Content, Phases
+from tests.bench.floor import Floor, of
+from tests.bench.kustomizations import FLEET, NAMESPACE, Content, Phases
 from tests.bench.latencies import Latencies
 from tests.bench.meter import CONTROLLERS, FLAGS, Meter
 from tests.kit.installation import Installation
 from tests.kit.registry import Registry
 
+_OWN_FLEET = f"--watch-label-selector={FLEET}={NAMESPACE}"
 ROUNDS = 3
 """How often a noop, and its floors, come one after the other: once is over in seconds, which say little."""
 
@@ -45,33 +46,39 @@ class Run:
         self._installation, self._client, self._options = installation, client, options
         self._count: int = options.count
         self.meter = Meter(installation, self._count)
+        self._floor = Floor(client, self._count) if options.floors else None
 
-    async def floors(self) -> None:
-        """The floors, in an empty cluster without controllers."""
-        floor = Floor(self._client, self._count)
-        await floor.prepare()
-        for name in FLOORS:
-            await self._phase(f"floor {name}", functools.partial(floor.run, name))
-        await floor.clean()
-
-    async def phases(self) -> None:
-        """The fleet, with controllers."""
+    async def measure(self) -> None:
+        """The fleet, and before each phase its floors."""
+        if self._floor is not None:
+            await self._floor.prepare()
+        self._installation.start_controllers(dict.fromkeys(CONTROLLERS, (*FLAGS, _OWN_FLEET)))
         with Registry() as registry:
             content = Content(registry)
             phases = Phases(self._client, content, self._count, self._options.timeout)
             await phases.prepare()
             try:
                 for name in ("sources", "apply", "noop", "update"):
-                    await self._phase(name, getattr(phases, name))
+                    await self._beside_its_floors(name, getattr(phases, name))
                 latencies = await Latencies(self._client, content, self._count).measure()
                 for name, found in latencies.items():
                     self.meter.phases[name] = found
                     print(f"{name:30}" + "  ".join(f"{key} {value} ms" for key, value in found.items()), flush=True)
                 await self._phase("idle", lambda: asyncio.sleep(self._options.idle))
                 await self._phase("restart", self._restart)
-                await self._phase("delete", phases.delete)
+                await self._beside_its_floors("delete", phases.delete)
             finally:
                 phases.close()
+        if self._floor is not None:
+            await self._floor.clean()
+
+    async def _beside_its_floors(self, name: str, run: Callable[[], Any]) -> None:
+        """A phase right after its floors: what else the machine does changes within minutes, and would be in one of
+        them."""
+        if self._floor is not None:
+            for floor in of(name):
+                await self._phase(f"floor {floor}", functools.partial(self._floor.run, floor))
+        await self._phase(name, run)
 
     async def _restart(self) -> None:
         start = time.monotonic()
@@ -93,10 +100,7 @@ async def measure(installation: Installation, options: argparse.Namespace) -> di
     """One run; its figures by phase."""
     async with connected(installation.api) as client:
         run = Run(installation, client, options)
-        if options.floors:
-            await run.floors()
-        installation.start_controllers(dict.fromkeys(CONTROLLERS, FLAGS))
-        await run.phases()
+        await run.measure()
     return run.meter.phases
 
 

@@ -166,12 +166,13 @@ def _snapshot(version: str, times: int) -> dict[str, Any]:
 
 
 def _template() -> str:
-    """The application's objects as JSON, as the tenant's controller would apply them."""
+    """The application's objects as JSON, as the tenant's controller would apply them; but the labels that name their
+    owner are of another group, as long, so that no controller watches them."""
     found = list(yaml.load_all(APP, Loader=yaml.CSafeLoader))
     for obj in found:
         obj["metadata"]["namespace"] = NAMESPACE
-        obj["metadata"]["labels"]["kustomize.toolkit.fluxcd.io/name"] = "app-${INDEX}"
-        obj["metadata"]["labels"]["kustomize.toolkit.fluxcd.io/namespace"] = NAMESPACE
+        obj["metadata"]["labels"]["kustomize.toolkit.bench.org/name"] = "app-${INDEX}"
+        obj["metadata"]["labels"]["kustomize.toolkit.bench.org/namespace"] = NAMESPACE
     return json.dumps(found)
 
 

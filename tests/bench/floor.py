@@ -1,4 +1,5 @@
-"""The floor: the writes that no controller can avoid, sent by a bare client in the same run, before controllers start.
+"""The floor: the writes that no controller can avoid, sent by a bare client in the same run, right before the phase
+that they are compared with. Controllers run meanwhile, and see nothing of it.
 
 A phase's own request by its user (an object created, a reconcile requested, an object deleted) is part of the floor too
 where FLOORS says so. As beside the phases, one watch follows the Kustomizations. The writes hold what a controller's
@@ -29,6 +30,7 @@ FLOORS = {
     "delete": "a Kustomization deleted, 4 deletes, 1 event, its finalizer",
 }
 """What each floor sends for one application. A floor named `<phase> with …` is one more of that phase."""
+
 _PLURALS = {
     "ServiceAccount": f"{CORE}/namespaces/{NAMESPACE}/serviceaccounts",
     "Service": f"{CORE}/namespaces/{NAMESPACE}/services",
@@ -43,6 +45,11 @@ _EVENTS = f"{CORE}/namespaces/{NAMESPACE}/events"
 _WITHIN = 1800.0
 """Seconds within which all Deployments must have rolled out."""
 _SOURCES, _APPS = sources_path(NAMESPACE), apps_path(NAMESPACE)
+
+
+def of(phase: str) -> list[str]:
+    """A phase's floors by name, the barest first."""
+    return [name for name in FLOORS if name == phase or name.startswith(f"{phase} with")]
 
 
 class Floor:
@@ -64,7 +71,8 @@ class Floor:
     async def run(self, name: str) -> None:
         """One floor, of all applications."""
         if name == "update with its rollout":
-            deployments = await self._client.watch(_PLURALS["Deployment"])
+            await self._roll_out(name)
+            return
         await self._each(
             {
                 "sources": self._source,
@@ -73,16 +81,12 @@ class Floor:
                 "noop with its request": self._requested_noop,
                 "update": lambda index: self._applied(index, "2"),
                 "update with its sources": lambda index: self._update(index, "3"),
-                "update with its rollout": lambda index: self._update(index, "4"),
                 "delete": self._delete,
             }[name]
         )
-        if name == "update with its rollout":
-            await deployments.until_all(self._count, is_rolled_out, name, _WITHIN)
-            deployments.close()
 
     async def clean(self) -> None:
-        """Remove what is left and wait until it is gone: what is being deleted costs the server. Not measured."""
+        """Remove what is left, and wait until it is gone; not measured."""
         self._watched.close()
         await self._each(self._forget_source)
         path = f"{CORE}/namespaces/{NAMESPACE}"
@@ -116,6 +120,12 @@ class Floor:
         await self._request(f"{_SOURCES}/app-{index}")
         await self._stored(index, version)
         await self._applied(index, version)
+
+    async def _roll_out(self, name: str) -> None:
+        deployments = await self._client.watch(_PLURALS["Deployment"])
+        await self._each(lambda index: self._update(index, "4"))
+        await deployments.until_all(self._count, is_rolled_out, name, _WITHIN)
+        deployments.close()
 
     async def _delete(self, index: int) -> None:
         await self._client.send("DELETE", f"{_APPS}/app-{index}")

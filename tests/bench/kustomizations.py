@@ -30,6 +30,9 @@ data: {version: "${VERSION}"}
 """
 TAG = "latest"
 REQUESTED = "reconcile.fluxcd.io/requestedAt"
+FLEET = "bench.example.org/fleet"
+"""The label of sources and Kustomizations, whose value is their namespace: controllers that select it look on at no
+other fleet."""
 CORE, RBAC = "/api/v1", "/apis/rbac.authorization.k8s.io/v1"
 
 
@@ -41,12 +44,16 @@ def apps_path(namespace: str) -> str:
     return f"/apis/kustomize.toolkit.fluxcd.io/v1/namespaces/{namespace}/kustomizations"
 
 
+def _metadata(index: int, namespace: str) -> dict[str, Any]:
+    return {"name": f"app-{index}", "namespace": namespace, "labels": {FLEET: namespace}}
+
+
 def source(index: int, url: str, namespace: str) -> dict[str, Any]:
     """The OCIRepository of one application."""
     return {
         "apiVersion": "source.toolkit.fluxcd.io/v1",
         "kind": "OCIRepository",
-        "metadata": {"name": f"app-{index}", "namespace": namespace},
+        "metadata": _metadata(index, namespace),
         "spec": {"url": url, "ref": {"tag": TAG}, "interval": "60m", "insecure": True},
     }
 
@@ -56,7 +63,7 @@ def kustomization(index: int, namespace: str) -> dict[str, Any]:
     return {
         "apiVersion": "kustomize.toolkit.fluxcd.io/v1",
         "kind": "Kustomization",
-        "metadata": {"name": f"app-{index}", "namespace": namespace},
+        "metadata": _metadata(index, namespace),
         "spec": {
             "sourceRef": {"kind": "OCIRepository", "name": f"app-{index}"},
             "interval": "60m",

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from tests.bench.floor import FLOORS
+from tests.bench.floor import FLOORS, of
 from tests.bench.meter import Figures, controllers
 from tests.bench.targets import Fleet, Judged, to_floor
 
@@ -84,7 +84,7 @@ _HEAD = (
 
 
 def _row(runs: Sequence[Fleet], name: str) -> list[str]:
-    others = [floor for floor in FLOORS if floor.startswith(f"{name} with") and f"floor {floor}" in runs[0]]
+    others = [floor for floor in of(name)[1:] if f"floor {floor}" in runs[0]]
 
     def ratios(figure: str) -> str:
         found = [(floor, [to_floor(run, name, figure, floor) for run in runs]) for floor in ("", *others)]
@@ -106,7 +106,7 @@ def beyond(fleet: Fleet) -> list[list[str]]:
     """What each phase asks of the API server for each application beyond its fullest floor, by verb and resource."""
     rows = [["phase", "floor", "calls beyond it, for each application"]]
     for name in FLOORS:
-        fullest = next((floor for floor in reversed(FLOORS) if floor == name or floor.startswith(f"{name} with")), name)
+        fullest = of(name)[-1]
         floor = fleet.get(f"floor {fullest}")
         if name not in fleet or floor is None:
             continue
