@@ -57,7 +57,7 @@ def phases(runs: Sequence[Fleet]) -> list[list[str]]:
     for name in FLOORS:
         if f"floor {name}" in runs[0]:
             seconds, server = ([run[f"floor {name}"].get(of, 0.0) for run in runs] for of in ("seconds", _SERVER))
-            rows.append([f"floor: {name}", str(spread(seconds)), "", "", "", "", str(spread(server)), ""])
+            rows.append([f"floor: {name}", str(spread(seconds)), "", "", "", "", str(spread(server)), "", ""])
     return rows
 
 
@@ -80,6 +80,7 @@ _HEAD = (
     "all controllers",
     "API server",
     "to its floor's",
+    "etcd, to its floor's",
 )
 
 
@@ -99,7 +100,7 @@ def _row(runs: Sequence[Fleet], name: str) -> list[str]:
 
     ours = spread([controllers(run[name]) for run in runs])
     cpu = [each("cpu kustomize-controller"), each("cpu source-controller"), str(ours), each(_SERVER)]
-    return [name, each("seconds"), ratios("seconds"), *cpu, ratios(_SERVER)]
+    return [name, each("seconds"), ratios("seconds"), *cpu, ratios(_SERVER), ratios("cpu etcd")]
 
 
 def beyond(fleet: Fleet) -> list[list[str]]:

@@ -57,6 +57,13 @@ def to_floor(fleet: Fleet, name: str, figure: str = "seconds", floor: str = "") 
     return fleet[name][figure] / floors[figure] if floors and floors.get(figure) else None
 
 
+def by_etcd(fleet: Fleet, name: str, floor: str = "") -> float | None:
+    """The API server's CPU to its floor's, where etcd's to its own is one: etcd does the same in both, so what its own
+    ratio is beyond one is what the machine took more for the same work."""
+    server, etcd = (to_floor(fleet, name, figure, floor) for figure in (_SERVER, "cpu etcd"))
+    return server / etcd if server and etcd else None
+
+
 def _none(fleet: Fleet, count: int) -> None:
     return None
 
@@ -65,6 +72,11 @@ def _ratio(phase: str, most: float, *, figure: str = "seconds", floor: str = "")
     what = f"{phase}: {'API server' if figure != 'seconds' else 'time'}, to the floor"
     what += f" {floor}" if floor else ""
     return Target(what, most, "x", lambda fleet, count: to_floor(fleet, phase, figure, floor))
+
+
+def _ratio_by_etcd(phase: str, most: float, floor: str = "") -> Target:
+    what = f"{phase}: API server, to the floor {floor}".rstrip() + ", by etcd's time for the same work"
+    return Target(what, most, "x", lambda fleet, count: by_etcd(fleet, phase, floor))
 
 
 def _below_server(phase: str) -> Target:
@@ -99,12 +111,14 @@ _TARGETS = (
     _ratio("apply", 1.5),
     Target("apply: controllers' CPU an application", 8, "ms", lambda fleet, count: controllers(fleet["apply"])),
     _ratio("apply", 1.15, figure=_SERVER),
+    _ratio_by_etcd("apply", 1.15),
     _ratio("noop", 1.3),
     _ratio("noop", 1.3, floor="noop with its request"),
     _ratio("update", 1.5),
     _ratio("update", 1.5, floor="update with its sources"),
     _ratio("update", 1.5, floor="update with its rollout"),
     _ratio("update", 1.15, floor="update with its rollout", figure=_SERVER),
+    _ratio_by_etcd("update", 1.15, floor="update with its rollout"),
     _ratio("delete", 1.5),
     *(_below_server(phase) for phase in ("sources", "apply", "noop", "update", "delete")),
     Target("drift: p50", 300, "ms", lambda fleet, count: fleet["drift"]["p50"]),

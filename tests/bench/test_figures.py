@@ -27,6 +27,16 @@ def test_a_target_is_met_at_most_by_what_it_says() -> None:
     assert not judged(fleet())["restart: writes"]
 
 
+def test_what_a_slower_moment_adds_is_told_by_etcd_which_does_the_same_in_both() -> None:
+    found = fleet()
+    found["apply"] |= {"cpu API server": 52.0, "cpu etcd": 6.5}
+    found["floor apply"] |= {"cpu API server": 40.0, "cpu etcd": 5.0}
+    assert not judged(found)["apply: API server, to the floor"]
+    assert targets.by_etcd(found, "apply") == 1.0
+    assert judged(found)["apply: API server, to the floor, by etcd's time for the same work"]
+    assert targets.by_etcd(fleet(), "apply") is None  # an embedded API has no etcd
+
+
 def test_events_and_reads_are_no_writes_to_objects() -> None:
     assert writes({"calls POST events": 1.0, "calls LIST pods": 2.0, "calls PUT leases": 1.0, "cpu x": 9.0}) == 0
     assert writes({"calls PATCH kustomizations/status": 0.5, "calls GET services": 1.0}) == 0.5
