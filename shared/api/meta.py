@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from sys import intern
 from typing import Annotated, Any, ClassVar
 
@@ -299,6 +300,7 @@ _DURATION_TERM = re.compile(r"([0-9]*)(?:\.([0-9]*))?([^0-9.]*)")
 _LONGEST = 1 << 63
 
 
+@lru_cache(maxsize=1024)  # a fleet has a few, and reads each of them several times an attempt
 def parse_duration(text: str) -> float:
     """Seconds of a duration in Go's notation: "1h30m", "1.5s", "-250ms", "0".
 
@@ -374,7 +376,12 @@ def parse_time(text: str) -> datetime:
 def format_time(moment: datetime | float) -> str:
     """RFC 3339 text in UTC and whole seconds (cut, not rounded) of an aware datetime or of Unix seconds."""
     if not isinstance(moment, datetime):
-        moment = datetime.fromtimestamp(math.floor(moment), UTC)
+        return _format_second(math.floor(moment))
     if moment.tzinfo is None:
         raise ValueError("a time without a zone names no moment: give an aware datetime")
     return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
+
+
+@lru_cache(maxsize=16)  # what happens in a second is told with the same text, over and over
+def _format_second(unix: int) -> str:
+    return format_time(datetime.fromtimestamp(unix, UTC))

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 import logging
 import os
 import socket
 import time
 from collections import OrderedDict
 from typing import Literal
+
+import orjson
 
 from shared.api.meta import Manifest, Resource, format_time
 from shared.kube.client import Client
@@ -130,7 +131,7 @@ class Recorder:
         involved = event["involvedObject"]
         type_ = "Warning" if severity == "error" else "Normal"
         same = [involved["uid"], type_, event["reason"], event["message"], sorted(metadata.items())]
-        digest = hashlib.sha256(json.dumps(same).encode()).hexdigest()
+        digest = hashlib.sha256(orjson.dumps(same)).hexdigest()
         now = time.monotonic()
         name, count, last = self._sent.get(digest, ("", 0, 0.0))
         if name and now - last < REPEAT_WINDOW:
@@ -186,7 +187,7 @@ class Recorder:
             await endpoint.close()
 
     async def _post(self, endpoint: Endpoint, event: Manifest) -> None:
-        body = json.dumps(event).encode()
+        body = orjson.dumps(event)
         for attempt in range(POST_RETRIES + 1):
             try:
                 status = await endpoint.post(body, POST_TIMEOUT)

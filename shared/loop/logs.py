@@ -6,7 +6,6 @@ the same for people.
 
 from __future__ import annotations
 
-import datetime
 import json
 import logging
 import sys
@@ -16,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from shared.api.meta import Resource
+from shared.api.meta import Resource, format_time
 from shared.text.plain import plain
 
 TRACE = 5
@@ -108,5 +107,4 @@ def _level(number: int) -> str:
 
 
 def _stamp(created: float) -> str:
-    moment = datetime.datetime.fromtimestamp(created, datetime.UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    return f"{format_time(created)[:-1]}.{int(created * 1000) % 1000:03d}Z"
