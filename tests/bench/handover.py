@@ -1,6 +1,6 @@
 """How long a fleet is without its controller when one replica takes over from another, and what is lost or done twice.
 
-    python -m tests.bench.handover N [--runs 3] [--api real|embedded|KUBECONFIG] [--timeout SECONDS]
+    python -m tests.bench.handover N [--lease SECONDS] [--runs 3] [--api real|embedded|KUBECONFIG] [--timeout SECONDS]
 
 N Kustomizations of four objects are Ready, and of two kustomize-controllers one holds the lease. A reconcile is
 requested on all; when a quarter is done, the leader is stopped as Kubernetes stops it (SIGTERM), and the other one goes
@@ -38,7 +38,6 @@ from tests.kit.registry import Registry
 COLUMNS = {"longest pause, seconds": "pause", "seconds": "seconds", "status writes for each": "writes"}
 FIRST = "kustomize-controller"
 SECOND = "kustomize-controller-2"
-ELECTION = "--enable-leader-election"
 SHARE = 0.25
 """How many are done when the leader is ended."""
 
@@ -111,14 +110,23 @@ async def measure(installation: Installation, options: argparse.Namespace) -> di
     return {"stopped": stopped, "killed": killed}
 
 
+def election(lease: float) -> list[str]:
+    """The flags for a lease that lasts so many seconds, with upstream's proportions."""
+    times = {"lease-duration": lease, "renew-deadline": lease * 6 / 7, "retry-period": lease / 7}
+    return ["--enable-leader-election", *(f"--leader-election-{name}={of:.3f}s" for name, of in times.items())]
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """The command: 0 with the figures, 1 when something failed."""
     parser = command.parser("handover", __doc__, timeout=900, runs=3)
     parser.add_argument("count", type=int, metavar="N", help="how many Kustomizations")
+    parser.add_argument(
+        "--lease", type=float, default=35, help="seconds that the lease lasts (default 35, as upstream's)"
+    )
     options = parser.parse_args(argv)
 
     def once() -> dict[str, Figures]:
-        with command.installed(options.api, {FIRST: (*FLAGS, ELECTION)}) as installation:
+        with command.installed(options.api, {FIRST: (*FLAGS, *election(options.lease))}) as installation:
             return asyncio.run(measure(installation, options))
 
     return command.run(lambda: command.repeat(options, once, COLUMNS))

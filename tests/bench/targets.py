@@ -101,6 +101,12 @@ def _memory(controller: str, most: float) -> Target:
     )
 
 
+def _noop_alone(fleet: Fleet) -> float | None:
+    """What handling the requests takes, without sending them, beside the one status write that says so."""
+    bare, requested = (fleet.get(f"floor {name}", {}).get("seconds") for name in ("noop", "noop with its request"))
+    return (fleet["noop"]["seconds"] - (requested - bare)) / bare if bare and requested else None
+
+
 def _idle_share(fleet: Fleet, count: int) -> float:
     """Percent of a core."""
     return controllers(fleet["idle"]) * count / 10 / fleet["idle"]["seconds"]
@@ -114,6 +120,7 @@ _TARGETS = (
     _ratio_by_etcd("apply", 1.15),
     _ratio("noop", 1.3),
     _ratio("noop", 1.3, floor="noop with its request"),
+    Target("noop: time beyond that of the requests, to the floor", 1.3, "x", lambda fleet, count: _noop_alone(fleet)),
     _ratio("update", 1.5),
     _ratio("update", 1.5, floor="update with its sources"),
     _ratio("update", 1.5, floor="update with its rollout"),

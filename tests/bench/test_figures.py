@@ -27,6 +27,19 @@ def test_a_target_is_met_at_most_by_what_it_says() -> None:
     assert not judged(fleet())["restart: writes"]
 
 
+def test_what_users_send_is_no_cost_of_a_noop() -> None:
+    found = fleet()
+    found["noop"]["seconds"], found["floor noop"]["seconds"], found["floor noop with its request"]["seconds"] = (
+        5,
+        2,
+        4.5,
+    )
+    assert not judged(found)["noop: time, to the floor"]
+    assert judged(found)["noop: time beyond that of the requests, to the floor"]  # 2.5 of 2
+    found["noop"]["seconds"] = 5.2
+    assert not judged(found)["noop: time beyond that of the requests, to the floor"]
+
+
 def test_what_a_slower_moment_adds_is_told_by_etcd_which_does_the_same_in_both() -> None:
     found = fleet()
     found["apply"] |= {"cpu API server": 52.0, "cpu etcd": 6.5}
