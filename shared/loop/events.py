@@ -1,9 +1,9 @@
 """What people are told: Kubernetes Events, and the same events posted to the notification controller.
 
-Recording never blocks an attempt and never fails one: events wait in a bounded queue and are sent in order. One that
-can't be sent, for whatever reason, is logged and keeps no other from being told. A repeat of the same event raises the
-count of the one that is there instead of making another. The wire is upstream's (events.json of the contract): severity
-info and error are posted too, trace is for Kubernetes only.
+Recording never blocks an attempt and never fails one: events wait in two bounded lines, to be stored and to be posted,
+and are sent in order. One that can't be sent, for whatever reason, is logged and keeps no other from being told. A
+repeat of the same event raises the count of the one that is there instead of making another. The wire is upstream's
+(events.json of the contract): severity info and error are posted too, and trace is for Kubernetes only.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import os
 import socket
 import time
 from collections import OrderedDict
-from typing import Literal
+from collections.abc import Awaitable, Callable
+from typing import Literal, NamedTuple
 
 import orjson
 
@@ -40,6 +41,52 @@ NOTE_LIMIT = 1024
 """Bytes of a Kubernetes Event's message."""
 
 
+class _Told(NamedTuple):
+    """One event."""
+
+    manifest: Manifest
+    """What it is about, its reason and its message, in full."""
+    severity: Severity
+    stamp: str
+    metadata: dict[str, str]
+
+
+class _Line:
+    """Events that wait for their turn."""
+
+    def __init__(self, doing: str) -> None:
+        """`doing` is a word for what is done with them."""
+        self._doing = doing
+        self._queue: asyncio.Queue[_Told] = asyncio.Queue()
+
+    def __len__(self) -> int:
+        return self._queue.qsize()
+
+    def put(self, told: _Told) -> None:
+        if len(self) >= QUEUE_LIMIT:
+            dropped = self._queue.get_nowait()
+            self._queue.task_done()
+            log.error("too many events wait for %s, dropped one about %s", self._doing, _about(dropped.manifest))
+        self._queue.put_nowait(told)
+
+    async def serve(self, send: Callable[[_Told], Awaitable[None]]) -> None:
+        """Send one after the other, for good: one that breaks it keeps no other from being sent."""
+        while True:
+            told = await self._queue.get()
+            try:
+                await send(told)
+            except ApiError as error:
+                log.error("%s an event about %s failed: %s", self._doing, _about(told.manifest), error)
+            except Exception as error:
+                about, kind = _about(told.manifest), type(error).__name__
+                log.error("%s an event about %s broke: %s", self._doing, about, kind, exc_info=error)
+            finally:
+                self._queue.task_done()
+
+    async def until_sent(self) -> None:
+        await self._queue.join()
+
+
 class Recorder:
     """Records events about objects for one controller."""
 
@@ -47,8 +94,7 @@ class Recorder:
         """`address` is where the notification controller listens ("" for Kubernetes Events only)."""
         self._client, self._controller = client, controller
         self._address = _url(address)
-        self._queue: asyncio.Queue[tuple[Manifest, Severity, str, dict[str, str], bool, bool]] = asyncio.Queue()
-        self._posts: asyncio.Queue[Manifest] = asyncio.Queue()
+        self._stored, self._posted = _Line("storing"), _Line("posting")
         self._sent: OrderedDict[str, tuple[str, int, float]] = OrderedDict()
         self._tasks: list[asyncio.Task[None]] = []
         self._instance = os.environ.get("HOSTNAME") or socket.gethostname()
@@ -81,53 +127,35 @@ class Recorder:
         keys |= {key: value for key, value in (obj.metadata.annotations or {}).items() if key.startswith(EVENT_PREFIX)}
         keys = {key: plain(value) for key, value in keys.items()}
         event: Manifest = {"involvedObject": involved, "reason": reason, "message": plain(message)}
-        if self._queue.qsize() >= QUEUE_LIMIT:
-            dropped, *_ = self._queue.get_nowait()
-            self._queue.task_done()
-            log.error("too many events wait to be sent, dropped one about %s", _about(dropped))
-        self._queue.put_nowait((event, severity, format_time(time.time()), keys, stored, posted))
+        told = _Told(event, severity, format_time(time.time()), keys)
+        if stored:
+            self._stored.put(told)
+        if posted and self._address and severity != "trace":
+            self._posted.put(told)
 
     async def start(self) -> None:
         """Begin to send."""
-        self._tasks = [asyncio.create_task(self._send()), asyncio.create_task(self._deliver())]
+        self._tasks = [asyncio.create_task(self._stored.serve(self._store)), asyncio.create_task(self._deliver())]
 
     async def stop(self, within: float = 5.0) -> None:
         """Send what waits, for at most `within` seconds, and end."""
         try:
             async with asyncio.timeout(within):
-                await self._queue.join()
-                await self._posts.join()
+                await self.until_sent()
         except TimeoutError:
-            log.error("%d events were not sent before the end", self._queue.qsize() + self._posts.qsize())
+            log.error("%d events were not sent before the end", len(self._stored) + len(self._posted))
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _send(self) -> None:
-        while True:
-            event, severity, stamp, metadata, stored, posted = await self._queue.get()
-            try:
-                if posted and self._address and severity != "trace":
-                    if self._posts.qsize() >= QUEUE_LIMIT:
-                        dropped = self._posts.get_nowait()
-                        self._posts.task_done()
-                        log.error("too many events wait to be posted, dropped one about %s", _about(dropped))
-                    self._posts.put_nowait(
-                        event
-                        | {"severity": severity, "timestamp": stamp, "reportingController": self._controller}
-                        | {"reportingInstance": self._instance}
-                        | ({"metadata": metadata} if metadata else {})
-                    )
-                if stored:
-                    await self._to_kubernetes(event, severity, stamp, metadata)
-            except ApiError as error:
-                log.error("could not record an event about %s: %s", _about(event), error)
-            except Exception as error:
-                log.error("recording an event about %s broke: %s", _about(event), type(error).__name__, exc_info=error)
-            finally:
-                self._queue.task_done()
+    async def until_sent(self) -> None:
+        """Wait until all that was recorded is sent, or given up."""
+        await self._stored.until_sent()
+        await self._posted.until_sent()
 
-    async def _to_kubernetes(self, event: Manifest, severity: Severity, stamp: str, metadata: dict[str, str]) -> None:
+    async def _store(self, told: _Told) -> None:
+        """Keep it as a Kubernetes Event. ApiError when that can't be."""
+        event, severity, stamp, metadata = told
         involved = event["involvedObject"]
         type_ = "Warning" if severity == "error" else "Normal"
         same = [involved["uid"], type_, event["reason"], event["message"], sorted(metadata.items())]
@@ -173,21 +201,16 @@ class Recorder:
     async def _deliver(self) -> None:
         endpoint = Endpoint(self._address, self._controller)
         try:
-            while True:
-                event = await self._posts.get()
-                try:
-                    await self._post(endpoint, event)
-                except Exception as error:
-                    log.error(
-                        "posting an event about %s broke: %s", _about(event), type(error).__name__, exc_info=error
-                    )
-                finally:
-                    self._posts.task_done()
+            await self._posted.serve(lambda told: self._post(endpoint, told))
         finally:
             await endpoint.close()
 
-    async def _post(self, endpoint: Endpoint, event: Manifest) -> None:
-        body = orjson.dumps(event)
+    async def _post(self, endpoint: Endpoint, told: _Told) -> None:
+        """Post it to the notification controller, as often as it takes within reason."""
+        said: Manifest = {"severity": told.severity, "timestamp": told.stamp}
+        said |= {"reportingController": self._controller, "reportingInstance": self._instance}
+        said |= {"metadata": told.metadata} if told.metadata else {}
+        body = orjson.dumps(told.manifest | said)
         for attempt in range(POST_RETRIES + 1):
             try:
                 status = await endpoint.post(body, POST_TIMEOUT)
@@ -201,7 +224,7 @@ class Recorder:
                 problem = f"it answered {status}"
             if attempt < POST_RETRIES:
                 await asyncio.sleep(2.0**attempt)
-        log.error("could not post an event about %s to %s: %s", _about(event), self._address, problem)
+        log.error("could not post an event about %s to %s: %s", _about(told.manifest), self._address, problem)
 
 
 def _about(event: Manifest) -> str:

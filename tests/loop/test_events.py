@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -56,7 +57,7 @@ async def test_a_repeat_raises_the_count(kept: Kept, recorder: Recorder) -> None
     for _ in range(3):
         recorder.record(repository(), "GitOperationFailed", "no route to host", "error", {})
     recorder.record(repository(), "GitOperationFailed", "connection refused", "error", {})
-    await recorder._queue.join()
+    await recorder.until_sent()
     assert [each["message"] for each in kept.created] == ["no route to host", "connection refused"]
     assert [each["type"] for each in kept.created] == ["Warning", "Warning"]
     assert [each["count"] for each in kept.patched] == [2, 3]
@@ -67,7 +68,7 @@ async def test_an_event_that_names_a_file_in_another_encoding_is_told_and_so_are
 ) -> None:
     recorder.record(repository(), "BuildFailed", "caf\udce9.yaml is broken", "error", {"revision": "caf\udce9"})
     recorder.record(repository(), "NewArtifact", "stored artifact", "info", {})
-    await recorder._queue.join()
+    await recorder.until_sent()
     assert [orjson.loads(orjson.dumps(each))["message"] for each in kept.created] == [
         r"caf\xe9.yaml is broken",
         "stored artifact",
@@ -99,6 +100,33 @@ async def test_an_event_that_breaks_its_sender_keeps_no_other_from_being_told(
     await recorder.stop()
     assert [each["message"] for each in kept.created] == ["second"]
     assert posted == ["second"]
+
+
+async def test_posting_does_not_wait_for_what_the_api_is_slow_to_store(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create, goes_on, is_posted = kept.create, asyncio.Event(), asyncio.Event()
+
+    async def create_slowly(manifest: Manifest, **_: Any) -> Manifest:
+        await goes_on.wait()
+        return await create(manifest)
+
+    async def post(endpoint: Endpoint, body: bytes, within: float) -> int:
+        if orjson.loads(body)["message"] == "second":
+            is_posted.set()
+        return 202
+
+    monkeypatch.setattr(kept, "create", create_slowly)
+    monkeypatch.setattr(Endpoint, "post", post)
+    recorder = Recorder(kept, "source-controller", "events.example.org")  # type: ignore[arg-type]
+    await recorder.start()
+    for message in ("first", "second"):
+        recorder.record(repository(), "NewArtifact", message, "info", {})
+    async with asyncio.timeout(10):
+        await is_posted.wait()
+    goes_on.set()
+    await recorder.stop()
+    assert [each["message"] for each in kept.created] == ["first", "second"]
 
 
 async def test_events_are_posted_through_the_proxy_of_the_environment(
