@@ -19,9 +19,9 @@ from tests.bench import usage
 from tests.bench.client import BenchFailed
 from tests.kit.installation import Installation
 
-FLAGS = ("--concurrent=40", "--kube-api-qps=1000", "--kube-api-burst=2000")
+FLAGS = ("--concurrent=150", "--kube-api-qps=1000", "--kube-api-burst=2000")
 """How controllers run: what is measured is their work, not a client's limit (which a real API server lifts anyway), nor
-that most of twenty workers wait for Services, whose addresses the API server makes at most fifty of a second."""
+that most workers wait for Services, whose addresses the API server makes at most fifty of a second."""
 CONTROLLERS = ("source-controller", "kustomize-controller")
 """The controllers that the fleet is for; the others run, too, and look on."""
 REST = 0.1
