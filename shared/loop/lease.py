@@ -110,7 +110,10 @@ class Lease:
                 return await self._claim()
         except (Conflict, AlreadyExists):
             return False
-        except (ApiError, TimeoutError) as error:
+        except TimeoutError:
+            log.error("could not renew the lease: the API did not answer within %g s", self._deadline)
+            return False
+        except ApiError as error:
             log.error("could not renew the lease: %s", error)
             return False
         except Exception as error:  # a bug, too, must not end the renewing unnoticed: two would work at the same time

@@ -253,20 +253,26 @@ async def _end(task: asyncio.Task[None]) -> None:
 
 @contextlib.asynccontextmanager
 async def _leading(name: str, client: Client, options: argparse.Namespace) -> AsyncIterator[Lease]:
+    # Connections of its own: behind hundreds of requests of a busy fleet a renewal would come too late.
+    own = Client(client.transport.connection, qps=-1, user_agent=name, connections=2)
+    own.calls = client.calls
     lease = Lease(
-        client,
+        own,
         options.runtime_namespace,
         lease_name(name, options.watch_label_selector),
         duration=options.leader_election_lease_duration,
         renew_deadline=options.leader_election_renew_deadline,
         retry=options.leader_election_retry_period,
     )
-    await lease.hold()
     try:
-        yield lease
+        await lease.hold()
+        try:
+            yield lease
+        finally:
+            await client.settle()  # else what was under way could happen after the next leader has looked
+            await lease.release(give_up=options.leader_election_release_on_cancel)
     finally:
-        await client.settle()  # else what was under way could happen after the next leader has looked
-        await lease.release(give_up=options.leader_election_release_on_cancel)
+        await own.close()
 
 
 @contextlib.contextmanager

@@ -145,6 +145,19 @@ async def test_a_leader_lets_go_when_the_writes_that_it_sent_are_done(world, ser
     assert world.found["second", "app"] == "Done", "the outcome came after the next leader had looked"
 
 
+async def test_a_leader_whose_requests_all_wait_keeps_its_lease(world, server):
+    short = ["--leader-election-lease-duration=1s", "--leader-election-renew-deadline=500ms"]
+    await world.define()
+    await world.have("app")
+    async with world.controller("first", *ELECTION, *short) as lost:
+        await world.until(lambda: bool(world.worked))
+        server.faults.add("delay", verb="get", resource="secrets", seconds=2.0, count=0)
+        client = world.runtimes["first"].client
+        asked = (client.get("v1", "Secret", f"none-{number}", "default") for number in range(100))
+        await asyncio.gather(*asked, return_exceptions=True)
+        assert not lost.is_set()
+
+
 async def test_who_waits_for_the_lease_takes_over_long_before_the_next_try(world):
     patient = ["--enable-leader-election", "--leader-election-lease-duration=10m"]
     patient += ["--leader-election-renew-deadline=9m", "--leader-election-retry-period=5m"]
