@@ -110,6 +110,14 @@ class Client:
         other._identity = block([("Impersonate-User", user), *(("Impersonate-Group", group) for group in groups)])
         return other
 
+    def apart(self, connections: int) -> Client:
+        """The same cluster over connections of its own, without a rate limit, for what must not wait behind the rest;
+        `close` it, too. Discovery and `calls` are shared."""
+        other = object.__new__(Client)
+        other.__dict__.update(self.__dict__)
+        other.transport = self.transport.apart(connections)
+        return other
+
     async def settle(self) -> None:
         """Wait until what was sent by tasks that were cancelled since has been answered, for some seconds at most."""
         await self.transport.settle()

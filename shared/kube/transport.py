@@ -72,6 +72,17 @@ class Transport:
         self._credentials: Mapping[str, str] = {}
         self._closed = False
 
+    def apart(self, connections: int) -> Transport:
+        """The same server, over so many connections of its own and without a rate limit."""
+        bucket = Bucket(-1, 0)
+        return Transport(
+            self.connection,
+            user_agent=self._user_agent,
+            bucket=bucket,
+            timeout=self._timeout,
+            connections=connections,
+        )
+
     async def call(
         self,
         method: str,

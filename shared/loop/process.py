@@ -254,8 +254,7 @@ async def _end(task: asyncio.Task[None]) -> None:
 @contextlib.asynccontextmanager
 async def _leading(name: str, client: Client, options: argparse.Namespace) -> AsyncIterator[Lease]:
     # Connections of its own: behind hundreds of requests of a busy fleet a renewal would come too late.
-    own = Client(client.transport.connection, qps=-1, user_agent=name, connections=2)
-    own.calls = client.calls
+    own = client.apart(connections=2)
     lease = Lease(
         own,
         options.runtime_namespace,
@@ -264,15 +263,12 @@ async def _leading(name: str, client: Client, options: argparse.Namespace) -> As
         renew_deadline=options.leader_election_renew_deadline,
         retry=options.leader_election_retry_period,
     )
-    try:
+    async with contextlib.AsyncExitStack() as ends:
+        ends.push_async_callback(own.close)
         await lease.hold()
-        try:
-            yield lease
-        finally:
-            await client.settle()  # else what was under way could happen after the next leader has looked
-            await lease.release(give_up=options.leader_election_release_on_cancel)
-    finally:
-        await own.close()
+        ends.push_async_callback(lease.release, give_up=options.leader_election_release_on_cancel)
+        ends.push_async_callback(client.settle)  # else what was under way could happen after the next leader has looked
+        yield lease
 
 
 @contextlib.contextmanager

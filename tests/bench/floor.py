@@ -1,5 +1,5 @@
 """The floor: the writes that no controller can avoid, sent by a bare client in the same run, right before the phase
-that they are compared with. Controllers run meanwhile, and see nothing of it.
+that they are compared with. Controllers run meanwhile, and hear of nothing but the sources, which are watched whole.
 
 A phase's own request by its user (an object created, a reconcile requested, an object deleted) is part of the floor too
 where FLOORS says so. As beside the phases, one watch follows the Kustomizations. The writes hold what a controller's
@@ -30,7 +30,6 @@ FLOORS = {
     "delete": "a Kustomization deleted, 4 deletes, 1 event, its finalizer",
 }
 """What each floor sends for one application. A floor named `<phase> with …` is one more of that phase."""
-
 _PLURALS = {
     "ServiceAccount": f"{CORE}/namespaces/{NAMESPACE}/serviceaccounts",
     "Service": f"{CORE}/namespaces/{NAMESPACE}/services",
