@@ -53,6 +53,15 @@ def repository() -> GitRepository:
     return GitRepository(metadata=metadata, spec=GitRepositorySpec(url="https://example.org/app", interval="1m"))
 
 
+async def told_twice(kept: Kept) -> Recorder:
+    """A recorder that stores and posts two events, the messages of which are first and second."""
+    made = Recorder(kept, "source-controller", "events.example.org")  # type: ignore[arg-type]
+    await made.start()
+    for message in ("first", "second"):
+        made.record(repository(), "NewArtifact", message, "info", {})
+    return made
+
+
 async def test_a_repeat_raises_the_count(kept: Kept, recorder: Recorder) -> None:
     for _ in range(3):
         recorder.record(repository(), "GitOperationFailed", "no route to host", "error", {})
@@ -93,10 +102,7 @@ async def test_an_event_that_breaks_its_sender_keeps_no_other_from_being_told(
 
     monkeypatch.setattr(kept, "create", create_others)
     monkeypatch.setattr(Endpoint, "post", post_others)
-    recorder = Recorder(kept, "source-controller", "events.example.org")  # type: ignore[arg-type]
-    await recorder.start()
-    for message in ("first", "second"):
-        recorder.record(repository(), "NewArtifact", message, "info", {})
+    recorder = await told_twice(kept)
     await recorder.stop()
     assert [each["message"] for each in kept.created] == ["second"]
     assert posted == ["second"]
@@ -118,10 +124,7 @@ async def test_posting_does_not_wait_for_what_the_api_is_slow_to_store(
 
     monkeypatch.setattr(kept, "create", create_slowly)
     monkeypatch.setattr(Endpoint, "post", post)
-    recorder = Recorder(kept, "source-controller", "events.example.org")  # type: ignore[arg-type]
-    await recorder.start()
-    for message in ("first", "second"):
-        recorder.record(repository(), "NewArtifact", message, "info", {})
+    recorder = await told_twice(kept)
     async with asyncio.timeout(10):
         await is_posted.wait()
     goes_on.set()
