@@ -168,25 +168,30 @@ class _Worker:
         asker.set(Asker(Provider.resource.kind, self._line.provider, self._line.namespace, "post"))  # of this task
         try:
             while True:
-                self.more.clear()
-                self.crowded.clear()
                 try:
-                    await self._leave()
-                    first = await self._outbox.journal.first(self._line, BATCH)
+                    if not await self._goes_on():
+                        return
                 except JournalError as error:
                     log.error("%s", error)
                     await asyncio.sleep(LONGEST_WAIT)
-                    continue
-                if first:
-                    await self._work(first)
-                    continue
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(LINGER):
-                        await self.more.wait()
-                if not self.more.is_set() and self._outbox.ended(self._line):
-                    return
+                except Exception as error:  # what waits goes on waiting, it isn't forgotten
+                    log.error("delivering to Provider %s broke: %s", self._line, type(error).__name__, exc_info=error)
+                    await asyncio.sleep(LONGEST_WAIT)
         finally:
             await self._session.close()
+
+    async def _goes_on(self) -> bool:
+        """Deliver what waits, or wait for more; False when nothing came. JournalError when the journal can't be read."""
+        self.more.clear()
+        self.crowded.clear()
+        await self._leave()
+        if first := await self._outbox.journal.first(self._line, BATCH):
+            await self._work(first)
+            return True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER):
+                await self.more.wait()
+        return self.more.is_set() or not self._outbox.ended(self._line)
 
     async def _leave(self) -> None:
         """Make sure that what is over has left the journal. JournalError when it can't: nothing of it is posted."""

@@ -215,6 +215,23 @@ async def test_one_that_never_gets_through_does_not_keep_the_others(outbox: Outb
     assert any("others get through" in text for text in around.told)
 
 
+async def test_what_breaks_on_the_way_is_tried_again_and_forgets_nothing(
+    outbox: Outbox, around: Around, hooks: Hooks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = iter(range(3))
+
+    def look(line: Line) -> Provider | None:
+        if next(looks, None) is not None:
+            raise RuntimeError("nobody thought of this")
+        return around.providers.get(line)
+
+    around.have(CHAT, hooks.url)
+    monkeypatch.setattr(around, "provider", look)
+    await outbox.add([delivery("one"), delivery("two")])
+    await until(lambda: len(hooks.requests) == 2)
+    assert messages(hooks) == ["one", "two"]
+
+
 async def test_an_old_delivery_is_given_up(journal: Journal, around: Around, hooks: Hooks) -> None:
     around.have(CHAT, hooks.url)
     outbox = Outbox(journal, around, longest=60.0, limit=1000)
