@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from kustomize_controller.kustomization import Kustomizations, kind
@@ -114,8 +112,7 @@ async def build(runtime: Runtime) -> Sequence[Kind[Any]]:
     """Construct the controller's only kind, and what it works with."""
     chosen = runtime.options
     chosen.custom_apply_stage_kinds = [_group_kind(text) for text in chosen.custom_apply_stage_kinds]
-    cache = runtime.services.enter_context(tempfile.TemporaryDirectory(prefix=f"{NAME}-"))
-    fetcher = Fetcher(Path(cache), retries=chosen.http_retry)
+    fetcher = Fetcher(runtime.folder("artifacts"), retries=chosen.http_retry)
     runtime.services.push_async_callback(fetcher.close)
     ledger = Ledger(runtime.client, field_manager=NAME, overrides=chosen.override_manager)
     runtime.services.push_async_callback(ledger.close)

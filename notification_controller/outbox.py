@@ -181,7 +181,7 @@ class _Worker:
             await self._session.close()
 
     async def _goes_on(self) -> bool:
-        """Deliver what waits, or wait for more; False when nothing came. JournalError when the journal can't be read."""
+        """Deliver what waits, or wait for more; False when nothing came. JournalError when it is unreadable."""
         self.more.clear()
         self.crowded.clear()
         await self._leave()

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -92,14 +91,15 @@ async def build(runtime: process.Runtime) -> Sequence[Kind[Any]]:
             host_key_algorithms=tuple(options.ssh_hostkey_algos),
             key_exchange_algorithms=tuple(options.ssh_kex_algos),
         ),
-        Mirrors(Path(tempfile.mkdtemp(prefix="mirrors-"))),
+        Mirrors(runtime.folder("mirrors")),
         clouds,
     )
     runtime.services.push_async_callback(git.mirrors.close)
     publisher = Publisher(store)
     connections = Connections()
     runtime.services.push_async_callback(connections.close)
-    signatures = Signatures(Path(os.environ.get("TUF_ROOT") or tempfile.mkdtemp(prefix="sigstore-")))
+    trusted = os.environ.get("TUF_ROOT")
+    signatures = Signatures(Path(trusted) if trusted else runtime.folder("sigstore"))
     indexes = Indexes(options.helm_cache_max_size, options.helm_cache_ttl, limit=options.helm_index_max_size)
     purging = asyncio.create_task(indexes.purge(options.helm_cache_purge_interval))
     runtime.services.callback(purging.cancel)
@@ -112,8 +112,7 @@ async def build(runtime: process.Runtime) -> Sequence[Kind[Any]]:
         helmchart.kind(publisher, helmchart.Shared(sizes, indexes, signatures, clouds)),
     ]
     if options.feature_gates[_GENERATORS] and await runtime.serves(ArtifactGenerator):
-        files = runtime.services.enter_context(tempfile.TemporaryDirectory(prefix="sources-"))
-        fetcher = Fetcher(Path(files))
+        fetcher = Fetcher(runtime.folder("sources"))
         runtime.services.push_async_callback(fetcher.close)
         kinds.append(artifactgenerator.kind(Outputs(store), fetcher))
     return kinds

@@ -16,8 +16,10 @@ import gc
 import logging
 import signal
 import sys
+import tempfile
 from asyncio import sslproto
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from shared.api.meta import Named, Resource, ResourceKind
@@ -31,6 +33,7 @@ from shared.loop.feed import Feed
 from shared.loop.kinds import Kind
 from shared.loop.lease import Lease, lease_name
 from shared.loop.roster import Roster
+from shared.loop.scratch import scratch
 
 log = logging.getLogger(__name__)
 R = TypeVar("R", bound=Named)
@@ -53,6 +56,11 @@ class Runtime:
         """Where to post events; "" for Kubernetes Events only."""
         self.working = asyncio.Event()
         """Set once the loop runs and all objects of the kinds that must be known first are known."""
+
+    def folder(self, name: str) -> Path:
+        """A private folder for as long as the services run; `name` is for people who look at the disk."""
+        made = tempfile.TemporaryDirectory(prefix=f"{name}-", ignore_cleanup_errors=True)
+        return Path(self.services.enter_context(made))
 
     def known(self, type_: type[R]) -> Roster[R]:
         """The newest known states of all objects of a watched kind, once the loop runs."""
@@ -101,7 +109,8 @@ def run(name: str, options: argparse.Namespace, build: Build, *, serves_always: 
         return 1
     with contextlib.suppress(KeyboardInterrupt):
         try:
-            return asyncio.run(_main(name, connection, options, build, serves_always))
+            with scratch(name):
+                return asyncio.run(_main(name, connection, options, build, serves_always))
         except OSError as error:
             log.error("can't start: %s", error.strerror or error)
             return 1

@@ -76,6 +76,9 @@ async def test_controllers_may_be_killed_at_any_moment(toolkit: Toolkit, forks: 
             await require_converged(toolkit, number, commit)
     kept = {f"{cluster.namespace}_shared__ConfigMap", f"{cluster.namespace}_both__ServiceAccount"}
     assert not toolkit.witness.deleted & kept
+    async with asyncio.timeout(10):
+        while len(list(forks.temporary.iterdir())) != len(CONTROLLERS):  # a folder each
+            await asyncio.sleep(0.02)
 
 
 def _drawn(chance: random.Random, group: str, turn: int) -> dict[str, list[Manifest]]:

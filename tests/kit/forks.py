@@ -13,6 +13,7 @@ import importlib
 import multiprocessing
 import os
 import sys
+import tempfile
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from types import TracebackType
@@ -30,11 +31,14 @@ class Forks:
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(list(_MODULES.values()))
         self._running: dict[str, ForkServerProcess] = {}
+        self.temporary = toolkit.folder / "temporary"
+        """Where they have their temporary files."""
+        self.temporary.mkdir(exist_ok=True)
 
     def start(self, name: str) -> None:
         """Start a controller; it isn't waited for."""
         folder = self._toolkit.folder
-        arguments = (name, folder / name, self._toolkit.flags(name), folder / f"{name}.log")
+        arguments = (name, folder / name, self._toolkit.flags(name), folder / f"{name}.log", self.temporary)
         process = self._running[name] = self._context.Process(target=_run, args=arguments, name=name)
         process.start()
 
@@ -56,9 +60,10 @@ class Forks:
             process.join()
 
 
-def _run(name: str, kubeconfig: Path, flags: list[str], log: Path) -> None:
+def _run(name: str, kubeconfig: Path, flags: list[str], log: Path, temporary: Path) -> None:
     """In the new process."""
     os.environ["KUBECONFIG"] = str(kubeconfig)
+    tempfile.tempdir = str(temporary)
     with log.open("a") as file:
         for stream in (sys.stdout, sys.stderr):
             os.dup2(file.fileno(), stream.fileno())

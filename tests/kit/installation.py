@@ -7,7 +7,9 @@ pyproject.toml names as commands and whose package is there. All listen on free 
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import tempfile
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -78,6 +80,7 @@ class Installation:
         self._plane: ControlPlane | None = None
         self._lines: dict[str, list[str]] = {}
         self._environment: dict[str, str] = {}
+        self._temporary = ""
 
     @classmethod
     def start(
@@ -123,8 +126,10 @@ class Installation:
         where.events = events if "notification-controller" in names else ""
         for index, name in enumerate(order):
             where.health[name], where.metrics[name] = ports[3 + 2 * index : 5 + 2 * index]
+        self._temporary = tempfile.mkdtemp(prefix="toolkit-")  # not in `directory`: GnuPG's sockets need a short path
         env = build.environment()
         env |= {
+            "TMPDIR": self._temporary,
             "KUBECONFIG": str(self.kubeconfig),
             "RUNTIME_NAMESPACE": RUNTIME_NAMESPACE,
             "PYTHONUNBUFFERED": "1",
@@ -214,6 +219,7 @@ class Installation:
     def stop(self) -> list[str]:
         """Stop the controllers as Kubernetes would (SIGTERM), then kill the rest; what didn't end well, in words."""
         bad = self.controllers.terminate()
+        shutil.rmtree(self._temporary, ignore_errors=True)
         self._server.stop()
         if self._plane:
             self._plane.stop()
