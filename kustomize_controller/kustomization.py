@@ -104,7 +104,7 @@ class Kustomizations:
                 ks, attempt, cluster, changes, places, checks, report, timeout(ks)
             )
         ks.status.last_applied_revision = revision
-        ks.status.last_applied_origin_revision = source.origin_revision
+        ks.status.last_applied_origin_revision = source.artifact.origin_revision
         report.succeed(history.SUCCEEDED, revision_is_new=is_news, was_ready=was_ready)
         return Ready(history.SUCCEEDED, f"Applied revision: {revision}")
 
@@ -239,10 +239,7 @@ def kind(kustomizations: Kustomizations) -> Kind[Kustomization]:
         in_progress="Reconciliation in progress",
         manager="gotk-kustomize-controller",
         wakes=(
-            *(
-                Wake(type=type_, refers=source_of(name), when=sources.has_new_artifact)
-                for name, type_ in PRODUCERS.items()
-            ),
+            *(Wake(type=type_, refers=source_of(name), when=sources.is_news) for name, type_ in PRODUCERS.items()),
             Wake(type=Kustomization, refers=dependencies.refs, when=dependencies.became_ready, preempts=False),
             Wake(type=Kustomization, refers=dependencies.judged, when=dependencies.may_hold_now, preempts=False),
         ),

@@ -9,14 +9,11 @@ from pathlib import Path
 
 from shared.api.kustomize import Kustomization
 from shared.api.meta import Artifact, format_duration
-from shared.api.producers import PRODUCERS, Producer
+from shared.api.producers import PRODUCERS, Producer, has_new_artifact
 from shared.artifact.fetch import ArtifactError, ArtifactNotFound, Fetcher
 from shared.loop.attempt import Attempt
 from shared.loop.kinds import Ref
 from shared.loop.verdict import Failed, Stalled, Waiting
-
-ORIGIN = "org.opencontainers.image.revision"
-"""Metadata key of an artifact that names the upstream revision it was made of."""
 
 
 @dataclass(frozen=True)
@@ -28,14 +25,9 @@ class Source:
     artifact: Artifact
 
     @property
-    def origin_revision(self) -> str | None:
-        """The upstream revision behind the artifact's own, such as the Git commit an OCI artifact was pushed from."""
-        return (self.artifact.metadata or {}).get(ORIGIN)
-
-    @property
     def about(self) -> dict[str, str]:
         """What events and the history say of the source."""
-        return about(self.artifact.revision, self.origin_revision)
+        return about(self.artifact.revision, self.artifact.origin_revision)
 
 
 def about(revision: str | None, origin: str | None) -> dict[str, str]:
@@ -104,10 +96,6 @@ async def fetched(source: Source, attempt: Attempt[Kustomization], fetcher: Fetc
         yield root
 
 
-def has_new_artifact(old: Producer | None, new: Producer | None) -> bool:
-    """Whether a change of a source matters to those who build from it."""
-    before = old.status.artifact if old else None
-    after = new.status.artifact if new else None
-    if new is None or after is None:
-        return old is None
-    return before is None or (before.revision, before.digest, before.url) != (after.revision, after.digest, after.url)
+def is_news(old: Producer | None, new: Producer | None) -> bool:
+    """Whether a change of a source matters to those who build from it; that it is there at last does, too."""
+    return old is None or has_new_artifact(old, new)

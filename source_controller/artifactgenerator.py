@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from shared.api.meta import Artifact
+from shared.api.producers import has_new_artifact
 from shared.api.source import ArtifactGenerator, ExternalArtifact, GeneratorInventoryEntry
 from shared.artifact.errors import StorageError
 from shared.artifact.fetch import Fetcher
@@ -122,7 +123,7 @@ def kind(outputs: Outputs, fetcher: Fetcher) -> Kind[ArtifactGenerator]:
         forget=outputs.forget,
         wakes=(
             *(
-                Wake(type=type_, refers=sources.refers_to(name), when=sources.has_new_artifact)
+                Wake(type=type_, refers=sources.refers_to(name), when=has_new_artifact)
                 for name, type_ in sources.KINDS.items()
                 if type_ is not ExternalArtifact
             ),

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shared.api.meta import Artifact, parse_duration
+from shared.api.producers import has_new_artifact
 from shared.api.source import GitRepository, GitRepositoryRef
 from shared.artifact.revision import of_commit
 from shared.auth import Clouds
@@ -99,7 +100,7 @@ def kind(publisher: Publisher, git: Git) -> Kind[GitRepository]:
         reconcile=reconcile,
         finalize=finalize,
         abnormal=FAILURES,
-        wakes=(Wake(type=GitRepository, refers=include.refers, when=include.has_new_artifact),),
+        wakes=(Wake(type=GitRepository, refers=include.refers, when=has_new_artifact),),
         configs=configs,
     )
 

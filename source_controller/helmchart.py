@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from shared.api.meta import Artifact, Resource
+from shared.api.producers import artifact_of, has_new_artifact
 from shared.api.source import Bucket, GitRepository, HelmChart, HelmRepository
 from shared.artifact.revision import Revision
 from shared.auth import Clouds
@@ -109,7 +110,7 @@ def kind(publisher: Publisher, shared: Shared) -> Kind[HelmChart]:
         reconcile=reconcile,
         finalize=publisher.remove,
         abnormal=FAILURES,
-        wakes=tuple(Wake(type=type_, refers=_refers_to(name), when=has_new_artifact) for name, type_ in KINDS.items()),
+        wakes=tuple(Wake(type=type_, refers=_refers_to(name), when=is_news) for name, type_ in KINDS.items()),
         configs=configs,
     )
 
@@ -260,18 +261,16 @@ async def find_source(chart: HelmChart, attempt: Attempt[HelmChart]) -> Resource
         raise Waiting("SourceUnavailable", f"failed to get source: {missing}", condition="FetchFailed")
     if isinstance(source, HelmRepository) and source.spec.type == "oci":
         return source
-    if source.status.artifact is None:  # type: ignore[attr-defined]
+    if artifact_of(source) is None:
         raise _no_artifact(source)
     return source
 
 
-def has_new_artifact(old: Resource | None, new: Resource | None) -> bool:
-    """Whether a change of a source matters to the charts that are taken from it."""
-    before = getattr(getattr(old, "status", None), "artifact", None)
-    after = getattr(getattr(new, "status", None), "artifact", None)
+def is_news(old: Resource | None, new: Resource | None) -> bool:
+    """Whether a change of a source matters to the charts that are taken from it; one of images has no artifact."""
     if isinstance(new, HelmRepository) and new.spec.type == "oci":
         return not isinstance(old, HelmRepository) or old.spec != new.spec
-    return after is not None and (before is None or (before.digest, before.revision) != (after.digest, after.revision))
+    return has_new_artifact(old, new)
 
 
 def configs(chart: HelmChart) -> Iterable[ConfigRef]:
@@ -288,7 +287,7 @@ def _refers_to(kind_: str) -> Any:
 
 
 def _revision(source: Resource) -> str | None:
-    artifact: Artifact | None = source.status.artifact  # type: ignore[attr-defined]
+    artifact = artifact_of(source)
     return artifact.revision if artifact else None
 
 

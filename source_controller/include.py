@@ -50,13 +50,6 @@ def refers(repository: GitRepository) -> Iterable[Ref]:
     return [Ref(repository.metadata.namespace or "", each.repository.name) for each in repository.spec.include]
 
 
-def has_new_artifact(old: GitRepository | None, new: GitRepository | None) -> bool:
-    """Whether a change of an object matters to those who include it."""
-    before = old.status.artifact if old else None
-    after = new.status.artifact if new else None
-    return after is not None and (before is None or before.digest != after.digest or before.revision != after.revision)
-
-
 async def find(repository: GitRepository, attempt: Attempt[GitRepository]) -> list[Included]:
     """The artifacts to include, in the spec's order. Waits, IncludeUnavailable, for one that isn't there."""
     found = []

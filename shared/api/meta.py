@@ -236,6 +236,10 @@ class LocalObjectReference(Part, kw_only=True):
     """The name of the object."""
 
 
+ORIGIN_REVISION = "org.opencontainers.image.revision"
+"""Metadata key of an artifact that names the upstream revision it was made of."""
+
+
 class Artifact(Part, kw_only=True):
     """A stored tarball (or chart) that a source controller serves to the others."""
 
@@ -257,6 +261,16 @@ class Artifact(Part, kw_only=True):
     def __post_init__(self) -> None:
         keep_once(self, "revision", "digest", "last_update_time")
         self.metadata = kept_once(self.metadata)
+
+    @property
+    def origin_revision(self) -> str | None:
+        """The upstream revision behind `revision`, such as the Git commit that an OCI artifact was pushed from."""
+        return self.metadata.get(ORIGIN_REVISION)
+
+    @property
+    def known_by(self) -> tuple[str, str, str]:
+        """Digest, revision and address: what tells it from others of its source. The address moves with the server."""
+        return self.digest, self.revision, self.url
 
 
 class Named(Part, kw_only=True):

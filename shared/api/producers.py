@@ -35,3 +35,14 @@ PRODUCERS: dict[str, type[Producer]] = {
     whole.resource.kind: _producer(whole) for whole in (GitRepository, OCIRepository, Bucket, ExternalArtifact)
 }
 """Their types, by kind."""
+
+
+def artifact_of(obj: Named | None) -> Artifact | None:
+    """The artifact of an object of any kind that has one; None when there is none, or no object."""
+    return getattr(getattr(obj, "status", None), "artifact", None)
+
+
+def has_new_artifact(old: Named | None, new: Named | None) -> bool:
+    """Whether a change of an object brought another artifact, for those who make something of it."""
+    before, after = artifact_of(old), artifact_of(new)
+    return after is not None and (before is None or before.known_by != after.known_by)

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from shared.api import codec
-from shared.api.meta import Artifact, Manifest, format_time
+from shared.api.meta import ORIGIN_REVISION, Artifact, Manifest, format_time
 from shared.api.source import ArtifactGenerator, ExternalArtifact, GeneratorInventoryEntry
 from shared.artifact import tar
 from shared.artifact.addresses import Owner
@@ -137,7 +137,7 @@ class Outputs:
         return msgspec.structs.replace(
             made,
             revision=found[wanted.revision_of].revision if wanted.revision_of else f"latest@{made.digest}",
-            metadata={sources.ORIGIN: sources.origin(found[wanted.origin_of])} if wanted.origin_of else {},
+            metadata={ORIGIN_REVISION: sources.origin(found[wanted.origin_of])} if wanted.origin_of else {},
         )
 
     async def show(

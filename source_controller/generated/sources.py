@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from pathlib import Path
 
 from shared.api.meta import Artifact, Resource
+from shared.api.producers import artifact_of
 from shared.api.source import ArtifactGenerator, Bucket, ExternalArtifact, GitRepository, HelmChart, OCIRepository
 from shared.artifact.fetch import ArtifactError, Fetcher
 from shared.loop.attempt import Attempt
@@ -20,7 +21,6 @@ from shared.loop.verdict import Failed, Stalled
 KINDS: dict[str, type[Resource]] = {
     each.resource.kind: each for each in (GitRepository, OCIRepository, Bucket, HelmChart, ExternalArtifact)
 }
-ORIGIN = "org.opencontainers.image.revision"
 """Metadata key of an artifact that names the upstream revision it was made of."""
 _FAILED = "SourceFetchFailed"
 
@@ -33,13 +33,6 @@ def refers_to(kind: str) -> Callable[[ArtifactGenerator], Iterable[Ref]]:
         return [Ref(each.namespace or own, each.name) for each in generator.spec.sources if each.kind == kind]
 
     return refers
-
-
-def has_new_artifact(old: Resource | None, new: Resource | None) -> bool:
-    """Whether a change of a source matters to those who take files from it."""
-    before: Artifact | None = getattr(getattr(old, "status", None), "artifact", None)
-    after: Artifact | None = getattr(getattr(new, "status", None), "artifact", None)
-    return after is not None and (before is None or _known_by(before) != _known_by(after))
 
 
 def require_access(generator: ArtifactGenerator, *, own_namespace_only: bool) -> None:
@@ -62,7 +55,7 @@ async def find(generator: ArtifactGenerator, attempt: Attempt[ArtifactGenerator]
         if source is None:
             plural = f"{type_.resource.plural}.{type_.resource.group}"
             raise Failed(_FAILED, f'get sources failed: {plural} "{each.name}" not found in namespace {namespace}')
-        artifact: Artifact | None = source.status.artifact  # type: ignore[attr-defined]
+        artifact = artifact_of(source)
         if artifact is None:
             raise Failed(_FAILED, f"get sources failed: source '{each.kind}/{namespace}/{each.name}' is not ready")
         found[each.alias] = artifact
@@ -73,7 +66,7 @@ def digest(found: Mapping[str, Artifact]) -> str:
     """What status.observedSourcesDigest says of these artifacts."""
     parts = []
     for alias in sorted(found):
-        value, revision, url = _known_by(found[alias])
+        value, revision, url = found[alias].known_by
         parts.append(f"{alias}=[digest={value},revision={revision},url={url}]")
     return f"sha256:{hashlib.sha256('|'.join(parts).encode()).hexdigest()}"
 
@@ -91,11 +84,6 @@ async def fetched(found: Mapping[str, Artifact], fetcher: Fetcher) -> AsyncItera
         yield trees
 
 
-def _known_by(artifact: Artifact) -> tuple[str, str, str]:
-    """What tells one artifact of a source from another; its address moves with the server."""
-    return artifact.digest, artifact.revision, artifact.url
-
-
 def origin(artifact: Artifact) -> str:
     """The upstream revision behind an artifact, or else its own."""
-    return (artifact.metadata or {}).get(ORIGIN) or artifact.revision
+    return artifact.origin_revision or artifact.revision
