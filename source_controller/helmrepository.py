@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from shared.api.meta import Artifact
 from shared.api.source import HelmRepository
@@ -31,6 +31,7 @@ FETCH_FAILED = "FetchFailed"
 
 def kind(publisher: Publisher, indexes: Indexes, clouds: Clouds) -> Kind[HelmRepository]:
     """The kind, on a store, with what reads and keeps indexes and the clouds' logins."""
+    served = Served()
 
     async def reconcile(repository: HelmRepository, attempt: Attempt[HelmRepository]) -> Ready:
         status = repository.status
@@ -39,8 +40,7 @@ def kind(publisher: Publisher, indexes: Indexes, clouds: Clouds) -> Kind[HelmRep
         access = await repositories.find_access(repository, clouds, attempt)  # URLInvalid stalls, AuthenticationFailed
         async with workdir(attempt) as work:  # DirectoryCreationFailed
             file = work / LATEST
-            await fetch(access, file, indexes.limit)  # Failed
-            revision = await asyncio.to_thread(digest.of_file, file)
+            revision = await served.fetch(repository, access, file, indexes.limit, whole=attempt.requested)  # Failed
             if status.artifact is not None and status.artifact.revision == revision:
                 indexes.extend(repository)
                 message = f"artifact up-to-date with remote revision: '{revision}'"
@@ -58,6 +58,7 @@ def kind(publisher: Publisher, indexes: Indexes, clouds: Clouds) -> Kind[HelmRep
     async def finalize(repository: HelmRepository, attempt: Attempt[HelmRepository]) -> None:
         await publisher.remove(repository, attempt)
         indexes.forget(repository)
+        served.forget(repository)
 
     return Kind(
         type=HelmRepository,
@@ -69,10 +70,43 @@ def kind(publisher: Publisher, indexes: Indexes, clouds: Clouds) -> Kind[HelmRep
     )
 
 
-async def fetch(access: repositories.Access, file: Path, limit: int) -> None:
-    """Brings the index' text into a file. Fails with the server's answer."""
+class _Tag(NamedTuple):
+    """Which index a server gave, and what it knows it by."""
+
+    url: str
+    etag: str
+    revision: str
+
+
+class Served:
+    """What servers know their indexes by (ETag, RFC 9110), so that one that is stored isn't sent again. It is only in
+    memory: after a restart each is fetched once."""
+
+    def __init__(self) -> None:
+        self._tags: dict[str, _Tag] = {}
+
+    async def fetch(
+        self, repository: HelmRepository, access: repositories.Access, file: Path, limit: int, *, whole: bool
+    ) -> str:
+        """Brings the index' text into a file, unless it is the one that is stored; its revision. It is fetched `whole`
+        for who doesn't trust the server's word. Fails with the server's answer."""
+        artifact, known = repository.status.artifact, self._tags.get(repository.metadata.uid)
+        if known and (whole or artifact is None or (known.url, known.revision) != (access.url, artifact.revision)):
+            known = None
+        etag = await _fetch(access, file, limit, known.etag if known else "")
+        if known is None or etag is not None:
+            known = _Tag(access.url, etag or "", await asyncio.to_thread(digest.of_file, file))
+        self._tags[repository.metadata.uid] = known
+        return known.revision
+
+    def forget(self, repository: HelmRepository) -> None:
+        """The repository is gone."""
+        self._tags.pop(repository.metadata.uid, None)
+
+
+async def _fetch(access: repositories.Access, file: Path, limit: int, unless: str) -> str | None:
     try:
-        await repositories.fetch_index(access, file, limit)
+        return await repositories.fetch_index(access, file, limit, unless)
     except HttpError as error:
         message = f"failed to fetch Helm repository index: {error}"
         raise Failed("Failed", message, condition=FETCH_FAILED) from error

@@ -11,6 +11,7 @@ import hashlib
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
@@ -121,13 +122,17 @@ async def find_access(repository: HelmRepository, clouds: Clouds, attempt: Attem
     )
 
 
-async def fetch_index(access: Access, file: Path, limit: int) -> None:
-    """Brings the index as the repository serves it into a file. HttpError says why it can't be had."""
+async def fetch_index(access: Access, file: Path, limit: int, unless: str = "") -> str | None:
+    """Brings the index as the repository serves it into a file, `unless` it still is the one that the server gave this
+    ETag: None then, else the ETag of the new one, "" without. HttpError says why it can't be had."""
     parts = urlsplit(access.url)
     url = parts._replace(path=parts.path.rstrip("/") + "/index.yaml").geturl()
+    headers = access.headers(url) | ({"If-None-Match": unless} if unless else {})
     async with asyncio.timeout(access.seconds), http.open_(tls=access.tls, seconds=access.seconds) as connection:
         with await asyncio.to_thread(file.open, "wb") as out:
-            answer = await connection.download(url, out, headers=access.headers(url), limit=limit)
+            answer = await connection.download(url, out, headers=headers, limit=limit)
+    if unless and answer.status == HTTPStatus.NOT_MODIFIED:
+        return None
     if not answer.is_good:
         hint = ""
         if answer.status in (401, 403):
@@ -135,6 +140,7 @@ async def fetch_index(access: Access, file: Path, limit: int) -> None:
         shown = parts._replace(query="", netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")
         message = f"failed to fetch {shown}/index.yaml : {answer.status} {answer.reason}{hint}"
         raise HttpError(message, retry_after=answer.retry_after)
+    return answer.headers.get("ETag", "")
 
 
 async def fetch_package(access: Access, entry: Entry, limit: int) -> bytes:

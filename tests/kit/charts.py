@@ -5,7 +5,7 @@
 
 `require(user, password)` wants basic auth; `index` may be set to bytes to serve instead of the true index; `answer` to
 a function of the path that returns a status and headers to answer instead; `requests` lists what was asked, with the
-Authorization header.
+Authorization header. With `tags` indexes have an ETag; `served` lists the statuses with which they were answered.
 """
 
 from __future__ import annotations
@@ -48,11 +48,17 @@ class _Handler(Handler):
         elif owner.authorization and sent != owner.authorization:
             self.reply(401, b"unauthorized")
         elif name == "index.yaml":
-            self.reply(200, index if owner.index is None else owner.index)
+            self._reply_index(index if owner.index is None else owner.index)
         elif name in owner.packages:
             self.reply(200, owner.packages[name])
         else:
             self.reply(404, b"not found")
+
+    def _reply_index(self, index: bytes) -> None:
+        tag = f'W/"{hashlib.sha256(index).hexdigest()}"'
+        status = 304 if self.owner.tags and self.headers.get("If-None-Match") == tag else 200
+        self.owner.served.append(status)
+        self.reply(status, index if status == 200 else b"", **({"ETag": tag} if self.owner.tags else {}))
 
 
 class ChartRepository(Loopback):
@@ -69,6 +75,8 @@ class ChartRepository(Loopback):
         self.authorization = ""
         self.answer: Callable[[str], tuple[int, dict[str, str]] | None] = lambda path: None
         self.requests: list[tuple[str, str]] = []
+        self.tags = False
+        self.served: list[int] = []
 
     def require(self, username: str, password: str) -> None:
         self.authorization = "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()

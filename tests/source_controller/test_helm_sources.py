@@ -59,6 +59,38 @@ async def test_a_chart_follows_the_index(controller, charts):
     await controller.ready("c", "1.2.0", "HelmChart")
 
 
+async def test_an_index_that_is_stored_is_not_sent_again_unless_somebody_asks(controller, charts):
+    charts.tags = True
+    await repository(controller, charts, interval="100ms")
+    await controller.until("charts", lambda _: charts.served.count(304) > 2, "HelmRepository")
+    assert charts.served.count(200) == 1
+    charts.add("demo", "1.2.0")
+    await controller.put("c", spec(version="1.2.0"), "HelmChart")
+    await controller.ready("c", "1.2.0", "HelmChart")
+    await controller.until("charts", lambda _: charts.served[-1] == 304, "HelmRepository")
+    assert charts.served.count(200) == 2
+    await repository(controller, charts)
+    token = await controller.ask("charts", "HelmRepository")
+    await controller.until("charts", lambda obj: obj["status"].get("lastHandledReconcileAt") == token, "HelmRepository")
+    assert charts.served[-1] == 200, "who asks doesn't have to trust the server's word"
+
+
+async def test_an_index_is_sent_again_where_it_is_not_known_to_be_the_stored_one(controller, charts):
+    charts.tags = True
+    made = await repository(controller, charts)
+    await repository(controller, charts, url=f"{charts.url}/")
+    assert charts.served == [200, 200], "another address"
+    controller.stored(made).unlink()
+    await repository(controller, charts, url=f"{charts.url}/", timeout="50s")
+    assert charts.served == [200, 200, 200], "the stored one is gone"
+    charts.index = b"no index"
+    await controller.put("charts", {"url": charts.url}, "HelmRepository")
+    await controller.failed("charts", "IndexationFailed", "HelmRepository")
+    await controller.put("charts", {"url": charts.url, "timeout": "40s"}, "HelmRepository")
+    await controller.until("charts", lambda _: charts.served.count(200) > 4, "HelmRepository")
+    assert 304 not in charts.served, "what is no index is never taken for the stored one"
+
+
 async def test_a_chart_waits_for_its_source(controller, charts):
     await controller.put("c", spec(), "HelmChart")
     text = await failure(controller, "HelmChart", "c", "SourceUnavailable")
