@@ -102,6 +102,11 @@ class Client:
     def server(self) -> str:
         return self.transport.connection.server
 
+    @property
+    def answers(self) -> Mapping[tuple[str, str, str], int]:
+        """How many requests were answered how, of all identities: by status, host and method (see Transport)."""
+        return self.transport.answers
+
     def impersonate(self, user: str, groups: Sequence[str] = ()) -> Client:
         """The same cluster as another user. Connections, discovery, rate limit and `calls` are shared."""
         other = object.__new__(Client)

@@ -37,7 +37,7 @@ class Unreachable(Exception):
 
 
 class Route:
-    """To one API server. `prefix` goes before each request's path, `headers` into each of its heads."""
+    """To one API server at `host`. `prefix` goes before each request's path, `headers` into each of its heads."""
 
     def __init__(self, connection: Connection) -> None:
         try:
@@ -52,7 +52,8 @@ class Route:
         self._name = connection.server_hostname or self._host.rstrip(".")
         self._proxy_tls = _tls(connection) if self._proxy is not None and self._proxy.scheme == "https" else None
         self.prefix = server.raw_path.rstrip("/")
-        self.headers = [("Host", server.host_port_subcomponent or "")]
+        self.host = server.host_port_subcomponent or ""
+        self.headers = [("Host", self.host)]
         if type(connection.credentials) is Credentials:  # there are none but what the URL may hold
             self.headers += _basic("Authorization", server)
         self._authorization = _basic("Proxy-Authorization", self._proxy) if self._proxy is not None else []

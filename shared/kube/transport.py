@@ -11,6 +11,7 @@ import asyncio
 import random
 import re
 import ssl
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import NamedTuple
@@ -40,6 +41,10 @@ IDEMPOTENT = frozenset({"GET", "PUT", "DELETE", "APPLY"})
 FLOW_CONTROL_HEADER = b"x-kubernetes-pf-flowschema-uid"
 JSON = block([("Accept", "application/json")])
 _PATH = re.compile(r"[!-~]+")
+_NONE = "<error>"
+"""Stands for the status of an answer that didn't come."""
+_VERBS = {"APPLY": "PATCH"}
+"""What HTTP calls a method, where that differs."""
 
 
 class Answer(NamedTuple):
@@ -69,19 +74,24 @@ class Transport:
         self._slots = asyncio.Semaphore(connections)
         self._pool: Pool | None = None
         self._prefix = self._constant = self._authorization = b""
+        self._host = ""
         self._credentials: Mapping[str, str] = {}
         self._closed = False
+        self.answers: Counter[tuple[str, str, str]] = Counter()
+        """Requests by their answer's status (<error> without one), the server's host, and the method."""
 
     def apart(self, connections: int) -> Transport:
         """The same server, over so many connections of its own and without a rate limit."""
         bucket = Bucket(-1, 0)
-        return Transport(
+        other = Transport(
             self.connection,
             user_agent=self._user_agent,
             bucket=bucket,
             timeout=self._timeout,
             connections=connections,
         )
+        other.answers = self.answers
+        return other
 
     async def call(
         self,
@@ -119,9 +129,12 @@ class Transport:
         """A GET whose answer comes in lines, for as long as `seconds`. Not tried again."""
         await self.bucket.take()
         now = asyncio.get_running_loop().time()
+        answered = False
         try:
             pool, request = await self._request("GET", path_and_query, None, headers)
             async with pool.stream(request, now + seconds, connected=now + self._timeout) as (answer, body):
+                answered = True
+                self._count(str(answer.status), "GET")
                 self._notice(answer)
                 if answer.status >= 300:
                     error = _refusal(answer, await self._rest(body))
@@ -130,6 +143,8 @@ class Transport:
                     raise error
                 yield self._lines(body)
         except (Cut, Unreachable, OSError) as failure:
+            if not answered:
+                self._count(_NONE, "GET")
             lost = _lost(self.connection.server, failure)
             raise (lost.error if isinstance(lost, _Retryable) else lost) from failure
 
@@ -152,7 +167,9 @@ class Transport:
             until = asyncio.get_running_loop().time() + seconds
             answer = await pool.ask(request, until, MAX_BODY, twice=idempotent, finish=method != "GET")
         except (Cut, Unreachable, OSError) as failure:
+            self._count(_NONE, method)
             raise _lost(self.connection.server, failure) from failure
+        self._count(str(answer.status), method)
         if self.bucket.qps > 0:
             self._notice(answer)
         if answer.status < 300:
@@ -176,7 +193,7 @@ class Transport:
         if not _PATH.fullmatch(path):
             raise errors.BadRequest("the path of a request to the Kubernetes API holds a blank or the like")
         return pool, b"%b %b%b HTTP/1.1\r\n%b%b%b%b" % (
-            b"PATCH" if method == "APPLY" else method.encode(),
+            _VERBS.get(method, method).encode(),
             self._prefix,
             path.encode(),
             self._constant,
@@ -187,10 +204,14 @@ class Transport:
 
     def _open(self) -> Pool:
         route = Route(self.connection)
-        self._prefix = route.prefix.encode()
+        self._prefix, self._host = route.prefix.encode(), route.host
         self._constant = block([*route.headers, ("User-Agent", self._user_agent), ("Accept-Encoding", "identity")])
         self._pool = Pool(route)
         return self._pool
+
+    def _count(self, code: str, method: str) -> None:
+        if self._host:  # else there is no address, and nobody was asked
+            self.answers[code, self._host, _VERBS.get(method, method)] += 1
 
     def _notice(self, answer: Reply) -> None:
         if self.bucket.qps > 0 and answer.header(FLOW_CONTROL_HEADER) is not None:

@@ -54,18 +54,18 @@ class Slot:
 
     def __init__(self, workers: asyncio.Semaphore) -> None:
         """The worker is already held."""
-        self._workers, self._held = workers, True
+        self._workers, self.held = workers, True
 
     def release(self) -> None:
         """Give the worker to others, if it is held."""
-        if self._held:
-            self._held = False
+        if self.held:
+            self.held = False
             self._workers.release()
 
     async def acquire(self) -> None:
         """Wait for a worker."""
         await self._workers.acquire()
-        self._held = True
+        self.held = True
 
 
 class Attempt(Generic[R]):
@@ -103,6 +103,8 @@ class Attempt(Generic[R]):
         """The last progress message."""
         self.is_routine = False
         """Whether it is expected that nothing has to be done: then progress is told later."""
+        self.failed = False
+        """Whether it ended so that people were told of an error."""
         self.started = time.monotonic()
         self._unsettled = False
         self._saved = obj
@@ -171,7 +173,7 @@ class Attempt(Generic[R]):
 
     def _wait_to_tell(self) -> bool:
         """Whether it is too early to say what is being done; then it is said when it is time."""
-        patience = BUSY if self.controller.depths()[self.key.kind] else LONG
+        patience = BUSY if self.controller.is_busy(self.key.kind) else LONG
         left = (ROUTINE if self.is_routine else patience) - (time.monotonic() - self.started)
         self._stop_timer()
         if left <= 0 and self.controller.courtesies.take_now():

@@ -25,6 +25,7 @@ from shared.loop import metrics
 from shared.loop.attempt import AT_ONCE, PER_SECOND, Attempt, Slot, requested_at
 from shared.loop.configs import Configs
 from shared.loop.events import Recorder
+from shared.loop.finalizers import Finalizers
 from shared.loop.kinds import ConfigRef, Kind, Ref, Wake
 from shared.loop.known import Known
 from shared.loop.logs import ObjectLog
@@ -32,6 +33,7 @@ from shared.loop.queue import Delay, Key, Queue
 from shared.loop.references import References
 from shared.loop.roster import Roster
 from shared.loop.verdict import Failed, NotReady, Ready, Stalled, Waiting, asked_pause, conclude
+from shared.loop.work import Result, Work
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +52,7 @@ class _Running:
         self.queue = Queue(min_delay=min_delay, max_delay=max_delay)
         self.workers = asyncio.Semaphore(concurrent)
         self.attempts: dict[Key, tuple[asyncio.Task[None], Attempt[Any]]] = {}
+        self.work = Work(self.queue, concurrent, lambda: sum(each.slot.held for _, each in self.attempts.values()))
         self.preempted: set[Key] = set()
         self.causes: dict[Key, str] = {}
         """Of keys that are due: the object whose change made them so, where it is known, as kind/namespace/name."""
@@ -74,6 +77,7 @@ class Controller:
             for kind in kinds
         }
         self._known = Known(client, self._changed)
+        self._finalizers = Finalizers(client, self._known, self._manager)
         self._watched: dict[str, list[tuple[_Running, Wake[Any]]]] = defaultdict(list)
         for running in self._kinds.values():
             self._known.add(running.kind.type)
@@ -88,9 +92,14 @@ class Controller:
         """The kinds whose changes must be delivered."""
         return self._known.types
 
-    def depths(self) -> dict[str, int]:
-        """How many objects of each kind are due and wait for a worker."""
-        return {name: running.queue.depth for name, running in self._kinds.items()}
+    @property
+    def works(self) -> dict[str, Work]:
+        """What is done on each kind, in figures."""
+        return {name: running.work for name, running in self._kinds.items()}
+
+    def is_busy(self, kind: str) -> bool:
+        """Whether objects of this kind are due and wait for a worker."""
+        return self._kinds[kind].queue.depth > 0
 
     def deliver(self, resource: ResourceKind, type_: str | None, manifest: Manifest) -> None:
         """Take in a change of a custom resource. `type_` is the watch's; None for a listed object."""
@@ -202,11 +211,15 @@ class Controller:
         """One attempt and its bookkeeping: never raises but when the process ends."""
         key = attempt.key
         asker.set(Asker(key.kind, key.name, key.namespace))  # of this task
+        result: Result = "error"
         try:
             delay = await self._make(running, attempt)
             if delay is not None:
                 running.queue.replan(key, delay)
+            if not attempt.failed:
+                result = "success" if delay is None else "requeue_after"
         except asyncio.CancelledError:
+            result = "requeue"
             if key not in running.preempted:
                 raise
             running.preempted.discard(key)
@@ -214,8 +227,10 @@ class Controller:
             running.queue.add(key)
         except NotFound:
             self._known.drop(key.kind, key.namespace, key.name, attempt.obj.metadata.uid)
+            result = "success"
         except Conflict:
             running.queue.add(key, 0.1)
+            result = "requeue_after"
         except ApiError as error:
             attempt.log.error("could not write the status: %s", error)
             running.queue.replan(key, Delay(running.queue.backoff(key)))
@@ -227,6 +242,7 @@ class Controller:
             attempt.slot.release()
             running.attempts.pop(key, None)
             running.queue.done(key)
+            running.work.ended(result, time.monotonic() - attempt.started)
 
     async def _make(self, running: _Running, attempt: Attempt[Any]) -> Delay | None:
         """Reconcile or finalize; returns when the key is due again, None for not before a change."""
@@ -234,12 +250,12 @@ class Controller:
         if obj.metadata.deletion_timestamp:
             return await self._finalize(running, attempt)
         if kind.passive(obj):
-            await self._retire(kind, attempt)
+            await self._finalizers.retire(kind, attempt)
             return None
         if kind.claimed and kind.finalizer not in obj.metadata.finalizers:
-            await self._claim(kind, attempt)
+            await self._finalizers.claim(kind, attempt)
         if not kind.claimed and kind.finalizer in obj.metadata.finalizers:
-            await self._disclaim(kind, attempt)
+            await self._finalizers.disclaim(kind, attempt)
         if kind.static:
             await kind.reconcile(obj, attempt)
             return None
@@ -250,7 +266,6 @@ class Controller:
                 obj.status.last_handled_reconcile_at = attempt.request  # it isn't made up for when resumed
             await attempt.write_final()
             return None
-        metrics.attempts.labels(kind.type.resource.kind).inc()
         verdict = await self._verdict(kind, attempt)
         status, before = obj.status, _ready_message(self._known.of(attempt.key.kind), attempt.key)
         now = format_time(time.time())
@@ -288,30 +303,10 @@ class Controller:
             attempt.log.error("reconciling broke: %s", error, exc_info=error)
             return Failed("ReconciliationFailed", f"{type(error).__name__}: {error}")
 
-    async def _claim(self, kind: Kind[Any], attempt: Attempt[Any]) -> None:
-        """Put our finalizer on an object before anything is done for it."""
-        await self._set_finalizers(attempt.obj, [*(attempt.obj.metadata.finalizers or []), kind.finalizer])
-
-    async def _retire(self, kind: Kind[Any], attempt: Attempt[Any]) -> None:
-        """Leave nothing of what was done for an object before it came to hold only settings."""
-        obj = attempt.obj
-        if kind.suspended(obj) or not (obj.status.conditions or kind.finalizer in obj.metadata.finalizers):
-            return
-        await kind.finalize(obj, attempt)
-        obj.status = type(obj.status)()
-        await attempt.write_final()
-        await self._set_finalizers(obj, _without(obj, kind.finalizer))
-
-    async def _disclaim(self, kind: Kind[Any], attempt: Attempt[Any]) -> None:
-        """Take off a finalizer of the time when this kind had one."""
-        await self._set_finalizers(attempt.obj, _without(attempt.obj, kind.finalizer))
-        name = attempt.key.kind
-        attempt.event("Migration", f"removed finalizer from {name} to migrate to static {name}")
-
     async def _finalize(self, running: _Running, attempt: Attempt[Any]) -> Delay | None:
         """Run the kind's finalizer and let the object go."""
-        obj, finalizer = attempt.obj, running.kind.finalizer
-        if finalizer not in (obj.metadata.finalizers or []):
+        obj = attempt.obj
+        if running.kind.finalizer not in (obj.metadata.finalizers or []):
             return None
         try:
             await running.kind.finalize(obj, attempt)
@@ -321,28 +316,11 @@ class Controller:
             await attempt.write_final()
             attempt.log.error("%s: %s", error.reason, error.message)
             if not isinstance(error, Waiting):
+                attempt.failed = True
                 attempt.event(error.reason, error.message, "error")
             return Delay(error.retry_after or running.queue.backoff(attempt.key))
-        await self._set_finalizers(obj, _without(obj, finalizer))
-        self._known.drop(*attempt.key, obj.metadata.uid)  # for us; others' finalizers may keep it a while
+        await self._finalizers.let_go(running.kind, obj)
         return None
-
-    async def _set_finalizers(self, obj: Resource, finalizers: list[str]) -> None:
-        resource, meta = type(obj).resource, obj.metadata
-        patch = {"metadata": {"finalizers": finalizers or None, "resourceVersion": meta.resource_version}}
-        answer = await self.client.patch_json(
-            resource.api_version,
-            resource.kind,
-            meta.name,
-            meta.namespace,
-            patch,
-            type="merge",
-            field_manager=self._manager(resource.kind),
-        )
-        saved = codec.decode_json(type(obj), answer)
-        if not saved.metadata.deletion_timestamp:
-            self._known.put(saved)
-        obj.metadata = saved.metadata
 
     def _observe(self, attempt: Attempt[Any], verdict: Ready | NotReady, before: str) -> None:
         """Logs, metrics and the event of a failure; a story tells of its successes itself."""
@@ -356,6 +334,7 @@ class Controller:
             if verdict.event and verdict.message != before:
                 attempt.event(verdict.event_reason, verdict.event, "info")
         else:
+            attempt.failed = True
             attempt.log.error("%s: %s", verdict.reason, verdict.message)
             attempt.event(verdict.event_reason, verdict.event, "error")
 
@@ -435,10 +414,6 @@ def _is_news(old: Resource, new: Resource, kind: Kind[Any]) -> bool:
         or requested_at(old) != requested_at(new)
         or any((before.annotations or {}).get(name) != (after.annotations or {}).get(name) for name in kind.annotations)
     )
-
-
-def _without(obj: Resource, finalizer: str) -> list[str]:
-    return [name for name in obj.metadata.finalizers if name != finalizer]
 
 
 def _ready_message(roster: Roster[Any], key: Key) -> str:

@@ -23,6 +23,7 @@ from shared.api.meta import Manifest
 from shared.kube.client import Client
 from shared.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
 from shared.kube.watch import Cache, Change
+from shared.loop import metrics
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ class Lease:
     async def hold(self) -> None:
         """Wait for the lease and keep it from then on."""
         log.info("waiting for the lease %s/%s", self._namespace, self._name)
+        self._tell(False)
         if not await self._try():
             async with self._free() as free:
                 while not await self._try():
@@ -56,6 +58,7 @@ class Lease:
                         async with asyncio.timeout(self._retry):
                             await free.wait()
         log.info("holding the lease %s/%s as %s", self._namespace, self._name, self.identity)
+        self._tell(True)
         self._task = asyncio.create_task(self._renew())
 
     @contextlib.asynccontextmanager
@@ -86,6 +89,7 @@ class Lease:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         self._task = None
+        self._tell(False)
         if give_up and not self.lost.is_set():
             try:
                 await self._write({"holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": _now()})
@@ -101,7 +105,11 @@ class Lease:
             elif self._seen[0] not in ("", self.identity):
                 break
         log.error("lost the lease %s/%s to %s", self._namespace, self._name, self._seen[0] or "a failing API server")
+        self._tell(False)
         self.lost.set()
+
+    def _tell(self, held: bool) -> None:
+        metrics.leading.labels(self._name).set(held)
 
     async def _try(self) -> bool:
         """Take or renew the lease; False when someone else holds it or the API doesn't answer."""

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import time
-from array import array
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import accumulate, islice
+from itertools import islice
 
 import prometheus_client
 from prometheus_client import REGISTRY, Histogram
@@ -17,27 +15,30 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
 from shared.auth.tokens import Asker, Tokens
+from shared.kube.client import Client
+from shared.loop import work
+from shared.loop.spread import Spread
+from shared.loop.work import Work
 
 BUCKETS = (0.01, 0.0383636, 0.147176, 0.564622, 2.16609, 8.3099, 31.8798, 122.302, 469.195, 1800.0)
 _AT_ONCE = 100
 
 
 class Durations:
-    """How long reconciliations took, by object: there are thousands, so each has an array, and no locks of its own as
-    the library's histograms have, and says its series itself: the library takes a tenth of a millisecond for each."""
+    """How long reconciliations took, by object: there are thousands, so none has locks of its own as the library's
+    histograms have, and their series are said here: the library takes a tenth of a millisecond for each."""
 
     NAME = "gotk_reconcile_duration_seconds"
 
     def __init__(self) -> None:
-        self._taken: dict[tuple[str, str, str], array[float]] = {}
+        self._taken: dict[tuple[str, str, str], Spread] = {}
 
     def observe(self, kind: str, name: str, namespace: str, seconds: float) -> None:
         """Count one that took so long."""
         taken = self._taken.get((kind, name, namespace))
         if taken is None:
-            taken = self._taken[kind, name, namespace] = array("d", bytes(8 * (len(BUCKETS) + 2)))
-        taken[bisect_left(BUCKETS, seconds)] += 1
-        taken[-1] += seconds
+            taken = self._taken[kind, name, namespace] = Spread(BUCKETS)
+        taken.observe(seconds)
 
     def forget(self, kind: str, name: str, namespace: str) -> None:
         """Drop the series of an object."""
@@ -50,14 +51,12 @@ class Durations:
         while some := list(islice(everything, _AT_ONCE)):
             yield "".join(self._series(*key, taken) for key, taken in some)
 
-    def _series(self, kind: str, name: str, namespace: str, taken: array[float]) -> str:
+    def _series(self, kind: str, name: str, namespace: str, taken: Spread) -> str:
         first, rest = f'kind="{_escaped(kind)}"', f'name="{_escaped(name)}",namespace="{_escaped(namespace)}"'
-        *counts, count = accumulate(taken[:-1])
-        begin = f"{self.NAME}_bucket{{{first},le="
-        lines = [f'{begin}"{bound}",{rest}}} {below}\n' for bound, below in zip(BUCKETS, counts, strict=True)]
+        buckets = taken.buckets
+        lines = [f'{self.NAME}_bucket{{{first},le="{bound}",{rest}}} {below}\n' for bound, below in buckets]
         labels = f"{{{first},{rest}}}"
-        lines.append(f'{begin}"+Inf",{rest}}} {count}\n{self.NAME}_count{labels} {count}\n')
-        lines.append(f"{self.NAME}_sum{labels} {taken[-1]}\n")
+        lines.append(f"{self.NAME}_count{labels} {buckets[-1][1]}\n{self.NAME}_sum{labels} {taken.sum}\n")
         return "".join(lines)
 
 
@@ -66,7 +65,9 @@ def _escaped(value: str) -> str:
 
 
 durations = Durations()
-attempts = prometheus_client.Counter("fluvial_attempts_total", "Attempts to reconcile, by kind.", ["kind"])
+leading = prometheus_client.Gauge(
+    "leader_election_master_status", "Whether this process holds the lease (1) or waits for it (0).", ["name"]
+)
 cache_events = prometheus_client.Counter(
     "gotk_cache_events_total",
     "Indexes of Helm repositories that were kept, or not.",
@@ -125,25 +126,32 @@ class _Live(Collector):
 
     def __init__(self) -> None:
         self.tokens: list[Tokens] = []
-        self.controllers: dict[str, tuple[Mapping[tuple[str, str], int], Callable[[], Mapping[str, int]]]] = {}
+        self.controllers: dict[str, tuple[Client, Mapping[str, Work]]] = {}
 
     def collect(self) -> Iterator[Metric]:
         requests = CounterMetricFamily(
             "fluvial_api_requests", "Requests to the Kubernetes API.", labels=["controller", "verb", "resource"]
         )
-        depth = GaugeMetricFamily(
-            "workqueue_depth", "Objects that are due and wait for a worker.", labels=["controller", "name"]
-        )
-        for controller, (calls, depths) in self.controllers.items():
+        answers: Counter[tuple[str, str, str]] = Counter()
+        works: dict[str, Work] = {}
+        for controller, (client, done) in self.controllers.items():
+            works |= done
+            answers.update(client.answers)
             sums: Counter[tuple[str, str]] = Counter()
-            for (verb, resource), count in list(calls.items()):
+            for (verb, resource), count in list(client.calls.items()):
                 sums[verb, "" if resource.startswith("/") else resource] += count
             for (verb, resource), count in sorted(sums.items()):
                 requests.add_metric([controller, verb, resource], count)
-            for kind, count in depths().items():
-                depth.add_metric([controller, kind.lower()], count)
         yield requests
-        yield depth
+        answered = CounterMetricFamily(
+            "rest_client_requests",
+            "Requests to the Kubernetes API by their answer's status, <error> without one.",
+            labels=["code", "host", "method"],
+        )
+        for labels, count in sorted(answers.items()):
+            answered.add_metric(labels, count)
+        yield answered
+        yield from work.families(works)
         if self.tokens:
             yield from _token_figures(self.tokens)
 
@@ -173,11 +181,9 @@ REGISTRY.register(_live)
 
 
 @contextlib.contextmanager
-def live(
-    controller: str, calls: Mapping[tuple[str, str], int], depths: Callable[[], Mapping[str, int]]
-) -> Iterator[None]:
-    """While inside, expose a controller's requests (by verb and resource) and how many objects are due of each kind."""
-    _live.controllers[controller] = (calls, depths)
+def live(controller: str, client: Client, works: Mapping[str, Work]) -> Iterator[None]:
+    """While inside, expose a controller's requests, and its work by kind."""
+    _live.controllers[controller] = client, works
     try:
         yield
     finally:

@@ -198,7 +198,7 @@ async def _work(
             kinds = await build(runtime)
             recorder = Recorder(client, name, runtime.events_address)
             controller = runtime.controller = Controller(name, client, recorder, kinds, options)
-            stack.enter_context(metrics.live(name, client.calls, controller.depths))
+            stack.enter_context(metrics.live(name, client, controller.works))
             await _wait_for_definitions(client, controller)
             await recorder.start()
             stack.push_async_callback(recorder.stop)

@@ -12,6 +12,11 @@ import random
 from collections import deque
 from typing import NamedTuple
 
+from shared.loop.spread import Spread
+
+SECONDS = tuple(10.0**power for power in range(-8, 4))
+"""Bounds of how long keys wait and are worked on, as upstream's queues have them."""
+
 
 class Key(NamedTuple):
     """What an attempt is made on."""
@@ -39,8 +44,9 @@ class Queue:
         """Delays in seconds: the first retry after a failure, and the longest."""
         self._min_delay, self._max_delay = min_delay, max_delay
         self._ready: deque[Key] = deque()
-        self._queued: set[Key] = set()
-        self._running: set[Key] = set()
+        self._queued: dict[Key, float] = {}
+        self._running: dict[Key, float] = {}
+        """Since when."""
         self._again: set[Key] = set()
         self._due: dict[Key, tuple[float, float]] = {}
         """When a key is due, and since when it might have been."""
@@ -48,17 +54,21 @@ class Queue:
         self._failures: dict[Key, int] = {}
         self._asked: dict[Key, float] = {}
         self._wake = asyncio.Event()
+        self.adds = self.retries = 0
+        self.waited, self.worked = Spread(SECONDS), Spread(SECONDS)
+        """How long keys that were due waited to be taken, and how long it took until they were done."""
 
     def add(self, key: Key, delay: float = 0.0) -> None:
         """Make a key due in `delay` seconds, or sooner if it already is."""
         if delay <= 0:
             self._due.pop(key, None)
-            self._asked[key] = asyncio.get_running_loop().time()
+            self._asked[key] = now = asyncio.get_running_loop().time()
             if key in self._running:
                 self._again.add(key)
             elif key not in self._queued:
-                self._queued.add(key)
+                self._queued[key] = now
                 self._ready.append(key)
+                self.adds += 1
                 self._wake.set()
             return
         if key in self._queued or key in self._again:
@@ -85,8 +95,8 @@ class Queue:
             self._promote()
             if self._ready:
                 key = self._ready.popleft()
-                self._queued.discard(key)
-                self._running.add(key)
+                self._running[key] = now = asyncio.get_running_loop().time()
+                self.waited.observe(now - self._queued.pop(key))
                 return key
             self._wake.clear()
             timeout = self._heap[0][0] - asyncio.get_running_loop().time() if self._heap else None
@@ -104,7 +114,7 @@ class Queue:
 
     def done(self, key: Key) -> None:
         """An attempt ended; what was added meanwhile is due now."""
-        self._running.discard(key)
+        self.worked.observe(asyncio.get_running_loop().time() - self._running.pop(key))
         if key in self._again:
             self._again.discard(key)
             self.add(key)
@@ -113,6 +123,7 @@ class Queue:
         """The delay after one more failure of this key, in seconds, with up to 10 % of jitter."""
         count = self._failures.get(key, 0)
         self._failures[key] = count + 1
+        self.retries += 1
         delay = min(self._min_delay * 2.0 ** min(count, 30), self._max_delay)
         return delay * random.uniform(0.9, 1.1)  # noqa: S311 - spreads load, guards nothing
 
@@ -139,6 +150,11 @@ class Queue:
     def depth(self) -> int:
         """How many keys are due and not yet taken."""
         return len(self._ready)
+
+    def under_way(self) -> list[float]:
+        """How long each running key has been, in seconds."""
+        now = asyncio.get_running_loop().time()
+        return [now - since for since in self._running.values()]
 
     def _promote(self) -> None:
         now = asyncio.get_running_loop().time()

@@ -30,7 +30,7 @@ WITHIN = 120.0
 """Seconds that coming to rest may take."""
 _REQUESTS = re.compile(r"^apiserver_request_total\{(.*)\} (\S+)$", re.MULTILINE)
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
-_ATTEMPTS = re.compile(r'^fluvial_attempts_total\{kind="([^"]*)"\} (\S+)$', re.MULTILINE)
+_ATTEMPTS = re.compile(r'^controller_runtime_reconcile_total\{controller="([^"]*)",.*\} (\S+)$', re.MULTILINE)
 _VERBS = {"CREATE": "POST", "UPDATE": "PUT"}
 _READS = {"GET", "LIST", "WATCH", "CONNECT"}
 _NO_WRITES = ("leases", "reviews", "events")
@@ -87,8 +87,8 @@ class Meter:
             before = now
 
     async def until_tried(self, attempts: Counter[str], timeout: float) -> None:
-        """Wait until the controllers, since their start, have tried that often, by kind; BenchFailed after `timeout`
-        seconds."""
+        """Wait until the controllers, since their start, have tried that often, by kind (in lower case, as metrics have
+        it); BenchFailed after `timeout` seconds."""
         deadline = time.monotonic() + timeout
         while not attempts <= (found := await asyncio.to_thread(_attempts, self._installation)):
             if time.monotonic() > deadline:

@@ -106,6 +106,25 @@ async def test_an_answer_is_read_to_its_end_and_the_connection_used_again_where_
         assert server.accepted == (1 if again else 3)
 
 
+async def test_requests_are_counted_by_how_they_were_answered(impatient: None) -> None:
+    refusal = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 2\r\n\r\n{}"
+    async with talking(always(OK, refusal, OK)) as (client, server):
+        host = server.address.removeprefix("http://")
+        await client.call("GET", "/x")
+        await client.call("APPLY", "/x", body=b"{}")
+        async with client.stream("/x?watch=1", seconds=1):
+            pass
+        assert client.answers == {("200", host, "GET"): 2, ("503", host, "PATCH"): 1, ("200", host, "PATCH"): 1}
+        apart = client.apart(1)
+        await apart.call("GET", "/x")
+        await apart.close()
+        assert client.answers["200", host, "GET"] == 3
+    async with connected(server.address) as client:
+        with pytest.raises(errors.Unavailable):
+            await client.call("POST", "/x", body=b"{}")
+        assert client.answers == {("<error>", host, "POST"): transport.TRIES}
+
+
 async def test_an_answer_may_come_byte_by_byte(tls: ssl.SSLContext | None, trusted: ssl.SSLContext) -> None:
     async def slowly(peer: Peer) -> None:
         await peer.request()
@@ -239,8 +258,10 @@ async def test_a_servers_address_may_hold_a_login() -> None:
         async with connected(address) as client, connected(address, credentials=Token("t")) as other:
             await client.call("GET", "/x")
             await other.call("GET", "/x")
+            host = server.address.partition("//")[2]
+            assert list(client.answers) == [("200", host, "GET")], "what is counted is no secret"
         assert [asked.header("Authorization") for asked in server.asked] == [["Basic YWRhOnBhQHNz"], ["Bearer t"]]
-        assert {*server.asked[0].header("Host"), *server.asked[1].header("Host")} == {server.address.partition("//")[2]}
+        assert {*server.asked[0].header("Host"), *server.asked[1].header("Host")} == {host}
 
 
 @pytest.mark.usefixtures("impatient")

@@ -27,8 +27,8 @@ class Controller:
         self.courtesies = Bucket(2.0, 3, clock=lambda: self.now)
         self.told: list[tuple[str, str]] = []
 
-    def depths(self) -> dict[str, int]:
-        return {"Kustomization": 0}
+    def is_busy(self, kind: str) -> bool:
+        return False
 
     async def write_status(self, obj: Kustomization, patch: dict[str, Any]) -> Kustomization:
         (message,) = (one["message"] for one in patch["status"]["conditions"] if one["type"] == "Reconciling")

@@ -7,12 +7,13 @@ from argparse import Namespace
 from typing import Any
 
 import orjson
+import pytest
 
 from shared.api.kustomize import Kustomization
 from shared.loop.attempt import Attempt
 from shared.loop.controller import Controller
 from shared.loop.kinds import FINALIZER, Kind
-from shared.loop.verdict import Ready
+from shared.loop.verdict import Failed, Ready, Stalled, Waiting
 
 OPTIONS = Namespace(concurrent=2, min_retry_delay=0.01, max_retry_delay=1.0, interval_jitter_percentage=0)
 
@@ -129,6 +130,54 @@ async def test_a_wait_comes_to_its_end_before_a_change_that_can_wait():
         await run.attempts(2)
         task.cancel()
     assert run.generations == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("ends", "result"),
+    [
+        (Ready("Done", "done"), "requeue_after"),
+        (Waiting("DependencyNotReady", "another first"), "requeue_after"),
+        (Failed("BuildFailed", "no such file"), "error"),
+        (Stalled("AccessDenied", "not yours"), "error"),
+        (RuntimeError("a bug"), "error"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)
+async def test_an_attempt_is_counted_by_how_it_ends(ends: Ready | Exception, result: str) -> None:
+    async def reconcile(ks: Kustomization, attempt: Attempt[Kustomization]) -> Ready:
+        if isinstance(ends, Exception):
+            raise ends
+        return ends
+
+    run = Run()
+    options = Namespace(**{**vars(OPTIONS), "min_retry_delay": 60.0, "max_retry_delay": 60.0})
+    kind: Kind[Kustomization] = Kind(type=Kustomization, reconcile=reconcile, finalize=run._finalize)
+    run.controller = Controller("test", run.api, Silent(), [kind], options)  # type: ignore[arg-type]
+    work = run.controller.works["Kustomization"]
+    run.deliver()
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(run.controller.run())
+        async with asyncio.timeout(5):
+            while not work.results:
+                await asyncio.sleep(0.001)
+        task.cancel()
+    assert dict(work.results) == {result: 1}
+    assert work.active() == 0
+
+
+async def test_an_attempt_that_waits_holds_no_worker_and_is_due_again_after_a_change() -> None:
+    run = Run(rest=True)
+    work = run.controller.works["Kustomization"]
+    run.deliver()
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(run.controller.run())
+        await run.attempts(1)
+        assert work.active() == 0
+        assert len(work.queue.under_way()) == 1
+        run.controller.wake("Kustomization", "team", "app")
+        await run.attempts(2)
+        assert dict(work.results) == {"requeue": 1}
+        task.cancel()
 
 
 async def test_a_progress_message_that_is_late_does_not_follow_the_verdict(monkeypatch):

@@ -104,6 +104,29 @@ async def test_failures_back_off_until_one_succeeds(queue):
     assert queue.backoff(A) < 1.2
 
 
+async def test_it_counts_what_comes_how_long_it_waits_and_how_long_it_is_worked_on(queue):
+    queue.add(A)
+    queue.add(A)
+    queue.add(B)
+    await asyncio.sleep(0.02)
+    assert await taken(queue) == A
+    assert (queue.adds, queue.depth) == (2, 1)
+    assert queue.waited.buckets[-1][1] == 1
+    assert queue.waited.sum >= 0.02
+    queue.add(A)
+    assert queue.adds == 2, "it is due again only when it is done"
+    await asyncio.sleep(0.02)
+    (running,) = queue.under_way()
+    assert running >= 0.02
+    queue.done(A)
+    assert queue.adds == 3
+    assert queue.under_way() == []
+    assert queue.worked.buckets[-1][1] == 1
+    assert queue.worked.sum >= 0.02
+    queue.backoff(A)
+    assert queue.retries == 1
+
+
 async def test_a_forgotten_key_is_not_due_any_more(queue):
     queue.add(A, 0.01)
     queue.forget(A)

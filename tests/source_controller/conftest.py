@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from prometheus_client import REGISTRY
 
 import kubeapi
 from shared.api import crd
@@ -30,6 +31,12 @@ GROUP = "source.toolkit.fluxcd.io/v1"
 def condition(obj, type_, field="status"):
     found = [each for each in (obj.get("status") or {}).get("conditions") or [] if each["type"] == type_]
     return found[0].get(field) if found else None
+
+
+def attempts(kind):
+    """How often the controllers of this process have looked at objects of a kind that are well."""
+    labels = {"controller": kind.lower(), "result": "requeue_after"}
+    return REGISTRY.get_sample_value("controller_runtime_reconcile_total", labels) or 0
 
 
 class World:

@@ -6,8 +6,8 @@ import asyncio
 import hashlib
 import tarfile
 
-from shared.loop import attempt, metrics
-from tests.source_controller.conftest import GROUP, condition
+from shared.loop import attempt
+from tests.source_controller.conftest import GROUP, attempts, condition
 
 
 def names(file):
@@ -81,16 +81,12 @@ async def test_a_round_asks_once_for_each_reference(world, api, git, repo):
     await world.events("s0")
     api.requests.clear()
     git.requests.clear()
-    began = attempts()
-    while attempts() < began + len(names):
+    began = attempts("GitRepository")
+    while attempts("GitRepository") < began + len(names):
         await asyncio.sleep(0.05)
     asked = sum(path.endswith("/git-upload-pack") for path, _ in git.requests)
     assert asked <= 8, "two references, some more while they fall into step; not twenty sources"
     assert [each for each in api.requests if each.verb in ("create", "update", "patch", "delete")] == []
-
-
-def attempts():
-    return metrics.attempts.labels("GitRepository")._value.get()
 
 
 async def test_a_force_push_is_followed(controller, repo):

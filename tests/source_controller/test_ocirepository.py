@@ -10,9 +10,8 @@ import tarfile
 
 import pytest
 
-from shared.loop import metrics
 from tests.kit.registry import FLUX_CONTENT, Registry, tar_gz
-from tests.source_controller.conftest import condition
+from tests.source_controller.conftest import attempts, condition
 
 KIND = "OCIRepository"
 
@@ -133,15 +132,11 @@ async def test_a_round_asks_once_for_each_tag(world, registry):
     for name in names:
         await world.ready(name, kind=KIND)
     registry.requests.clear()
-    began = attempts()
-    while attempts() < began + len(names):
+    began = attempts(KIND)
+    while attempts(KIND) < began + len(names):
         await asyncio.sleep(0.05)
     asked = [path for path, login in registry.requests if "/manifests/" in path and login]
     assert 2 <= len(asked) <= 8, "two tags, some more while they fall into step; not twenty sources"
-
-
-def attempts():
-    return metrics.attempts.labels(KIND)._value.get()
 
 
 async def test_who_may_not_read_learns_nothing_from_who_may(controller, registry):
