@@ -58,7 +58,11 @@ class Run:
             phases = Phases(self._client, content, self._count, self._options.timeout)
             await phases.prepare()
             try:
-                for name in ("sources", "apply", "noop", "update"):
+                for name in ("sources", "apply"):
+                    await self._beside_its_floors(name, getattr(phases, name))
+                if self._floor is not None:
+                    await self._floor.make()
+                for name in ("noop", "update"):
                     await self._beside_its_floors(name, getattr(phases, name))
                 latencies = await Latencies(self._client, content, self._count).measure()
                 for name, found in latencies.items():
@@ -73,18 +77,19 @@ class Run:
             await self._floor.clean()
 
     async def _beside_its_floors(self, name: str, run: Callable[[], Any]) -> None:
-        """A phase right after its floors: what else the machine does changes within minutes, and would be in one of
-        them."""
+        """A phase right after its floors, for what else the machine does changes within minutes, and would be in one of
+        them; and beside as many other objects, of which each makes the next ones dearer."""
         if self._floor is not None:
             for floor in of(name):
                 await self._phase(f"floor {floor}", functools.partial(self._floor.run, floor))
+            await self._floor.take_back(name)
         await self._phase(name, run)
 
     async def _restart(self) -> None:
         start = time.monotonic()
         self._installation.restart_controllers(*CONTROLLERS)
         self._ready = time.monotonic() - start
-        wanted = Counter({"OCIRepository": self._count, "Kustomization": self._count})
+        wanted = Counter({"ocirepository": self._count, "kustomization": self._count})
         await self.meter.until_tried(wanted, self._options.timeout)
 
     async def _phase(self, name: str, run: Callable[[], Any]) -> None:

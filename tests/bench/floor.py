@@ -39,6 +39,7 @@ _PLURALS = {
 _FINALIZER = {"metadata": {"finalizers": ["bench.example.com/floor"]}}
 _AGENT = "floor"
 """The user agent, and so the field manager, of what a controller would send."""
+_OPPOSITE = {"apply": "delete", "delete": "apply"}
 _NO_FINALIZER = {"metadata": {"finalizers": None}}
 _EVENTS = f"{CORE}/namespaces/{NAMESPACE}/events"
 _WITHIN = 1800.0
@@ -63,9 +64,22 @@ class Floor:
         takes a seventh less for its first ones than for any later, for its garbage collector finds less to look at."""
         await make_tenant(self._client, NAMESPACE)
         self._watched = await self._client.watch(_APPS)
-        for name in ("sources", "apply", "update", "delete"):
+        await self.make()
+        for name in ("update", "delete"):
             await self.run(name)
-        await self._each(self._forget_source)
+        await self.take_back("sources")
+
+    async def make(self) -> None:
+        """Have the applications that the floors of what is there need; not measured."""
+        for name in ("sources", "apply"):
+            await self.run(name)
+
+    async def take_back(self, name: str) -> None:
+        """Undo what the floor of this name has done, where it made objects come or go; not measured."""
+        if name == "sources":
+            await self._each(self._forget_source)
+        elif name in _OPPOSITE:
+            await self.run(_OPPOSITE[name])
 
     async def run(self, name: str) -> None:
         """One floor, of all applications."""
@@ -87,7 +101,8 @@ class Floor:
     async def clean(self) -> None:
         """Remove what is left, and wait until it is gone; not measured."""
         self._watched.close()
-        await self._each(self._forget_source)
+        await self.run("delete")
+        await self.take_back("sources")
         path = f"{CORE}/namespaces/{NAMESPACE}"
         await self._client.send("DELETE", path)
         while (await self._client.send("GET", path, fine=404)).get("kind") == "Namespace":
