@@ -60,3 +60,20 @@ async def test_the_floor_leaves_the_fields_that_controllers_leave(tmp_path: Path
                 phases.close()
     assert len(floors) == 4
     assert floors == controllers
+
+
+async def test_what_a_floor_has_made_is_gone_when_its_phase_comes(tmp_path: Path) -> None:
+    with Installation.start("embedded", tmp_path, controllers=False) as installation:
+        async with connected(installation.api) as client:
+            floor = Floor(client, 2)
+            await floor.prepare()
+            for name, path in (("sources", sources_path(contents.NAMESPACE)), ("apply", apps_path(contents.NAMESPACE))):
+                await floor.run(name)
+                assert len((await client.send("GET", path))["items"]) == 2
+                await floor.take_back(name)
+                assert (await client.send("GET", path))["items"] == []
+            await floor.make()
+            await floor.run("delete")
+            await floor.take_back("delete")
+            assert len((await client.send("GET", apps_path(contents.NAMESPACE)))["items"]) == 2
+            await floor.clean()
