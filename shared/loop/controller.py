@@ -77,7 +77,7 @@ class Controller:
             for kind in kinds
         }
         self._known = Known(client, self._changed)
-        self._finalizers = Finalizers(client, self._known, self._manager)
+        self._finalizers = Finalizers(self._patch, self._known)
         self._watched: dict[str, list[tuple[_Running, Wake[Any]]]] = defaultdict(list)
         for running in self._kinds.values():
             self._known.add(running.kind.type)
@@ -170,8 +170,13 @@ class Controller:
 
     async def write_status(self, obj: Resource, patch: Manifest) -> Any:
         """Write a status patch; the object as it is then, which is also what the next attempt sees."""
-        resource = type(obj).resource
-        meta = obj.metadata
+        saved = await self._patch(obj, patch, "status")
+        self._known.put(saved)  # the answer may hold somebody else's change that no watch has told of yet
+        return saved
+
+    async def _patch(self, obj: Resource, patch: Manifest, subresource: str = "") -> Any:
+        """Write a patch under the name of the kind's field manager; the object as it is then."""
+        resource, meta = type(obj).resource, obj.metadata
         answer = await self.client.patch_json(
             resource.api_version,
             resource.kind,
@@ -179,15 +184,10 @@ class Controller:
             meta.namespace,
             patch,
             type="merge",
-            subresource="status",
-            field_manager=self._manager(resource.kind),
+            subresource=subresource,
+            field_manager=self._kinds[resource.kind].kind.manager or self.name,
         )
-        saved = codec.decode_json(type(obj), answer)
-        self._known.put(saved)  # the answer may hold somebody else's change that no watch has told of yet
-        return saved
-
-    def _manager(self, kind: str) -> str:
-        return self._kinds[kind].kind.manager or self.name
+        return codec.decode_json(type(obj), answer)
 
     async def _serve(self, running: _Running) -> None:
         """Start an attempt for each key that is due, as workers allow."""

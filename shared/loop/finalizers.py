@@ -5,12 +5,10 @@ claim → attempts → the kind's finalize → let go
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from shared.api import codec
-from shared.api.meta import Resource
-from shared.kube.client import Client
+from shared.api.meta import Manifest, Resource
 from shared.loop.attempt import Attempt
 from shared.loop.kinds import Kind
 from shared.loop.known import Known
@@ -19,9 +17,9 @@ from shared.loop.known import Known
 class Finalizers:
     """Puts them on objects and takes them off. ApiError where that can't be written."""
 
-    def __init__(self, client: Client, known: Known, manager: Callable[[str], str]) -> None:
-        """`manager` names the field manager of a kind."""
-        self._client, self._known, self._manager = client, known, manager
+    def __init__(self, patch: Callable[[Resource, Manifest], Awaitable[Any]], known: Known) -> None:
+        """`patch` writes a patch of an object; the object as it is then."""
+        self._patch, self._known = patch, known
 
     async def claim(self, kind: Kind[Any], attempt: Attempt[Any]) -> None:
         """Put ours on an object before anything is done for it."""
@@ -49,18 +47,8 @@ class Finalizers:
         self._known.drop(kind.type.resource.kind, obj.metadata.namespace or "", obj.metadata.name, obj.metadata.uid)
 
     async def _set(self, obj: Resource, finalizers: list[str]) -> None:
-        resource, meta = type(obj).resource, obj.metadata
-        patch = {"metadata": {"finalizers": finalizers or None, "resourceVersion": meta.resource_version}}
-        answer = await self._client.patch_json(
-            resource.api_version,
-            resource.kind,
-            meta.name,
-            meta.namespace,
-            patch,
-            type="merge",
-            field_manager=self._manager(resource.kind),
-        )
-        saved = codec.decode_json(type(obj), answer)
+        metadata = {"finalizers": finalizers or None, "resourceVersion": obj.metadata.resource_version}
+        saved = await self._patch(obj, {"metadata": metadata})
         if not saved.metadata.deletion_timestamp:
             self._known.put(saved)
         obj.metadata = saved.metadata
